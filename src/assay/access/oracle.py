@@ -1,0 +1,134 @@
+"""Black-box access: images in, answers out, every one counted, and never more than the budget."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from assay.access.ledger import Ledger
+from assay.access.policies.basic import Top
+from assay.access.serving import Serving
+from assay.access.store import Keys, PosteriorStore, image_keys
+from assay.base.errors import AccessError, BudgetError, DataError
+from assay.targets.data import Images, Shape, to_pixels
+from assay.targets.target import Target
+
+CHUNK = 256
+"""Images per forward pass, and the most that a crash can lose."""
+
+
+class Answers(NamedTuple):
+    """What came back. ``labels`` int64 (n,).
+
+    ``posteriors`` float32 (n, classes), rows summing to 1: in top-k mode zero beyond the k, None in label mode.
+    """
+
+    labels: NDArray[np.int64]
+    posteriors: NDArray[np.float32] | None
+
+    def require_posteriors(self) -> NDArray[np.float32]:
+        """The posteriors.
+
+        Raises:
+            AccessError: if only labels were answered.
+        """
+        if self.posteriors is None:
+            raise AccessError("This method needs posteriors, and the target answers with labels only.")
+        return self.posteriors
+
+
+class Oracle:
+    """A target as an attacker sees it.
+
+    An image asked twice by one oracle is charged once: an attacker keeps notes. Answers that the posterior store holds
+    are charged as any other, but cost no forward pass.
+    """
+
+    def __init__(self, target: Target, serving: Serving, store: PosteriorStore, budget: int | None = None) -> None:
+        """Put a target behind an oracle; ``budget`` (images) tightens the serving's own.
+
+        Raises:
+            AccessError: if the target holds recorded answers only.
+        """
+        if target.logits is None or target.input_shape is None:
+            raise AccessError(f"{target.name} holds recorded answers only; it cannot be asked about other images.")
+        limits = [limit for limit in (budget, serving.budget) if limit is not None]
+        self.budget = min(limits) if limits else None
+        self.ledger = Ledger(price_per_1000=serving.price_per_1000)
+        self.input_shape: Shape = target.input_shape
+        self.num_classes = target.num_classes
+        self.serving = serving
+        self._logits = target.logits
+        self._policies = serving.build_policies()
+        self._store = store
+        self._asked: set[bytes] = set()
+
+    @property
+    def remaining(self) -> int | None:
+        """Images that may still be asked; None without a budget."""
+        return None if self.budget is None else self.budget - self.ledger.images
+
+    def ask(self, images: torch.Tensor) -> Answers:
+        """Answers to images, uint8 or float32 in [0, 1], (n, channels, height, width).
+
+        Raises:
+            DataError: if the images do not fit the target's input.
+            BudgetError: if they would exceed the budget; none of them is asked then.
+        """
+        if tuple(images.shape[1:]) != self.input_shape:
+            raise DataError(
+                f"The target takes images of {'x'.join(map(str, self.input_shape))} (channels x height x width); "
+                f"these are {'x'.join(map(str, images.shape[1:]))}."
+            )
+        pixels = to_pixels(images.detach().cpu())
+        keys = image_keys(pixels)
+        self._charge(keys)
+        return self._serve(self._answer(pixels, keys), keys)
+
+    def ask_all(self, images: Images) -> Answers:
+        """Answers to a whole set, in order; see `ask`."""
+        parts = [
+            self.ask(images.take(np.arange(start, min(start + 4 * CHUNK, len(images)))))
+            for start in range(0, len(images), 4 * CHUNK)
+        ]
+        posteriors = [part.posteriors for part in parts if part.posteriors is not None]
+        return Answers(
+            np.concatenate([part.labels for part in parts]), np.concatenate(posteriors) if posteriors else None
+        )
+
+    def _charge(self, keys: Keys) -> None:
+        fresh = {name for key in keys if (name := key.tobytes()) not in self._asked}
+        if self.remaining is not None and len(fresh) > self.remaining:
+            raise BudgetError(
+                f"The budget is {self.budget} images, {self.ledger.images} are spent; {len(fresh)} more are refused."
+            )
+        self._asked |= fresh
+        self.ledger.images += len(fresh)
+        self.ledger.duplicates += len(keys) - len(fresh)
+        self.ledger.calls += 1
+
+    def _answer(self, pixels: torch.Tensor, keys: Keys) -> NDArray[np.float32]:
+        missing = self._store.missing(keys)
+        for start in range(0, len(missing), CHUNK):
+            rows = missing[start : start + CHUNK]
+            logits = self._logits(pixels[rows]).numpy()
+            if not np.isfinite(logits).all():
+                raise DataError("The target answered with NaN or infinity.")
+            self._store.put(keys[rows], logits)
+            self.ledger.forwards += len(rows)
+        return self._store.get(keys)
+
+    def _serve(self, logits: NDArray[np.float32], keys: Keys) -> Answers:
+        posteriors = softmax(logits, axis=1)
+        for policy in self._policies:
+            posteriors = policy(posteriors, keys)
+        labels = posteriors.argmax(axis=1)
+        if self.serving.output == "label":
+            return Answers(labels, None)
+        if self.serving.output == "top-k":
+            posteriors = Top(k=self.serving.top_k)(posteriors, keys)
+        return Answers(labels, posteriors)

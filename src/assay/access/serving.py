@@ -1,0 +1,42 @@
+"""How a target is put before the world: what it answers, after which policies, at what price."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assay.access.policies import Policy, parse_policy
+
+Output = Literal["posteriors", "top-k", "label"]
+OUTPUT_ORDER: tuple[Output, ...] = ("label", "top-k", "posteriors")
+"""From the least that an oracle may answer to the most."""
+
+
+class Serving(BaseModel):
+    """The service's side of black-box access.
+
+    ``output`` is the most that a caller gets; ``top_k`` counts when that is ``top-k``. ``policies`` are texts such as
+    ``rounding=2`` (see `assay.access.policies`), applied in order to full posteriors before the output mode cuts them.
+    ``price_per_1000`` is in US dollars per 1,000 images. ``budget`` caps what one attack may ask, in images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: Output = "posteriors"
+    top_k: int = Field(default=3, ge=1)
+    policies: tuple[str, ...] = ()
+    price_per_1000: float = Field(default=0.0, ge=0.0)
+    budget: int | None = Field(default=None, ge=1)
+
+    def build_policies(self) -> list[Policy]:
+        """The policies, made.
+
+        Raises:
+            UsageError: if one is unknown or not valid.
+        """
+        return [parse_policy(text) for text in self.policies]
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved settings, for identities and reports."""
+        return {**self.model_dump(), "policies": [policy.describe() for policy in self.build_policies()]}

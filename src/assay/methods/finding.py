@@ -1,0 +1,144 @@
+"""What a method reports: metrics with intervals, pictures as data, per-sample outcomes and a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Family = Literal["stealing", "membership", "backdoor", "evasion"]
+FAMILIES: tuple[Family, ...] = ("stealing", "membership", "backdoor", "evasion")
+Level = Literal["low", "elevated", "high", "undecided"]
+
+
+class Part(BaseModel):
+    """Base of everything that a finding holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(Part):
+    """A confidence interval. ``method`` names how it was computed (``Clopper-Pearson``, ``DeLong``, ``bootstrap``)."""
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str
+
+
+class Metric(Part):
+    """One number. ``value`` is None where the data cannot support it, and ``note`` then says why.
+
+    ``n`` is what it was computed from (images, say). A metric without an interval says why in ``note``.
+    """
+
+    name: str
+    label: str
+    value: float | None
+    interval: Interval | None = None
+    n: int | None = None
+    unit: str = ""
+    note: str = ""
+
+
+class Series(Part):
+    """A line or a set of points, x and y of one length. ``low`` and ``high`` are an optional band."""
+
+    name: str
+    x: list[float]
+    y: list[float]
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+class Lines(Part):
+    """Curves. ``diagonal`` draws chance; log axes drop points at 0."""
+
+    kind: Literal["lines"] = "lines"
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    series: list[Series]
+    x_log: bool = False
+    y_log: bool = False
+    diagonal: bool = False
+
+
+class Histogram(Part):
+    """Several distributions over the same ``edges`` (m + 1); each has m ``counts``."""
+
+    kind: Literal["histogram"] = "histogram"
+    title: str
+    caption: str
+    x_label: str
+    edges: list[float]
+    counts: dict[str, list[float]]
+    markers: dict[str, float] = {}
+
+
+class Gallery(Part):
+    """Images in rows. ``files`` are PNG files in the artefact folder, row by row; ``columns`` head them."""
+
+    kind: Literal["gallery"] = "gallery"
+    title: str
+    caption: str
+    columns: list[str]
+    rows: list[str]
+    files: list[list[str]]
+
+
+class Table(Part):
+    """A table of texts and numbers."""
+
+    kind: Literal["table"] = "table"
+    title: str
+    caption: str
+    columns: list[str]
+    rows: list[list[str | float | None]]
+
+
+Figure = Annotated[Lines | Histogram | Gallery | Table, Field(discriminator="kind")]
+
+
+class Verdict(Part):
+    """A method's answer to its family's question. ``metric`` names the metric that decided, by its bound.
+
+    ``sentence`` says in plain words what the number means for this model.
+    """
+
+    level: Level
+    metric: str
+    sentence: str
+
+
+class Finding(BaseModel):
+    """What a method hands back. ``samples`` are per-sample outcomes, equally long columns, kept in Parquet."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    metrics: list[Metric]
+    verdict: Verdict
+    figures: list[Figure] = []
+    samples: dict[str, NDArray[Any]] = {}
+    files: list[Path] = []
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(name)
+
+
+def bounds(values: NDArray[np.float64], level: float, method: str) -> Interval:
+    """The central interval of resampled values (m,)."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(low=float(low), high=float(high), level=level, method=method)

@@ -1,0 +1,116 @@
+"""The method as a type, and its registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from assay.access import Oracle, Output, WhiteBox
+from assay.base.errors import AccessError
+from assay.base.progress import Progress, silent
+from assay.base.registry import Registry
+from assay.methods.finding import Family, Finding
+from assay.targets.splits import Splits
+
+Need = Literal["label", "top-k", "posteriors", "white-box"]
+Preset = Literal["quick", "standard", "full"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method is given besides access and data.
+
+    ``artefacts`` is an existing folder for files; everything written there is kept with the outcome. ``provided`` is
+    the artefact folder of the method named by `Method.requires`, already run.
+    """
+
+    seed: int
+    device: torch.device
+    artefacts: Path
+    progress: Progress = field(default_factory=silent)
+    provided: Path | None = None
+    class_names: tuple[str, ...] = ()
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A random generator for one purpose: the same for the same seed, independent between purposes."""
+        import zlib
+
+        return torch.Generator().manual_seed((self.seed << 32) ^ zlib.crc32(purpose.encode()))
+
+
+class Method(BaseModel):
+    """An attack, a detector or a defence; its fields are its options.
+
+    A subclass names itself and what it needs in class variables, declares every option as a field with a default, a
+    range and a description, and implements `run`. ``version`` goes up whenever the same options would give other
+    numbers. ``presets`` maps a preset to the options it changes; a method takes part in the presets that it names.
+    ``novel_inputs`` is False for methods that ask only about images of the splits: recorded answers suffice for those.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    needs: ClassVar[Need]
+    version: ClassVar[int] = 1
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    threat_model: ClassVar[str]
+    paper: ClassVar[str]
+    atlas: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ()
+    novel_inputs: ClassVar[bool] = True
+    presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
+
+    def requires(self) -> Method | None:
+        """A method whose artefacts this one builds on (a stolen surrogate, say); it is run first."""
+        return None
+
+    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+        """Do it. ``access`` is an `Oracle`, or a `WhiteBox` where `needs` says so.
+
+        Raises:
+            AssayError: with one clear sentence.
+        """
+        raise NotImplementedError
+
+
+METHODS: Registry[type[Method]] = Registry("method", "assay.methods")
+
+OUTPUT_OF_NEED: dict[Need, Output | None] = {
+    "label": "label",
+    "top-k": "top-k",
+    "posteriors": "posteriors",
+    "white-box": None,
+}
+
+
+def method(kind: type[Method]) -> type[Method]:
+    """Class decorator that registers a method under its own name."""
+    return METHODS.add(kind.name)(kind)
+
+
+def require_oracle(access: Any) -> Oracle:
+    """``access`` as an oracle.
+
+    Raises:
+        AccessError: if it is something else.
+    """
+    if not isinstance(access, Oracle):
+        raise AccessError("This method asks an oracle, and was given another kind of access.")
+    return access
+
+
+def require_white_box(access: Any) -> WhiteBox:
+    """``access`` as a white box.
+
+    Raises:
+        AccessError: if it is something else.
+    """
+    if not isinstance(access, WhiteBox):
+        raise AccessError("This method needs white-box access, and was given another kind.")
+    return access

@@ -1,0 +1,97 @@
+"""The outcome of one trial: the immutable record that every report is made from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from assay.access.ledger import Spent
+from assay.methods.finding import Family, Figure, Metric, Verdict
+
+SCHEMA_VERSION = 1
+
+
+class Stored(BaseModel):
+    """Base of what is written to disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TargetFacts(Stored):
+    """The target as an outcome remembers it. ``data`` maps part names to name, size and digest."""
+
+    name: str
+    digest: str
+    weights_digest: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    preprocessing: dict[str, Any]
+    data: dict[str, PartFacts]
+    facts: dict[str, Any] = {}
+
+
+class PartFacts(Stored):
+    """One part of the data: members, non_members or auxiliary."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class MethodFacts(Stored):
+    """The method as an outcome remembers it, with its resolved options."""
+
+    name: str
+    version: int
+    family: Family
+    title: str
+    threat_model: str
+    access: str
+    paper: str
+    atlas: tuple[str, ...] = ()
+    options: dict[str, Any]
+
+
+class Outcome(Stored):
+    """What one method found of one target.
+
+    ``key`` is the trial's identity. ``status`` is ``done``; ``failed`` (an error, in ``reason``); or ``skipped`` (the
+    method cannot apply to this target, in ``reason``). Only ``done`` has metrics and a verdict, and only ``done`` is
+    never run again. ``artefacts`` maps file names in the trial's folder to their SHA-256. ``versions`` are those of
+    Assay, Python and the libraries that numbers depend on; ``seconds`` is wall time.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    status: Literal["done", "failed", "skipped"]
+    reason: str = ""
+    target: TargetFacts
+    method: MethodFacts
+    serving: dict[str, Any]
+    seed: int
+    metrics: list[Metric] = []
+    verdict: Verdict | None = None
+    figures: list[Figure] = []
+    artefacts: dict[str, str] = {}
+    spent: Spent = Spent()
+    seconds: float = 0.0
+    started: datetime
+    versions: dict[str, str]
+    device: str = "cpu"
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(name)
+
+
+TargetFacts.model_rebuild()

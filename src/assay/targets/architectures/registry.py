@@ -1,0 +1,28 @@
+"""The registry of architectures, and one way to build ours, timm's and torchvision's."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from assay.base.registry import Registry
+from assay.targets.data import Shape
+
+
+class Builder(Protocol):
+    """Builds a network with random weights; its forward pass gives logits (n, num_classes)."""
+
+    def __call__(self, num_classes: int, input_shape: Shape) -> torch.nn.Module: ...
+
+
+ARCHITECTURES: Registry[Builder] = Registry("architecture", "assay.targets.architectures")
+
+
+def build(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
+    """A network by name: one of ours, ``timm:NAME`` or ``torchvision:NAME``, with random weights.
+
+    Raises:
+        UsageError: if the name is unknown; the message names the nearest.
+    """
+    return ARCHITECTURES.get(name)(num_classes, input_shape)

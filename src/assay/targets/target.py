@@ -1,0 +1,235 @@
+"""A model made ready to be assessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from assay.base.digests import digest_arrays, digest_json
+from assay.base.errors import DataError
+from assay.catalogue.record import Preprocessing
+from assay.targets.data import ArrayImages, Shape
+from assay.targets.module import Preprocessed, evaluate, module_digest
+from assay.targets.splits import Splits
+
+NO_SPLITS = Splits()
+PLAIN = Preprocessing()
+CPU = torch.device("cpu")
+
+Logits = Callable[[torch.Tensor], torch.Tensor]
+"""Images float32 (n, c, h, w) in [0, 1] to logits float32 (n, classes), on the CPU, without gradients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A model, its preprocessing and its data.
+
+    ``logits`` answers questions. ``module`` is there only where gradients can be had: it takes pixels in [0, 1] (the
+    preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients.
+    ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
+    nothing new can be asked. ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
+    """
+
+    name: str
+    weights_digest: str
+    input_shape: Shape
+    num_classes: int
+    logits: Logits
+    module: torch.nn.Module | None = None
+    splits: Splits = NO_SPLITS
+    preprocessing: Preprocessing = PLAIN
+    class_names: tuple[str, ...] = ()
+    device: torch.device = CPU
+    recorded: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What answers depend on: weights and preprocessing."""
+        return digest_json({"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump()})
+
+    def with_splits(self, splits: Splits) -> Target:
+        """The same model with other data.
+
+        Raises:
+            DataError: if a part's images or labels do not fit the model.
+        """
+        for part in splits:
+            if part is None:
+                continue
+            if part.shape != self.input_shape:
+                raise DataError(
+                    f"{self.name} takes images of {'x'.join(map(str, self.input_shape))} (channels x height x width), "
+                    f"and {part.name} has {'x'.join(map(str, part.shape))}."
+                )
+        for part in (splits.members, splits.non_members):
+            if part is not None and not (part.labels.min() >= 0 and part.labels.max() < self.num_classes):
+                raise DataError(
+                    f"{self.name} has classes 0 to {self.num_classes - 1}, and {part.name} has labels "
+                    f"{part.labels.min()} to {part.labels.max()}."
+                )
+        return replace(self, splits=splits)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: torch.nn.Module,
+        *,
+        input_shape: Shape,
+        num_classes: int,
+        splits: Splits = NO_SPLITS,
+        name: str = "module",
+        preprocessing: Preprocessing = PLAIN,
+        class_names: tuple[str, ...] = (),
+        device: str | torch.device = "cpu",
+        weights_digest: str | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> Target:
+        """A network whose forward pass gives logits (n, num_classes) for preprocessed images.
+
+        The module is put into evaluation mode and its parameters are frozen. A forward pass of one grey image checks
+        that it answers with finite logits of the right shape.
+
+        Raises:
+            DataError: if it does not, or the splits do not fit.
+        """
+        place = torch.device(device)
+        inner = Preprocessed(module, preprocessing).to(place).eval().requires_grad_(False)
+        _check(inner, input_shape, num_classes, name, place)
+        target = cls(
+            name=name,
+            weights_digest=weights_digest or module_digest(module),
+            input_shape=input_shape,
+            num_classes=num_classes,
+            logits=lambda images: evaluate(inner, images, place),
+            module=inner,
+            preprocessing=preprocessing,
+            class_names=class_names,
+            device=place,
+            facts={"parameters": sum(p.numel() for p in module.parameters()), **(facts or {})},
+        )
+        return target.with_splits(splits)
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[[NDArray[np.float32]], NDArray[Any]],
+        *,
+        digest: str,
+        input_shape: Shape,
+        num_classes: int,
+        splits: Splits = NO_SPLITS,
+        name: str = "function",
+        class_names: tuple[str, ...] = (),
+        facts: dict[str, Any] | None = None,
+    ) -> Target:
+        """Any callable from images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
+
+        ``digest`` must name the version of what answers: results and cached answers are kept under it.
+
+        Raises:
+            DataError: when it is asked and answers with another shape, NaN, or rows that do not sum to 1.
+        """
+
+        def logits(images: torch.Tensor) -> torch.Tensor:
+            return posteriors_to_logits(function(images.numpy()), len(images), num_classes, name)
+
+        target = cls(
+            name=name,
+            weights_digest=digest_json({"function": digest}),
+            input_shape=input_shape,
+            num_classes=num_classes,
+            logits=logits,
+            class_names=class_names,
+            facts=facts or {},
+        )
+        return target.with_splits(splits)
+
+    @classmethod
+    def from_outputs(
+        cls,
+        members: tuple[NDArray[Any], NDArray[Any]],
+        non_members: tuple[NDArray[Any], NDArray[Any]],
+        *,
+        name: str = "recorded answers",
+        class_names: tuple[str, ...] = (),
+    ) -> Target:
+        """Recorded answers only: (posteriors (n, classes), labels (n,)) of members and of non-members.
+
+        The answers take the place of the images, one row of ``classes`` pixels each, so that everything that reads
+        answers works on them; what needs to ask about new images does not apply.
+
+        Raises:
+            DataError: if widths differ, or posteriors are not finite, negative, or do not sum to 1.
+        """
+        width = {np.asarray(p).shape[-1] for p, _ in (members, non_members)}
+        if len(width) != 1:
+            raise DataError(
+                f"Members and non-members were answered with different numbers of classes: {sorted(width)}."
+            )
+        (classes,) = width
+
+        def recorded(part: tuple[NDArray[Any], NDArray[Any]], part_name: str) -> ArrayImages:
+            checked = check_posteriors(np.asarray(part[0]), len(part[1]), classes, part_name)
+            return ArrayImages(checked.reshape(-1, 1, 1, classes), np.asarray(part[1]), part_name)
+
+        splits = Splits(recorded(members, "recorded members"), recorded(non_members, "recorded non-members"))
+        target = cls(
+            name=name,
+            weights_digest=digest_arrays(members=np.asarray(members[0]), non_members=np.asarray(non_members[0])),
+            input_shape=(1, 1, classes),
+            num_classes=classes,
+            logits=lambda rows: torch.log(rows.reshape(len(rows), classes).clamp_min(1e-30)),
+            class_names=class_names,
+            recorded=True,
+        )
+        return target.with_splits(splits)
+
+
+def check_posteriors(posteriors: NDArray[Any], count: int, classes: int, name: str) -> NDArray[np.float32]:
+    """Posteriors as float32 (count, classes).
+
+    Raises:
+        DataError: if the shape differs, or a row is not finite, negative, or does not sum to 1 within 0.001.
+    """
+    if posteriors.shape != (count, classes):
+        raise DataError(f"{name}: posteriors must be ({count}, {classes}); these are {posteriors.shape}.")
+    checked = posteriors.astype(np.float32)
+    if not np.isfinite(checked).all():
+        raise DataError(
+            f"{name}: posteriors hold NaN or infinity (row {int(np.argwhere(~np.isfinite(checked))[0][0])})."
+        )
+    sums = checked.sum(axis=1, dtype=np.float64)
+    bad = (checked < 0).any(axis=1) | (np.abs(sums - 1.0) > 1e-3)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"{name}: posteriors must be non-negative and sum to 1; row {row} sums to {sums[row]:.4g}. "
+            "Apply a softmax if these are logits."
+        )
+    normalised: NDArray[np.float32] = (checked / sums[:, None]).astype(np.float32)
+    return normalised
+
+
+def posteriors_to_logits(posteriors: NDArray[Any], count: int, classes: int, name: str) -> torch.Tensor:
+    """Logits whose softmax is the posteriors: their logarithm, zeros taken as 1e-30."""
+    checked = check_posteriors(np.asarray(posteriors), count, classes, name)
+    return torch.log(torch.from_numpy(checked).clamp_min(1e-30))
+
+
+def _check(module: torch.nn.Module, shape: Shape, classes: int, name: str, device: torch.device) -> None:
+    try:
+        answer = evaluate(module, torch.full((2, *shape), 0.5), device)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise DataError(
+            f"{name} cannot process images of {'x'.join(map(str, shape))} (channels x height x width): {error}"
+        ) from error
+    if tuple(answer.shape) != (2, classes):
+        raise DataError(f"{name} answers with shape {tuple(answer.shape)} for 2 images; (2, {classes}) was expected.")
+    if not torch.isfinite(answer).all():
+        raise DataError(f"{name} answers with NaN or infinity to a grey image.")

@@ -1,0 +1,34 @@
+"""How to train, as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Recipe(BaseModel):
+    """Optimiser, schedule and augmentation.
+
+    ``momentum`` counts for SGD only; ``weight_decay`` is decoupled for AdamW and Lion. ``step`` multiplies the rate
+    by ``step_factor`` after each of ``step_at`` (fractions of the epochs); ``cosine`` falls to 0. ``warmup`` is the
+    fraction of all steps over which the rate rises linearly. ``shift`` pads by so many pixels and crops at random;
+    ``flip`` mirrors left to right.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=30, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    optimiser: Literal["sgd", "adam", "adamw", "lion"] = "sgd"
+    learning_rate: float = Field(default=0.05, gt=0.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    nesterov: bool = False
+    weight_decay: float = Field(default=5e-4, ge=0.0)
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    step_at: tuple[float, ...] = (0.5, 0.75)
+    step_factor: float = 0.1
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    shift: int = Field(default=0, ge=0)
+    flip: bool = False
+    mixed_precision: bool = True
