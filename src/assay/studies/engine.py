@@ -1,0 +1,133 @@
+"""Runs trials in this process, one after another."""
+
+from __future__ import annotations
+
+import platform
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Literal
+
+import torch
+
+from assay.access import Ledger, Oracle, WhiteBox
+from assay.base.errors import AssayError, WorkspaceError
+from assay.base.progress import Progress, silent
+from assay.methods.method import Context
+from assay.studies.outcome import Outcome
+from assay.studies.trial import Trial
+from assay.studies.workspace import Workspace
+
+
+def versions() -> dict[str, str]:
+    """Versions that numbers depend on."""
+    packages = {name: version(name) for name in ("modelassay", "torch", "numpy", "scipy", "scikit-learn")}
+    return {"assay": packages.pop("modelassay"), "python": platform.python_version(), **packages}
+
+
+class Ran:
+    """What `run_trials` hands back: every outcome in the order asked, and how many were already there."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.reused = 0
+
+
+def run_trials(trials: Sequence[Trial], workspace: Workspace, progress: Progress | None = None) -> Ran:
+    """Run what is not finished yet. A trial that fails is recorded with its cause and does not stop the rest.
+
+    Raises:
+        WorkspaceError: if the workspace cannot be written; finished trials are kept.
+    """
+    progress = progress or silent()
+    ran = Ran()
+    for number, trial in enumerate(trials, start=1):
+        label = f"[{number}/{len(trials)}] {trial.target.name}: {trial.method.name}"
+        outcome, reused = _run(trial, workspace, progress, label)
+        ran.outcomes.append(outcome)
+        ran.reused += reused
+    return ran
+
+
+def _run(trial: Trial, workspace: Workspace, progress: Progress, label: str) -> tuple[Outcome, bool]:
+    if (finished := workspace.load(trial.key)) is not None:
+        return finished, True
+    if reason := trial.why_not():
+        return _attempt(trial, workspace, "skipped", reason), False
+    required = trial.required
+    if required is not None:
+        base, _ = _run(required, workspace, progress, label)
+        if base.status != "done":
+            reason = f"It builds on {required.method.name}, which was not done: {base.reason}"
+            return _attempt(trial, workspace, base.status, reason), False
+    with workspace.lock(trial.key):
+        if (finished := workspace.load(trial.key)) is not None:
+            return finished, True
+        progress.say(label)
+        return _measure(trial, workspace, progress), False
+
+
+def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
+    started, clock = datetime.now(UTC), time.monotonic()
+    folder = workspace.fresh_artefacts(trial.key)
+    required = trial.required
+    context = Context(
+        seed=trial.seed,
+        device=trial.target.device,
+        artefacts=folder,
+        progress=progress,
+        provided=workspace.artefacts(required.key) if required else None,
+        class_names=trial.target.class_names,
+    )
+    access: Oracle | WhiteBox
+    try:
+        if trial.method.needs == "white-box":
+            access = WhiteBox(trial.target)
+        else:
+            access = Oracle(trial.target, trial.serving, workspace.store(trial.target))
+        with torch.random.fork_rng(devices=[]):
+            finding = trial.method.run(access, trial.target.splits, context)
+    except WorkspaceError:
+        raise
+    except AssayError as error:
+        return _attempt(trial, workspace, "failed", str(error))
+    except Exception as error:
+        (folder / "traceback.txt").write_text(traceback.format_exc())
+        return _attempt(trial, workspace, "failed", f"{type(error).__name__}: {error} (traceback in {folder})")
+    outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
+    outcome = outcome.model_copy(
+        update={"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
+    )
+    return workspace.save(outcome, finding.samples)
+
+
+def _attempt(trial: Trial, workspace: Workspace, status: Literal["done", "failed", "skipped"], reason: str) -> Outcome:
+    outcome = _outcome(trial, status, datetime.now(UTC), Ledger(), 0.0, reason)
+    workspace.save_attempt(outcome)
+    return outcome
+
+
+def _outcome(
+    trial: Trial,
+    status: Literal["done", "failed", "skipped"],
+    started: datetime,
+    ledger: Ledger,
+    seconds: float,
+    reason: str = "",
+) -> Outcome:
+    return Outcome(
+        key=trial.key,
+        status=status,
+        reason=reason,
+        target=trial.target_facts(),
+        method=trial.method_facts(),
+        serving=trial.resolved_serving,
+        seed=trial.seed,
+        spent=ledger.total(),
+        seconds=round(seconds, 3),
+        started=started,
+        versions=versions(),
+        device=str(trial.target.device),
+    )

@@ -1,0 +1,116 @@
+"""A trial: one method, one target, one seed; and its identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from assay.access import Serving
+from assay.access.serving import OUTPUT_ORDER
+from assay.base.digests import digest_json
+from assay.methods.method import OUTPUT_OF_NEED, Method
+from assay.studies.outcome import SCHEMA_VERSION, MethodFacts, PartFacts, TargetFacts
+from assay.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is to be run. Two trials with one `key` have one outcome."""
+
+    target: Target
+    method: Method
+    serving: Serving
+    seed: int
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON of everything that the numbers depend on.
+
+        That is: schema version; weights digest (never a name) and preprocessing; digests of the parts of the data that
+        the method uses; method name, version and resolved options; access and, for black-box access, the serving; the
+        key of the trial it builds on; seed. A test freezes the keys.
+        """
+        required = self.required
+        return digest_json(
+            {
+                "schema": SCHEMA_VERSION,
+                "weights": self.target.weights_digest,
+                "preprocessing": self.target.preprocessing.model_dump(mode="json"),
+                "data": {name: d for name, d in self.target.splits.digests().items() if name in self.method.parts},
+                "method": self.method.name,
+                "version": self.method.version,
+                "options": self.method.model_dump(mode="json"),
+                "access": self.access,
+                "serving": self.resolved_serving,
+                "builds_on": required.key if required else None,
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def required(self) -> Trial | None:
+        """The trial whose artefacts this one builds on."""
+        method = self.method.requires()
+        return None if method is None else Trial(self.target, method, self.serving, self.seed)
+
+    @property
+    def access(self) -> str:
+        """The access in words: ``white-box``, or ``black-box`` and what is answered."""
+        if self.method.needs == "white-box":
+            return "white-box"
+        return f"black-box, {self.serving.output}"
+
+    @property
+    def resolved_serving(self) -> dict[str, Any]:
+        """The serving, where the method meets it."""
+        return {} if self.method.needs == "white-box" else self.serving.describe()
+
+    def why_not(self) -> str:
+        """Why this method cannot apply to this target; empty if it can."""
+        target, method = self.target, self.method
+        if method.needs == "white-box" and target.module is None:
+            return f"It needs white-box access, and {target.name} cannot be differentiated."
+        if target.recorded and method.novel_inputs:
+            return "It must ask about new images, and this target holds recorded answers only."
+        output = OUTPUT_OF_NEED[method.needs]
+        if output is not None and OUTPUT_ORDER.index(self.serving.output) < OUTPUT_ORDER.index(output):
+            return f"It needs {output}, and the target answers with {self.serving.output} only."
+        missing = [part for part in method.parts if getattr(target.splits, part) is None]
+        if missing:
+            return f"It needs data that the target does not have: {', '.join(missing).replace('_', '-')}."
+        return ""
+
+    def target_facts(self) -> TargetFacts:
+        """The target as its outcome remembers it."""
+        target = self.target
+        return TargetFacts(
+            name=target.name,
+            digest=target.digest,
+            weights_digest=target.weights_digest,
+            input_shape=target.input_shape,
+            num_classes=target.num_classes,
+            class_names=target.class_names,
+            preprocessing=target.preprocessing.model_dump(mode="json"),
+            data={
+                name: PartFacts(name=part.name, size=len(part), digest=part.digest)
+                for name, part in target.splits._asdict().items()
+                if part is not None
+            },
+            facts=target.facts,
+        )
+
+    def method_facts(self) -> MethodFacts:
+        """The method as its outcome remembers it."""
+        method = self.method
+        return MethodFacts(
+            name=method.name,
+            version=method.version,
+            family=method.family,
+            title=method.title,
+            threat_model=method.threat_model,
+            access=self.access,
+            paper=method.paper,
+            atlas=method.atlas,
+            options=method.model_dump(mode="json"),
+        )

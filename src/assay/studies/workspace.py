@@ -1,0 +1,171 @@
+"""Where outcomes live: one immutable JSON file per finished trial is the truth; everything else can be rebuilt."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from assay.access import PosteriorStore
+from assay.base.digests import canonical_json, digest_file, digest_json
+from assay.base.errors import WorkspaceError
+from assay.studies.index import Index
+from assay.studies.outcome import Outcome
+from assay.targets.target import Target
+
+FORMAT = 1
+
+
+class Workspace:
+    """A folder of outcomes.
+
+    ``trials/KEY.json`` are the finished trials, ``artefacts/KEY/`` their files, ``attempts/KEY.json`` the last failed
+    or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``quarantine/`` what was
+    found damaged, and ``index.sqlite`` an index that may be deleted at any time.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open a workspace, or make one.
+
+        Raises:
+            WorkspaceError: if it cannot be written, is another program's folder, or has another format.
+        """
+        self.path = Path(path)
+        with _reported(self.path):
+            self._claim()
+            for folder in ("trials", "attempts", "artefacts", "stores", "locks"):
+                (self.path / folder).mkdir(parents=True, exist_ok=True)
+        self.index = Index(self.path / "index.sqlite")
+        self.index.sync(self._trial_keys(), self.load)
+
+    def _claim(self) -> None:
+        marker = self.path / "workspace.json"
+        if marker.exists():
+            try:
+                found = json.loads(marker.read_text())["format"]
+            except (ValueError, KeyError, TypeError):
+                raise WorkspaceError(f"{marker} is damaged; restore it, or use another workspace.") from None
+            if found != FORMAT:
+                raise WorkspaceError(
+                    f"The workspace {self.path} has format {found}, and this version of Assay reads format {FORMAT}; "
+                    "use the version that wrote it, or another workspace."
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise WorkspaceError(f"{self.path} exists and is not a workspace; name an empty or a new folder.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(marker, canonical_json({"format": FORMAT}))
+
+    def _trial_keys(self) -> list[str]:
+        return [file.stem for file in (self.path / "trials").glob("*.json")]
+
+    def artefacts(self, key: str) -> Path:
+        """The folder of a trial's files."""
+        return self.path / "artefacts" / key
+
+    def store(self, target: Target) -> PosteriorStore:
+        """The answers of a target."""
+        return PosteriorStore(self.path / "stores" / f"{target.digest}.logits", target.num_classes)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Keep other processes from running the same trial; waits for one that does."""
+        with _reported(self.path), (self.path / "locks" / key).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def load(self, key: str) -> Outcome | None:
+        """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned."""
+        file = self.path / "trials" / f"{key}.json"
+        try:
+            content = json.loads(file.read_text())
+            outcome = Outcome.model_validate(content["outcome"])
+            if content["sha256"] != digest_json(content["outcome"]) or outcome.key != key:
+                raise ValueError("the digest differs")
+            return outcome
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, ValidationError):
+            quarantine = self.path / "quarantine"
+            quarantine.mkdir(exist_ok=True)
+            file.replace(quarantine / file.name)
+            return None
+
+    def save(self, outcome: Outcome, samples: dict[str, NDArray[np.generic]]) -> Outcome:
+        """Keep a finished trial: its samples, the digests of its files, and last the outcome itself.
+
+        Raises:
+            WorkspaceError: if the disk is full or read-only; no half-finished trial is left.
+        """
+        folder = self.artefacts(outcome.key)
+        with _reported(self.path):
+            if samples:
+                pq.write_table(
+                    pa.table({name: pa.array(column) for name, column in samples.items()}), folder / "samples.parquet"
+                )
+            files = {
+                file.relative_to(folder).as_posix(): digest_file(file)
+                for file in sorted(folder.rglob("*"))
+                if file.is_file()
+            }
+            outcome = outcome.model_copy(update={"artefacts": files})
+            content = outcome.model_dump(mode="json")
+            write_text(
+                self.path / "trials" / f"{outcome.key}.json",
+                json.dumps({"sha256": digest_json(content), "outcome": content}, indent=1, sort_keys=True) + "\n",
+            )
+            (self.path / "attempts" / f"{outcome.key}.json").unlink(missing_ok=True)
+        self.index.add(outcome)
+        return outcome
+
+    def save_attempt(self, outcome: Outcome) -> None:
+        """Remember a failed or skipped attempt, for the report; the next attempt replaces it."""
+        with _reported(self.path):
+            write_text(self.path / "attempts" / f"{outcome.key}.json", outcome.model_dump_json(indent=1) + "\n")
+
+    def outcomes(self) -> list[Outcome]:
+        """All finished trials, and the last attempts of the unfinished, by target name, family and method."""
+        finished = [outcome for key in self._trial_keys() if (outcome := self.load(key)) is not None]
+        attempts = [Outcome.model_validate_json(file.read_text()) for file in (self.path / "attempts").glob("*.json")]
+        return sorted(finished + attempts, key=lambda o: (o.target.name, o.method.family, o.method.name, o.seed, o.key))
+
+    def fresh_artefacts(self, key: str) -> Path:
+        """An empty folder for a trial that starts now; what an interrupted run left there is removed."""
+        folder = self.artefacts(key)
+        with _reported(self.path):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write under a temporary name, flush to the disk, rename: a reader sees the whole file or none."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(
+            f"The workspace {path} cannot be used: {error.strerror or error}. What was measured before is kept."
+        ) from error
