@@ -1,0 +1,89 @@
+"""Slow, obviously right references for membership inference: one sample, one pair, one threshold at a time."""
+
+from __future__ import annotations
+
+import math
+
+FLOOR = 1e-30
+
+
+def log(value: float) -> float:
+    return math.log(max(value, FLOOR))
+
+
+def correctness(row, label):
+    return 1.0 if max(range(len(row)), key=lambda c: (row[c], -c)) == label else 0.0
+
+
+def confidence(row, label):
+    return row[label]
+
+
+def loss(row, label):
+    return log(row[label])
+
+
+def entropy(row, label):
+    return sum(p * log(p) for p in row)
+
+
+def modified_entropy(row, label):
+    total = -(1 - row[label]) * log(row[label])
+    for c, p in enumerate(row):
+        if c != label:
+            total -= p * log(1 - p)
+    return -total
+
+
+def log_odds(row, label):
+    others = math.fsum(p for c, p in enumerate(row) if c != label)
+    return math.log(row[label] + 1e-45) - math.log(others + 1e-45)
+
+
+def margin(row, label):
+    return math.log(row[label] + 1e-45) - math.log(max(p for c, p in enumerate(row) if c != label) + 1e-45)
+
+
+def auc(members, non_members):
+    wins = 0.0
+    for a in members:
+        for b in non_members:
+            wins += 1.0 if a > b else 0.5 if a == b else 0.0
+    return wins / (len(members) * len(non_members))
+
+
+def delong_variance(members, non_members):
+    def kernel(a, b):
+        return 1.0 if a > b else 0.5 if a == b else 0.0
+
+    value = auc(members, non_members)
+    m, n = len(members), len(non_members)
+    first = [sum(kernel(a, b) for b in non_members) / n for a in members]
+    second = [sum(kernel(a, b) for a in members) / m for b in non_members]
+    s_first = sum((v - value) ** 2 for v in first) / (m - 1)
+    s_second = sum((v - value) ** 2 for v in second) / (n - 1)
+    return s_first / m + s_second / n
+
+
+def operating_points(members, non_members):
+    """(threshold, true positives, false positives) from strict to lax; nothing is flagged at the first."""
+    thresholds = sorted({*members, *non_members}, reverse=True)
+    return [(math.inf, 0, 0)] + [
+        (threshold, sum(s >= threshold for s in members), sum(s >= threshold for s in non_members))
+        for threshold in thresholds
+    ]
+
+
+def tpr_at_fpr(members, non_members, rate):
+    best = 0.0
+    for _, true, false in operating_points(members, non_members):
+        if false <= rate * len(non_members) + 1e-12 * len(non_members):
+            best = true / len(members)
+    return best
+
+
+def balanced_accuracy(members, non_members):
+    return max(
+        (true / len(members) + 1 - false / len(non_members)) / 2
+        for _, true, false in operating_points(members, non_members)
+    )
