@@ -1,0 +1,253 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from assay.base.digests import digest_arrays, digest_json
+from assay.base.errors import AssayError
+from assay.base.progress import Progress, silent
+from assay.targets.architectures import build
+from assay.targets.data import Images, Shape, to_pixels
+from assay.targets.module import evaluate, module_digest
+from assay.training.feeding import Feed, Moves
+from assay.training.optimisers import make_optimiser, rate_at
+from assay.training.recipe import Recipe
+
+Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""From a network in training mode, images float32 (n, c, h, w) in [0, 1] and targets: the scalar to minimise (a mean
+over the batch) and logits (n, classes), which the accuracy is counted from."""
+
+
+class Epoch(NamedTuple):
+    """One pass over the data: mean loss and accuracy over its batches, the last learning rate, and its wall time."""
+
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+Log = tuple[Epoch, ...]
+"""One entry an epoch."""
+
+
+class TrainingError(AssayError):
+    """Training cannot go on."""
+
+
+def plain_loss(
+    module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy with labels (n,) or posteriors (n, classes); for posteriors, the KL divergence up to a constant."""
+    logits = module(images)
+    return cross_entropy(logits, targets), logits
+
+
+def fit(
+    module: torch.nn.Module,
+    images: torch.Tensor | Images,
+    targets: torch.Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+    label: str = "training",
+    loss: Loss = plain_loss,
+    checkpoint: Path | None = None,
+) -> Log:
+    """Train a network in place; it ends on ``device``, in evaluation mode.
+
+    ``images`` are uint8, or float32 in [0, 1], (n, c, h, w), or a set of them; ``targets`` are int64 (n,) or posteriors
+    float (n, classes). Batches differ in size by at most one image, and none is larger than the recipe's. The same
+    seed and machine give the same weights, whatever the state of the global generators, which is left as it was.
+
+    ``checkpoint`` names a file that is replaced after every epoch. A later call with the same network, data, recipe
+    and seed goes on from there and ends with the weights of an uninterrupted run; a file of another training is
+    overwritten.
+
+    Raises:
+        DataError: if images or targets are unusable.
+        TrainingError: if the loss or the weights become NaN or infinite, or no parameter can be trained.
+    """
+    params = [p for p in module.parameters() if p.requires_grad]
+    if not params:
+        raise TrainingError("The network has no parameters that can be trained.")
+    on_gpu = device.type == "cuda"
+    feed = Feed(images, targets, device)
+    identity = "" if checkpoint is None else _identity(module, images, targets, recipe, seed)
+    module.to(device)
+    if on_gpu:
+        _lay_out(params, torch.channels_last)
+    optimiser = make_optimiser(recipe, params, device)
+    half = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
+    scaler = torch.amp.GradScaler(enabled=on_gpu and recipe.mixed_precision and half is torch.float16)
+    state = _State(checkpoint, identity, module, optimiser, scaler)
+    log = state.restore()
+
+    per_epoch = -(-len(feed) // recipe.batch_size)
+    steps = per_epoch * recipe.epochs
+    with (progress or silent()).step(label, steps) as bar, torch.enable_grad(), _own_randomness(device) as reseed:
+        bar.advance(len(log) * per_epoch)
+        module.train()
+        for epoch in range(len(log), recipe.epochs):
+            start = time.perf_counter()
+            generator = reseed(seed, epoch)
+            order, moves = _draw(len(feed), recipe, generator, device)
+            total_loss = torch.zeros((), device=device)
+            correct = torch.zeros((), dtype=torch.int64, device=device)
+            for number, rows in enumerate(order.tensor_split(per_epoch)):
+                rate = rate_at(recipe, epoch * per_epoch + number, steps)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                moved = None if moves is None else Moves(moves.offsets[rows], moves.mirror[rows])
+                batch, wanted = feed.take(rows, moved, recipe.shift), feed.targets[rows]
+                with torch.autocast(device.type, half, enabled=on_gpu and recipe.mixed_precision):
+                    value, logits = loss(module, batch, wanted)
+                optimiser.zero_grad()
+                scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+                scaler.step(optimiser)
+                scaler.update()
+                total_loss += value.detach() * len(rows)
+                correct += (logits.detach().argmax(1) == (wanted.argmax(1) if wanted.ndim == 2 else wanted)).sum()
+                bar.advance()
+            mean = float(total_loss) / len(feed)
+            if not np.isfinite(mean):
+                raise TrainingError(_diverged(label, epoch, recipe))
+            log.append(Epoch(mean, int(correct) / len(feed), rate, time.perf_counter() - start))
+            state.save(log)
+    if not all(bool(torch.isfinite(p).all()) for p in params):
+        raise TrainingError(_diverged(label, recipe.epochs - 1, recipe))
+    _lay_out(params, torch.contiguous_format)
+    module.eval()
+    return tuple(log)
+
+
+def predict(
+    module: torch.nn.Module, images: torch.Tensor | Images, device: torch.device, batch_size: int = 512
+) -> torch.Tensor:
+    """Logits float32 (n, classes) on the CPU; the network is put on the device and into evaluation mode.
+
+    Raises:
+        DataError: if images are floats outside [0, 1].
+    """
+    module.to(device).eval()
+    answers = []
+    for start in range(0, len(images), batch_size):
+        stop = min(start + batch_size, len(images))
+        part = images[start:stop] if isinstance(images, torch.Tensor) else images.take(np.arange(start, stop))
+        answers.append(evaluate(module, to_pixels(part), device))
+    return torch.cat(answers)
+
+
+def seeded_build(architecture: str, num_classes: int, input_shape: Shape, seed: int) -> torch.nn.Module:
+    """A network whose random weights depend on the seed alone; see `assay.targets.architectures.build`.
+
+    Raises:
+        UsageError: if the architecture is unknown.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build(architecture, num_classes, input_shape)
+
+
+def _lay_out(params: list[torch.nn.Parameter], layout: torch.memory_format) -> None:
+    for p in params:
+        if p.ndim == 4:
+            p.data = p.data.contiguous(memory_format=layout)
+
+
+class _State:
+    """What a checkpoint holds. Every epoch draws from generators seeded by its number, so none of them is kept."""
+
+    def __init__(
+        self,
+        file: Path | None,
+        identity: str,
+        module: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self.file, self.identity = file, identity
+        self.parts: dict[str, Any] = {"module": module, "optimiser": optimiser, "scaler": scaler}
+
+    def save(self, log: list[Epoch]) -> None:
+        if self.file is None:
+            return
+        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
+        partial.replace(self.file)
+
+    def restore(self) -> list[Epoch]:
+        if self.file is None or not self.file.exists():
+            return []
+        try:
+            state = torch.load(self.file, weights_only=True, map_location="cpu")
+        except Exception:  # whatever a damaged file provokes, training starts afresh
+            return []
+        if state.get("identity") != self.identity:
+            return []
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        return [Epoch(*entry) for entry in state["log"]]
+
+
+def _identity(
+    module: torch.nn.Module, images: torch.Tensor | Images, targets: torch.Tensor, recipe: Recipe, seed: int
+) -> str:
+    pixels = digest_arrays(x=images.cpu().numpy()) if isinstance(images, torch.Tensor) else images.digest
+    wanted = digest_arrays(y=targets.cpu().numpy())
+    parts = {"start": module_digest(module), "images": pixels, "targets": wanted, "seed": seed}
+    return digest_json({**parts, "recipe": recipe.model_dump()})
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[Callable[[int, int], torch.Generator]]:
+    """Global generators (dropout draws from them) and cuDNN's settings, borrowed and given back.
+
+    Yields a function that seeds them for an epoch, and returns a generator for the order and movement of images.
+    """
+    on_gpu = device.type == "cuda"
+
+    def reseed(seed: int, epoch: int) -> torch.Generator:
+        inner, outer = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64).tolist()
+        torch.default_generator.manual_seed(inner)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(inner)
+        return torch.Generator().manual_seed(outer)
+
+    with (
+        torch.random.fork_rng(devices=[device] if on_gpu else []),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        yield reseed
+
+
+def _draw(
+    count: int, recipe: Recipe, generator: torch.Generator, device: torch.device
+) -> tuple[torch.Tensor, Moves | None]:
+    """The epoch's order, and each row's movement if the recipe moves images."""
+    order = torch.randperm(count, generator=generator).to(device)
+    if not (recipe.shift or recipe.flip):
+        return order, None
+    moves = Moves.draw(count, recipe.shift, recipe.flip, generator)
+    return order, Moves(moves.offsets.to(device), moves.mirror.to(device))
+
+
+def _diverged(label: str, epoch: int, recipe: Recipe) -> str:
+    return (
+        f"{label}: training diverged in epoch {epoch + 1} of {recipe.epochs} (the loss became NaN or infinite); "
+        f"try a learning rate below {recipe.learning_rate:g}."
+    )

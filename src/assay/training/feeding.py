@@ -1,0 +1,106 @@
+"""Batches for training: images that stay on the device, shifted and mirrored there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from assay.base.errors import DataError
+from assay.targets.data import Images, to_pixels
+
+RESIDENT_BYTES = 4 << 30
+"""A set that takes more than this as uint8 is read batch by batch instead of being kept on the device."""
+
+
+class Moves(NamedTuple):
+    """How each image is moved: crop offsets int64 (n, 2) in the padded image (down, right), and mirroring bool (n,)."""
+
+    offsets: torch.Tensor
+    mirror: torch.Tensor
+
+    @classmethod
+    def draw(cls, count: int, shift: int, flip: bool, generator: torch.Generator) -> Moves:
+        """Uniform offsets in 0..2 ``shift``; each image mirrored with probability 1/2 if ``flip``."""
+        offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
+        mirror = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
+        return cls(offsets, mirror)
+
+
+def move(images: torch.Tensor, moves: Moves, shift: int) -> torch.Tensor:
+    """Images (n, c, h, w) padded by ``shift`` black pixels, cropped at their offsets, and mirrored left to right."""
+    count, _, height, width = images.shape
+    down = moves.offsets[:, :1] + torch.arange(height, device=images.device)
+    right = moves.offsets[:, 1:] + torch.arange(width, device=images.device)
+    right = torch.where(moves.mirror[:, None], right.flip(1), right)
+    each = torch.arange(count, device=images.device)[:, None, None]
+    return pad(images, (shift,) * 4)[each, :, down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
+
+
+class Feed:
+    """Images and targets on a device, handed out by rows.
+
+    Images are held as uint8 wherever that loses nothing, and turned into float32 in [0, 1] batch by batch.
+    """
+
+    def __init__(self, images: torch.Tensor | Images, targets: torch.Tensor, device: torch.device) -> None:
+        """Move a set to the device once.
+
+        Raises:
+            DataError: if there are no images, their number or shape is wrong, pixels are out of range, or targets are
+                neither int64 (n,), non-negative, nor finite floats (n, classes).
+        """
+        count = len(images)
+        if count == 0:
+            raise DataError("There are no images to train on.")
+        if len(targets) != count:
+            raise DataError(f"There are {count} images to train on, but {len(targets)} targets.")
+        self.targets = _checked(targets).to(device)
+        self.device = device
+        self._stream: Images | None = None
+        if isinstance(images, torch.Tensor):
+            if images.ndim != 4:
+                raise DataError(f"Images must be (n, channels, height, width); these are {tuple(images.shape)}.")
+            self._held = (images if images.dtype == torch.uint8 else to_pixels(images)).to(device)
+        elif count * int(np.prod(images.shape)) > RESIDENT_BYTES:
+            self._stream = images
+        else:
+            self._held = gather(images).to(device)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, rows: torch.Tensor, moves: Moves | None = None, shift: int = 0) -> torch.Tensor:
+        """Images float32 (k, c, h, w) in [0, 1] of rows int64 (k,) on the device, moved if asked."""
+        images = self._held[rows] if self._stream is None else self._stream.take(rows.cpu().numpy()).to(self.device)
+        if moves is not None:
+            images = move(images, moves, shift)
+        return images.to(torch.float32).div_(255.0) if images.dtype == torch.uint8 else images
+
+
+def gather(images: Images, chunk: int = 4096) -> torch.Tensor:
+    """A whole set (n, c, h, w): uint8 if every pixel is a multiple of 1/255, float32 otherwise."""
+    rows = np.arange(len(images))
+    parts = [_compact(images.take(rows[start : start + chunk])) for start in range(0, len(rows), chunk)]
+    if any(part.dtype != torch.uint8 for part in parts):
+        parts = [to_pixels(part) for part in parts]
+    return torch.cat(parts)
+
+
+def _compact(pixels: torch.Tensor) -> torch.Tensor:
+    whole = (pixels * 255.0).round().to(torch.uint8)
+    return whole if torch.equal(to_pixels(whole), pixels) else pixels
+
+
+def _checked(targets: torch.Tensor) -> torch.Tensor:
+    if targets.ndim == 2 and targets.is_floating_point():
+        if not bool(torch.isfinite(targets).all()):
+            raise DataError("The targets to train on hold NaN or infinity.")
+        return targets.to(torch.float32)
+    if targets.ndim == 1 and not targets.is_floating_point():
+        if int(targets.min()) < 0:
+            raise DataError("The labels to train on must not be negative.")
+        return targets.to(torch.int64)
+    raise DataError(f"Targets must be labels (n,) or posteriors (n, classes); these are {tuple(targets.shape)}.")
