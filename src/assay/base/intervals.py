@@ -77,7 +77,7 @@ def delong_auc(members: NDArray[Any], non_members: NDArray[Any]) -> Auc:
     the other group comes from two binary searches.
 
     Raises:
-        DataError: if a group is empty or a score is NaN.
+        DataError: if a group is empty, or a score is NaN or infinite.
     """
     first, second = np.sort(check_scores(members, "members")), np.sort(check_scores(non_members, "non-members"))
     placed_first = _below(first, second)
@@ -135,13 +135,13 @@ def check_scores(scores: NDArray[Any], name: str) -> Floats:
     """Scores as float64 (n,), n >= 1.
 
     Raises:
-        DataError: if there are none, or one is NaN.
+        DataError: if there are none, or one is NaN or infinite.
     """
     checked = np.asarray(scores, dtype=np.float64).ravel()
     if len(checked) == 0:
         raise DataError(f"There are no {name} to score: membership is measured on members and non-members together.")
-    if np.isnan(checked).any():
-        raise DataError(f"The scores of the {name} hold NaN (position {int(np.isnan(checked).argmax())}).")
+    if not np.isfinite(checked).all():
+        raise DataError(f"The scores of the {name} hold NaN or infinity (row {int(np.isfinite(checked).argmin())}).")
     return checked
 
 

@@ -1,0 +1,190 @@
+"""What a membership score is worth: the exact ROC curve, and numbers read off it with their intervals.
+
+Scores are oriented so that a higher one speaks for a member. Everything here is a pure function of two arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.base.intervals import Bounds, check_scores, clopper_pearson, difference_of_proportions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001, 0.0001)
+PRIORS = (0.5, 0.1, 0.01)
+
+
+class Roc(NamedTuple):
+    """All operating points "flag scores of at least ``thresholds``", from the strictest (infinity: none) to all.
+
+    ``true_positives`` and ``false_positives`` count flagged members and non-members, int64 (points,). Equal scores
+    are flagged together, so that a tie is one point.
+    """
+
+    thresholds: Floats
+    true_positives: Ints
+    false_positives: Ints
+    members: int
+    non_members: int
+
+    @property
+    def tpr(self) -> Floats:
+        """Share of members flagged at each point."""
+        return np.asarray(self.true_positives / self.members)
+
+    @property
+    def fpr(self) -> Floats:
+        """Share of non-members flagged at each point."""
+        return np.asarray(self.false_positives / self.non_members)
+
+
+class Rate(NamedTuple):
+    """A measured number; ``value`` and ``bounds`` are None where the data cannot support it, and ``note`` says why."""
+
+    value: float | None
+    bounds: Bounds | None
+    note: str
+
+
+class Operating(NamedTuple):
+    """One threshold and how many members and non-members it flags."""
+
+    threshold: float
+    true_positives: int
+    false_positives: int
+
+
+def roc_curve(members: NDArray[Any], non_members: NDArray[Any]) -> Roc:
+    """The exact ROC curve of scores of members (m,) and non-members (n,), in O((m + n) log(m + n)).
+
+    Raises:
+        DataError: if a group is empty, or a score is NaN or infinite.
+    """
+    inside, outside = np.sort(check_scores(members, "members")), np.sort(check_scores(non_members, "non-members"))
+    thresholds = np.unique(np.concatenate([inside, outside]))[::-1]
+    true = len(inside) - np.searchsorted(inside, thresholds, "left")
+    false = len(outside) - np.searchsorted(outside, thresholds, "left")
+    return Roc(
+        np.concatenate([[np.inf], thresholds]),
+        np.concatenate([[0], true]).astype(np.int64),
+        np.concatenate([[0], false]).astype(np.int64),
+        len(inside),
+        len(outside),
+    )
+
+
+def best_threshold(roc: Roc) -> tuple[float, float]:
+    """The strictest threshold of the best balanced accuracy (tpr + 1 - fpr) / 2, and that accuracy.
+
+    The accuracy is that of the best threshold in hindsight; `held_out_accuracy` is not so optimistic.
+    """
+    balanced = (roc.tpr + 1 - roc.fpr) / 2
+    best = int(balanced.argmax())
+    return float(roc.thresholds[best]), float(balanced[best])
+
+
+def held_out_accuracy(members: NDArray[Any], non_members: NDArray[Any], seed: int) -> Rate:
+    """Balanced accuracy of a threshold that is chosen on one random half and judged on the other, both ways.
+
+    0.5 is guessing. The interval is Newcombe's for the difference of the two rates; needs two samples of each kind.
+    """
+    first, second = check_scores(members, "members"), check_scores(non_members, "non-members")
+    if min(len(first), len(second)) < 2:
+        return Rate(None, None, "A threshold cannot be chosen and judged on fewer than 2 members and 2 non-members.")
+    generator = np.random.default_rng(seed)
+    halves = [np.array_split(generator.permutation(scores), 2) for scores in (first, second)]
+    true = false = 0
+    for chosen, judged in ((0, 1), (1, 0)):
+        threshold, _ = best_threshold(roc_curve(halves[0][chosen], halves[1][chosen]))
+        true += int((halves[0][judged] >= threshold).sum())
+        false += int((halves[1][judged] >= threshold).sum())
+    bounds = difference_of_proportions(true, len(first), false, len(second))
+    value = (1 + true / len(first) - false / len(second)) / 2
+    halved = bounds._replace(low=(1 + bounds.low) / 2, high=(1 + bounds.high) / 2)
+    return Rate(value, halved, "The threshold was chosen on one half of the samples and judged on the other.")
+
+
+def unsupported(roc: Roc, rate: float) -> str:
+    """Why the data cannot support a false-positive rate in (0, 1]; empty if they can.
+
+    They can when at least one of the non-members may be flagged: below ``1 / rate`` of them, the rate cannot be told
+    from 0.
+    """
+    if _allowed(roc, rate) >= 1:
+        return ""
+    return (
+        f"A false-positive rate of {100 * rate:g} % needs at least {int(np.ceil(1 / rate - 1e-9)):,} non-members; "
+        f"there are {roc.non_members:,}."
+    )
+
+
+def operate(roc: Roc, rate: float) -> Operating:
+    """The most permissive operating point with a false-positive rate of at most ``rate``."""
+    at = int(np.searchsorted(roc.false_positives, _allowed(roc, rate), "right")) - 1
+    return Operating(float(roc.thresholds[at]), int(roc.true_positives[at]), int(roc.false_positives[at]))
+
+
+def tpr_at(roc: Roc, rate: float) -> Rate:
+    """The true-positive rate at a false-positive rate, or the reason why there is none; see `unsupported`.
+
+    The interval is Clopper and Pearson's at the threshold of `operate`. That the threshold was found on these
+    non-members is not in it; how many of them it flags is in the note.
+    """
+    if reason := unsupported(roc, rate):
+        return Rate(None, None, reason)
+    point = operate(roc, rate)
+    bounds = clopper_pearson(point.true_positives, roc.members)
+    return Rate(point.true_positives / roc.members, bounds, _flagged(roc, point))
+
+
+def precision_at(roc: Roc, rate: float, prior: float) -> Rate:
+    """The share of flagged samples that are members, where a share ``prior`` of all candidates are members.
+
+    Bayes' rule at the operating point of a false-positive rate ``rate``. The interval takes both rates at the worst
+    and at the best ends of Clopper and Pearson's intervals, whose joint level is 95 %.
+    """
+    if reason := unsupported(roc, rate):
+        return Rate(None, None, reason)
+    point = operate(roc, rate)
+    if point.true_positives == point.false_positives == 0:
+        return Rate(None, None, f"No sample is flagged at a false-positive rate of {100 * rate:g} %.")
+    level = float(np.sqrt(0.95))
+    hits = clopper_pearson(point.true_positives, roc.members, level)
+    alarms = clopper_pearson(point.false_positives, roc.non_members, level)
+    low, high = _precision(hits.low, alarms.high, prior), _precision(hits.high, alarms.low, prior)
+    value = _precision(point.true_positives / roc.members, point.false_positives / roc.non_members, prior)
+    return Rate(value, Bounds(low, high, 0.95, "Clopper-Pearson"), _flagged(roc, point))
+
+
+def thinned(roc: Roc, points: int = 400) -> tuple[Floats, Floats]:
+    """(fpr, tpr) at no more than ``points`` operating points, spread evenly over a logarithmic false-positive axis.
+
+    For each kept false-positive rate the highest true-positive rate; the least non-zero rate and (1, 1) are always
+    kept, and so is each of the lowest rates, where the points of a logarithmic axis lie apart.
+    """
+    last = np.append(np.flatnonzero(np.diff(roc.false_positives)), len(roc.false_positives) - 1)
+    wanted = np.geomspace(1, roc.non_members, points - 2)
+    nearest = np.searchsorted(roc.false_positives[last], wanted, "right") - 1
+    kept = last[np.unique(np.concatenate([[0, 1], nearest]).clip(max=len(last) - 1))]
+    return roc.fpr[kept], roc.tpr[kept]
+
+
+def _allowed(roc: Roc, rate: float) -> int:
+    return int(np.floor(rate * roc.non_members * (1 + 1e-12)))
+
+
+def _flagged(roc: Roc, point: Operating) -> str:
+    return (
+        f"Flags {point.true_positives:,} of {roc.members:,} members "
+        f"and {point.false_positives:,} of {roc.non_members:,} non-members."
+    )
+
+
+def _precision(tpr: float, fpr: float, prior: float) -> float:
+    flagged = prior * tpr + (1 - prior) * fpr
+    return prior * tpr / flagged if flagged else 0.0
