@@ -1,0 +1,54 @@
+"""The command line: one file per command group, no logic. Nothing here imports torch before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from assay.base.errors import AssayError, UsageError
+
+app = App(
+    name="assay",
+    help="Measure how stealable, leaky, backdoored and evadable a machine-learning model is, before you publish it.",
+    version=lambda: __import__("importlib.metadata").metadata.version("modelassay"),
+)
+app.command("assay.cli.audit:audit", help="Assess models before they are published.")
+app.command("assay.cli.audit:run", help="Run one method on one model.")
+app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
+app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
+app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
+app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    0 passed, 1 gate failed, 2 error, 3 nothing assessed, 4 usage. Errors are one sentence on standard error.
+    """
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        result = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
+        )
+    except CycloptsError as error:
+        errors.print(f"[bold red]assay:[/] {_escape(str(error))}", highlight=False)
+        return UsageError.exit_code
+    except AssayError as error:
+        errors.print(f"[bold red]assay:[/] {_escape(str(error))}", highlight=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What was measured is kept; run the same command again to go on.")
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Literal
 
 import torch
 
@@ -16,7 +15,7 @@ from assay.access import Ledger, Oracle, WhiteBox
 from assay.base.errors import AssayError, WorkspaceError
 from assay.base.progress import Progress, silent
 from assay.methods.method import Context
-from assay.studies.outcome import Outcome
+from assay.studies.outcome import Outcome, Status
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 
@@ -82,20 +81,21 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         class_names=trial.target.class_names,
     )
     access: Oracle | WhiteBox
+    if trial.method.needs == "white-box":
+        access = WhiteBox(trial.target)
+    else:
+        access = Oracle(trial.target, trial.serving, workspace.store(trial.target))
     try:
-        if trial.method.needs == "white-box":
-            access = WhiteBox(trial.target)
-        else:
-            access = Oracle(trial.target, trial.serving, workspace.store(trial.target))
         with torch.random.fork_rng(devices=[]):
             finding = trial.method.run(access, trial.target.splits, context)
     except WorkspaceError:
         raise
     except AssayError as error:
-        return _attempt(trial, workspace, "failed", str(error))
+        return _attempt(trial, workspace, "failed", str(error), access.ledger)
     except Exception as error:
         (folder / "traceback.txt").write_text(traceback.format_exc())
-        return _attempt(trial, workspace, "failed", f"{type(error).__name__}: {error} (traceback in {folder})")
+        reason = f"{type(error).__name__}: {error} (traceback in {folder})"
+        return _attempt(trial, workspace, "failed", reason, access.ledger)
     outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
     outcome = outcome.model_copy(
         update={"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
@@ -103,15 +103,15 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     return workspace.save(outcome, finding.samples)
 
 
-def _attempt(trial: Trial, workspace: Workspace, status: Literal["done", "failed", "skipped"], reason: str) -> Outcome:
-    outcome = _outcome(trial, status, datetime.now(UTC), Ledger(), 0.0, reason)
+def _attempt(trial: Trial, workspace: Workspace, status: Status, reason: str, ledger: Ledger | None = None) -> Outcome:
+    outcome = _outcome(trial, status, datetime.now(UTC), ledger or Ledger(), 0.0, reason)
     workspace.save_attempt(outcome)
     return outcome
 
 
 def _outcome(
     trial: Trial,
-    status: Literal["done", "failed", "skipped"],
+    status: Status,
     started: datetime,
     ledger: Ledger,
     seconds: float,

@@ -11,6 +11,7 @@ from assay.access.ledger import Spent
 from assay.methods.finding import Family, Figure, Metric, Verdict
 
 SCHEMA_VERSION = 1
+Status = Literal["done", "failed", "skipped"]
 
 
 class Stored(BaseModel):
@@ -66,7 +67,7 @@ class Outcome(Stored):
 
     schema_version: int = SCHEMA_VERSION
     key: str
-    status: Literal["done", "failed", "skipped"]
+    status: Status
     reason: str = ""
     target: TargetFacts
     method: MethodFacts

@@ -1,0 +1,118 @@
+"""What every method owes: one row buys the whole suite."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.access import Serving
+from assay.base.digests import canonical_json
+from assay.methods.method import METHODS
+from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
+from assay.targets.reference import load_target
+from assay.targets.target import Target
+
+ROWS: dict[str, dict[str, Any]] = {
+    "backdoor.strip": {},
+    "evasion.fgsm": {"max_images": 60},
+    "evasion.transfer": {},
+    "membership.label_only": {},
+    "membership.metrics": {},
+    "membership.mlp": {},
+    "stealing.basic": {"epochs": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return load_target("starter/digits-cnn")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("methods") / "workspace")
+
+
+def run(name: str, target: Target, workspace: Workspace, **changes: Any) -> Outcome:
+    trial = Trial(target, make_method(name, "quick", ROWS[name]), changes.get("serving", Serving()), seed=3)
+    return run_trials([trial], workspace).outcomes[0]
+
+
+def test_every_method_has_a_row() -> None:
+    assert sorted(ROWS) == METHODS.names()
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_declares_itself(name: str) -> None:
+    kind = METHODS.get(name)
+    assert name.startswith(kind.family)
+    assert kind.__doc__
+    for text in (kind.title, kind.summary, kind.threat_model, kind.paper):
+        assert len(text) > 3
+    assert kind.atlas
+    assert all(field.description for field in kind.model_fields.values())
+    for preset, changes in kind.presets.items():
+        make_method(name, preset)
+        assert set(changes) <= set(kind.model_fields)
+    canonical_json(make_method(name).model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_finds_something_that_holds(name: str, target: Target, workspace: Workspace) -> None:
+    outcome = run(name, target, workspace)
+    assert outcome.status == "done", outcome.reason
+    assert outcome.verdict is not None
+    assert outcome.metric(outcome.verdict.metric)
+    names = [metric.name for metric in outcome.metrics]
+    assert len(set(names)) == len(names)
+    for metric in outcome.metrics:
+        assert metric.interval is not None or metric.note, f"{metric.name} has neither interval nor note"
+        if metric.value is not None:
+            assert math.isfinite(metric.value)
+            if metric.interval is not None:
+                assert metric.interval.low - 1e-9 <= metric.value <= metric.interval.high + 1e-9, metric.name
+    folder = workspace.artefacts(outcome.key)
+    for figure in outcome.figures:
+        if figure.kind == "gallery":
+            assert all((folder / file).exists() for row in figure.files for file in row)
+            assert all(len(row) == len(figure.columns) for row in figure.files)
+            assert len(figure.rows) == len(figure.files)
+    assert outcome.spent.images > 0
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_same_seed_same_numbers(name: str, target: Target, workspace: Workspace, tmp_path: Path) -> None:
+    again = run(name, target, Workspace(tmp_path / "again"))
+    assert again.metrics == run(name, target, workspace).metrics
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if METHODS.get(n).needs != "white-box"])
+def test_black_box_methods_see_only_answers(name: str, target: Target, tmp_path: Path) -> None:
+    def answer(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        import torch
+
+        return target.logits(torch.from_numpy(images)).softmax(1).numpy()
+
+    closed = Target.from_function(
+        answer, digest="cnn", input_shape=target.input_shape, num_classes=target.num_classes, splits=target.splits
+    )
+    outcome = run(name, closed, Workspace(tmp_path / "w"))
+    assert outcome.status == "done", outcome.reason
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if METHODS.get(n).needs == "label"])
+def test_label_methods_work_with_labels_only(name: str, target: Target, tmp_path: Path) -> None:
+    outcome = run(name, target, Workspace(tmp_path / "w"), serving=Serving(output="label"))
+    assert outcome.status == "done", outcome.reason
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_budget_is_never_exceeded(name: str, target: Target, tmp_path: Path) -> None:
+    outcome = run(name, target, Workspace(tmp_path / "w"), serving=Serving(budget=40))
+    if METHODS.get(name).needs != "white-box":
+        assert outcome.status == "done" or "budget" in outcome.reason
+        assert outcome.spent.images <= 40
