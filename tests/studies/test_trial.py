@@ -60,7 +60,7 @@ def test_why_not_names_what_is_missing() -> None:
 
 def test_recorded_answers_cannot_be_asked_about_new_images() -> None:
     rows = np.full((4, 3), 1 / 3)
-    recorded = Target.from_outputs((rows, np.zeros(4)), (rows, np.zeros(4)))
+    recorded = Target.from_outputs((rows, np.zeros(4, np.int64)), (rows, np.zeros(4, np.int64)))
     assert "recorded" in trial(target=recorded).why_not()
 
     class Reads(Count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from assay.access.policies.basic import Top
 from assay.access.serving import Serving
 from assay.access.store import Keys, PosteriorStore, image_keys
 from assay.base.errors import AccessError, BudgetError, DataError
+from assay.base.progress import Progress, silent
 from assay.targets.data import Images, Shape, to_pixels
 from assay.targets.target import Target
 
@@ -49,13 +51,7 @@ class Oracle:
     """
 
     def __init__(self, target: Target, serving: Serving, store: PosteriorStore, budget: int | None = None) -> None:
-        """Put a target behind an oracle; ``budget`` (images) tightens the serving's own.
-
-        Raises:
-            AccessError: if the target holds recorded answers only.
-        """
-        if target.logits is None or target.input_shape is None:
-            raise AccessError(f"{target.name} holds recorded answers only; it cannot be asked about other images.")
+        """Put a target behind an oracle; ``budget`` (images) tightens the serving's own."""
         limits = [limit for limit in (budget, serving.budget) if limit is not None]
         self.budget = min(limits) if limits else None
         self.ledger = Ledger(price_per_1000=serving.price_per_1000)
@@ -66,6 +62,21 @@ class Oracle:
         self._policies = serving.build_policies()
         self._store = store
         self._asked: set[bytes] = set()
+        self._work = self.ledger
+
+    def evaluator(self) -> Oracle:
+        """The same target for whoever measures the attack: full posteriors, no policies, no budget, its own ledger.
+
+        What the evaluator asks is not charged to the attack. The forward passes that it causes are counted where all
+        others are, in this oracle's ledger.
+        """
+        sibling = copy.copy(self)
+        sibling.serving = Serving()
+        sibling.budget = None
+        sibling.ledger = Ledger()
+        sibling._policies = []
+        sibling._asked = set()
+        return sibling
 
     @property
     def remaining(self) -> int | None:
@@ -89,23 +100,33 @@ class Oracle:
         self._charge(keys)
         return self._serve(self._answer(pixels, keys), keys)
 
-    def ask_all(self, images: Images) -> Answers:
-        """Answers to a whole set, in order; see `ask`."""
-        parts = [
-            self.ask(images.take(np.arange(start, min(start + 4 * CHUNK, len(images)))))
-            for start in range(0, len(images), 4 * CHUNK)
-        ]
-        posteriors = [part.posteriors for part in parts if part.posteriors is not None]
+    def ask_all(self, images: Images, progress: Progress | None = None, label: str = "asking the target") -> Answers:
+        """Answers to a whole set, in order; see `ask`. Nothing is asked if the whole would exceed the budget."""
+        parts = [np.arange(start, min(start + 4 * CHUNK, len(images))) for start in range(0, len(images), 4 * CHUNK)]
+        if self.remaining is not None and len(images) > self.remaining:
+            self._check(set().union(*(self._fresh(image_keys(images.take(rows))) for rows in parts)))
+        answers = []
+        with (progress or silent()).step(label, len(images)) as step:
+            for rows in parts:
+                answers.append(self.ask(images.take(rows)))
+                step.advance(len(rows))
+        posteriors = [answer.posteriors for answer in answers if answer.posteriors is not None]
         return Answers(
-            np.concatenate([part.labels for part in parts]), np.concatenate(posteriors) if posteriors else None
+            np.concatenate([answer.labels for answer in answers]), np.concatenate(posteriors) if posteriors else None
         )
 
-    def _charge(self, keys: Keys) -> None:
-        fresh = {name for key in keys if (name := key.tobytes()) not in self._asked}
+    def _fresh(self, keys: Keys) -> set[bytes]:
+        return {name for key in keys if (name := key.tobytes()) not in self._asked}
+
+    def _check(self, fresh: set[bytes]) -> None:
         if self.remaining is not None and len(fresh) > self.remaining:
             raise BudgetError(
                 f"The budget is {self.budget} images, {self.ledger.images} are spent; {len(fresh)} more are refused."
             )
+
+    def _charge(self, keys: Keys) -> None:
+        fresh = self._fresh(keys)
+        self._check(fresh)
         self._asked |= fresh
         self.ledger.images += len(fresh)
         self.ledger.duplicates += len(keys) - len(fresh)
@@ -119,7 +140,7 @@ class Oracle:
             if not np.isfinite(logits).all():
                 raise DataError("The target answered with NaN or infinity.")
             self._store.put(keys[rows], logits)
-            self.ledger.forwards += len(rows)
+            self._work.forwards += len(rows)
         return self._store.get(keys)
 
     def _serve(self, logits: NDArray[np.float32], keys: Keys) -> Answers:

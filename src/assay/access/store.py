@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from assay.base.errors import WorkspaceError
 
 KEY_BYTES = 16
+CRC_BYTES = 4
 Keys = NDArray[np.void]
 
 
 def image_keys(images: torch.Tensor) -> Keys:
-    """BLAKE2b-128 of each image's float32 pixels, as a void array (n,) of 16 bytes each."""
-    rows = images.contiguous().numpy().view(np.uint8).reshape(len(images), -1)
-    keys = b"".join(hashlib.blake2b(row.data, digest_size=KEY_BYTES).digest() for row in rows)
+    """BLAKE2b-128 of each image (n, channels, height, width), as a void array (n,) of 16 bytes each."""
+    keys = b"".join(
+        hashlib.blake2b(image.data, digest_size=KEY_BYTES).digest() for image in images.contiguous().numpy()
+    )
     return np.frombuffer(keys, dtype=f"V{KEY_BYTES}")
 
 
@@ -30,7 +33,8 @@ class PosteriorStore:
     """The logits of one target, float32, memory-mapped, shared by every method, process and later run.
 
     One append-only file of fixed-size records (image key, logits, CRC-32). A batch is one append under a file lock,
-    so that a crash loses at most the batch in flight; a torn or damaged tail is cut off when the file is opened.
+    so that a crash loses at most the batch in flight. Records whose checksum is wrong are as good as absent, and half
+    a record at the end is cut off by the next append.
     """
 
     def __init__(self, path: Path, num_classes: int) -> None:
@@ -46,9 +50,7 @@ class PosteriorStore:
         self._records: NDArray[Any] = np.empty(0, self._type)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                self._cut_damaged_tail(file.fileno())
+            path.open("ab").close()
         except OSError as error:
             raise WorkspaceError(f"The posterior store {path} cannot be written: {error.strerror}.") from error
         self._refresh()
@@ -56,23 +58,20 @@ class PosteriorStore:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _cut_damaged_tail(self, descriptor: int) -> None:
-        size = self._type.itemsize
-        whole = os.fstat(descriptor).st_size // size
-        records = np.memmap(self.path, self._type, "r", shape=(whole,)) if whole else ()
-        while whole and not _sound(records[whole - 1]):
-            whole -= 1
-        os.ftruncate(descriptor, whole * size)
-
     def _refresh(self) -> None:
         """Map what is on disk now, other processes' records included."""
-        whole = self.path.stat().st_size // self._type.itemsize
-        if whole == len(self._records):
+        known, size = len(self._records), self._type.itemsize
+        if self.path.stat().st_size // size == known:
             return
-        known = len(self._records)
-        self._records = np.memmap(self.path, self._type, "r", shape=(whole,))
-        for row, key in enumerate(self._records["key"][known:], start=known):
-            self._rows.setdefault(key.tobytes(), row)
+        with self.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            whole = os.fstat(file.fileno()).st_size // size
+            self._records = np.memmap(file, self._type, "r", shape=(whole,))
+        fresh = memoryview(self._records[known:].tobytes())
+        for row in range(known, whole):
+            record = fresh[(row - known) * size : (row - known + 1) * size]
+            if _checksum(record[:-CRC_BYTES]) == record[-CRC_BYTES:]:
+                self._rows.setdefault(bytes(record[:KEY_BYTES]), row)
 
     def missing(self, keys: Keys) -> NDArray[np.int64]:
         """Positions, first occurrences only, of keys that the store does not hold."""
@@ -100,19 +99,24 @@ class PosteriorStore:
         Raises:
             WorkspaceError: if the disk is full or the file cannot be written; nothing half-written stays.
         """
-        records = np.empty(len(keys), self._type)
+        records = np.zeros(len(keys), self._type)
         records["key"], records["logits"] = keys, logits
-        records["crc"] = [_checksum(record) for record in records]
+        size = self._type.itemsize
+        data = bytearray(records.tobytes())
+        for start in range(0, len(data), size):
+            end = start + size - CRC_BYTES
+            data[end : start + size] = _checksum(data[start:end])
         try:
             with self.path.open("ab", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                before = os.fstat(file.fileno()).st_size
-                data = records.tobytes()
+                end = os.fstat(file.fileno()).st_size
+                end -= end % size
+                os.ftruncate(file.fileno(), end)
                 try:
                     if file.write(data) != len(data):
-                        raise OSError(28, "No space left on device")
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError:
-                    os.ftruncate(file.fileno(), before)
+                    os.ftruncate(file.fileno(), end)
                     raise
         except OSError as error:
             raise WorkspaceError(
@@ -121,9 +125,5 @@ class PosteriorStore:
         self._refresh()
 
 
-def _checksum(record: Any) -> int:
-    return zlib.crc32(record["logits"].tobytes(), zlib.crc32(record["key"].tobytes()))
-
-
-def _sound(record: Any) -> bool:
-    return bool(record["crc"] == _checksum(record))
+def _checksum(content: bytes | bytearray | memoryview) -> bytes:
+    return zlib.crc32(content).to_bytes(CRC_BYTES, "little")

@@ -21,7 +21,7 @@ class WhiteBox:
         Raises:
             AccessError: if there is no differentiable network behind it.
         """
-        if target.module is None or target.input_shape is None:
+        if target.module is None:
             raise AccessError(f"White-box access needs a differentiable network, and {target.name} is not one.")
         self.module = target.module
         self.device = target.device
@@ -41,10 +41,16 @@ class WhiteBox:
     def gradient(
         self, images: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Input gradients (n, c, h, w) of ``loss(logits)`` (a per-image loss (n,)), and the logits, on the CPU."""
+        """Input gradients (n, c, h, w) of ``loss(logits)`` (a per-image loss (n,)), and the logits, on the CPU.
+
+        Raises:
+            AccessError: if the network's answer does not depend differentiably on its input.
+        """
         self.ledger.gradients += len(images)
         self.ledger.calls += 1
         inputs = images.to(self.device).requires_grad_(True)
         logits = self.module(inputs)
+        if not logits.requires_grad:
+            raise AccessError("A gradient was asked for, but this network's answers cannot be differentiated.")
         (gradient,) = torch.autograd.grad(loss(logits).sum(), inputs)
         return gradient.detach().cpu(), logits.detach().float().cpu()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+COPIED = 1 << 20
+"""Bytes of a strided array that are brought into order at a time."""
 
 
 def canonical_json(value: Any) -> str:
@@ -35,7 +39,16 @@ def digest_arrays(**arrays: NDArray[Any]) -> str:
     """SHA-256 over named arrays: name, dtype, shape and bytes of each, in name order."""
     h = hashlib.sha256()
     for name in sorted(arrays):
-        a = np.ascontiguousarray(arrays[name])
+        a = np.atleast_1d(arrays[name])
         h.update(canonical_json([name, a.dtype.str, list(a.shape)]).encode())
-        h.update(a.data.cast("B") if a.size else b"")
+        for part in _contiguous_parts(a):
+            h.update(part.data.cast("B"))
     return h.hexdigest()
+
+
+def _contiguous_parts(a: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An array's bytes in C order, without a copy of the whole where it is a view with other strides."""
+    if a.size == 0:
+        return
+    step = len(a) if a.flags.c_contiguous else max(1, COPIED * len(a) // a.nbytes)
+    yield from (np.ascontiguousarray(a[start : start + step]) for start in range(0, len(a), step))

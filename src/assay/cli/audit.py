@@ -43,7 +43,7 @@ def audit(
     device: Device = "auto",
     seed: Annotated[int, Parameter(help="The only source of randomness.")] = 0,
 ) -> int:
-    """Assess models before they are published: can they be stolen, do they leak, are they backdoored, are they evaded?"""
+    """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
     from assay.api import audit_all
     from assay.base.progress import on_console
     from assay.studies import parse_settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import DataError
 
 Shape = tuple[int, int, int]
+"""Channels, height, width."""
 
 
 class Batch(NamedTuple):
@@ -41,6 +43,11 @@ class Images(Protocol):
         ...
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """``3x32x32``."""
+    return "x".join(map(str, shape))
+
+
 def to_pixels(images: Any) -> torch.Tensor:
     """uint8 0..255, or floats already in [0, 1], as float32 in [0, 1].
 
@@ -54,50 +61,87 @@ def to_pixels(images: Any) -> torch.Tensor:
         raise DataError(f"Images must be uint8 or floats in [0, 1]; these are {tensor.dtype}.")
     tensor = tensor.to(torch.float32)
     low, high = (float(tensor.min()), float(tensor.max())) if tensor.numel() else (0.0, 0.0)
+    if math.isnan(low):
+        raise DataError("Images must lie in [0, 1] (or be uint8); some pixels are NaN.")
     if not (low >= 0.0 and high <= 1.0):
-        raise DataError(f"Images must lie in [0, 1] (or be uint8); these span [{low:g}, {high:g}].")
+        hint = "; divide them by 255" if low >= 0.0 and high <= 255.0 else ""
+        raise DataError(f"Images must lie in [0, 1] (or be uint8); these span [{low:g}, {high:g}]{hint}.")
     return tensor
+
+
+def check_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
+    """Labels as int64 (count,).
+
+    Raises:
+        DataError: if they are not one class number of 0 or more for each image.
+    """
+    checked = np.asarray(labels)
+    if checked.ndim != 1:
+        hint = "; for one-hot rows take argmax(axis=1)" if checked.ndim == 2 else ""
+        raise DataError(f"{name}: labels must be one class number per image; these are {checked.shape}{hint}.")
+    if len(checked) != count:
+        raise DataError(f"{name}: {count} images but {len(checked)} labels.")
+    if checked.dtype.kind not in "iub":
+        raise DataError(f"{name}: labels must be whole numbers; these are {checked.dtype}.")
+    if count and checked.min() < 0:
+        raise DataError(f"{name}: image {int(checked.argmin())} has the label {checked.min()}; classes start at 0.")
+    return checked.astype(np.int64, copy=False)
 
 
 class ArrayImages:
     """Images in memory, uint8 or float32 in [0, 1], (n, channels, height, width)."""
 
-    def __init__(self, images: NDArray[Any], labels: NDArray[Any], name: str) -> None:
-        """Take arrays as they are, without a copy.
+    def __init__(self, images: NDArray[Any], labels: Any, name: str) -> None:
+        """Take uint8 arrays as they are, whatever their strides, without a copy.
 
         Raises:
-            DataError: if shapes disagree, there are no images, or pixels are out of range.
+            DataError: if shapes disagree, there are no images, pixels are out of range, or a label is not a class.
         """
         if images.ndim != 4:
             raise DataError(f"{name}: images must be (n, channels, height, width); these are {images.shape}.")
-        if len(images) != len(labels):
-            raise DataError(f"{name}: {len(images)} images but {len(labels)} labels.")
-        if len(images) == 0:
+        if images.size == 0:
             raise DataError(f"{name} holds no images.")
-        if images.dtype != np.uint8:
-            images = to_pixels(images).numpy()
         self.name = name
-        self.images = images
-        self.labels = np.asarray(labels, dtype=np.int64)
+        self.images = images if images.dtype == np.uint8 else _checked_floats(images, name)
+        self.labels = check_labels(labels, len(images), name)
         self.shape: Shape = (images.shape[1], images.shape[2], images.shape[3])
-        self.digest = digest_arrays(images=images, labels=self.labels)
+        self.digest = digest_arrays(images=self.images, labels=self.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """See `Images.take`."""
-        return to_pixels(self.images[rows])
+        chosen = torch.from_numpy(self.images[rows]).contiguous()
+        return to_pixels(chosen) if chosen.dtype == torch.uint8 else chosen
+
+
+def _checked_floats(images: NDArray[Any], name: str) -> NDArray[np.float32]:
+    if images.dtype.kind != "f":
+        raise DataError(f"{name}: images must be uint8 or floats in [0, 1]; these are {images.dtype}.")
+    try:
+        return to_pixels(torch.tensor(images)).numpy()
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 class Subset:
     """Some rows of a set, in the order given."""
 
     def __init__(self, source: Images, rows: Sequence[int] | NDArray[np.int64], name: str | None = None) -> None:
+        """Choose rows, 0 to n - 1; a row may come twice.
+
+        Raises:
+            DataError: if no row, or one that is not there, is asked for.
+        """
         self.source = source
         self.rows = np.asarray(rows, dtype=np.int64)
         if len(self.rows) == 0:
             raise DataError(f"An empty part of {source.name} was asked for.")
+        if self.rows.min() < 0 or self.rows.max() >= len(source):
+            raise DataError(
+                f"Rows {self.rows.min()} to {self.rows.max()} of {source.name} were asked for; it has {len(source)}."
+            )
         self.name = name or source.name
         self.shape = source.shape
         self.labels = source.labels[self.rows]
@@ -115,8 +159,14 @@ class Fitted:
     """A set made to fit another input: grey to colour or back, resized bilinearly with anti-aliasing."""
 
     def __init__(self, source: Images, shape: Shape) -> None:
+        """Fit a set to (channels, height, width); see `fit`.
+
+        Raises:
+            DataError: if its channels cannot be made into those.
+        """
+        _check_channels(source.shape[0], shape[0])
         self.source = source
-        self.name = f"{source.name} as {shape[0]}x{shape[1]}x{shape[2]}"
+        self.name = f"{source.name} as {shape_text(shape)}"
         self.shape = shape
         self.labels = source.labels
         self.digest = digest_json({"of": source.digest, "fitted": list(shape)})
@@ -129,23 +179,53 @@ class Fitted:
         return fit(self.source.take(rows), self.shape)
 
 
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the grey value (ITU-R BT.601)."""
+
+
+def _check_channels(given: int, wanted: int) -> None:
+    if given != wanted and {given, wanted} != {1, 3}:
+        raise DataError(f"Images with {given} channels cannot be made into {wanted} channels.")
+
+
 def fit(images: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Images (n, c, h, w) in [0, 1] as (n, *shape): luma for colour to grey, repetition for grey to colour."""
+    """Images (n, c, h, w) in [0, 1] as (n, *shape): luma for colour to grey, repetition for grey to colour.
+
+    Another height or width is reached by bilinear interpolation, with anti-aliasing where it shrinks.
+
+    Raises:
+        DataError: if the channels are neither equal nor 1 and 3.
+    """
     channels, height, width = shape
-    if images.shape[1] == 3 and channels == 1:
-        luma = torch.tensor([0.299, 0.587, 0.114], dtype=images.dtype).view(1, 3, 1, 1)
-        images = (images * luma).sum(dim=1, keepdim=True)
-    elif images.shape[1] == 1 and channels == 3:
-        images = images.expand(-1, 3, -1, -1)
-    elif images.shape[1] != channels:
-        raise DataError(f"Images with {images.shape[1]} channels cannot be made into {channels} channels.")
+    _check_channels(images.shape[1], channels)
+    if images.shape[1] > channels:
+        images = (images * torch.tensor(LUMA, dtype=images.dtype).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    elif images.shape[1] < channels:
+        images = images.expand(-1, channels, -1, -1)
     if images.shape[-2:] != (height, width):
         images = torch.nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
     return images.clamp(0.0, 1.0)
 
 
-def batches(images: Images, size: int = 256) -> Iterator[Batch]:
-    """All of a set, in order."""
-    for start in range(0, len(images), size):
-        rows = np.arange(start, min(start + size, len(images)))
-        yield Batch(images.take(rows), torch.from_numpy(images.labels[rows]))
+class _Batches(torch.utils.data.Dataset[Batch]):
+    def __init__(self, images: Images, size: int) -> None:
+        self.images, self.size = images, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.images) / self.size)
+
+    def __getitem__(self, index: int) -> Batch:
+        rows = np.arange(index * self.size, min((index + 1) * self.size, len(self.images)))
+        return Batch(self.images.take(rows), torch.from_numpy(self.images.labels[rows]))
+
+
+def batches(images: Images, size: int = 256, workers: int = 0) -> Iterator[Batch]:
+    """All of a set, in order.
+
+    ``workers`` processes read ahead, which pays for streamed sets only; with 0 images are read when they are asked
+    for. The numbers do not depend on it, and no global random generator is touched.
+    """
+    loader = torch.utils.data.DataLoader(
+        _Batches(images, size), batch_size=None, num_workers=workers, generator=torch.Generator()
+    )
+    yield from loader

@@ -72,12 +72,14 @@ class Noise(Policy):
     name: ClassVar[str] = "noise"
     keeps_argmax: ClassVar[bool] = False
     scale: float = Field(default=0.1, ge=0.0, le=10.0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
     def __call__(self, posteriors: Posteriors, keys: Keys) -> Posteriors:
         """See `Policy`."""
-        noise = np.stack([self._noise(key.tobytes(), posteriors.shape[1]) for key in keys])
-        noisy = np.clip(posteriors + noise, 0.0, None).astype(np.float32)
+        noisy = posteriors.copy()
+        for row, key in zip(noisy, keys, strict=True):
+            row += self._noise(key.tobytes(), len(row))
+        np.clip(noisy, 0.0, None, out=noisy)
         empty = noisy.sum(axis=1) == 0
         noisy[empty] = one_hot(posteriors[empty])
         return normalised(noisy)
@@ -93,7 +95,7 @@ class Temperature(Policy):
 
     name: ClassVar[str] = "temperature"
     keeps_argmax: ClassVar[bool] = True
-    temperature: float = Field(default=2.0, gt=0.0)
+    temperature: float = Field(default=2.0, gt=0.0, allow_inf_nan=False)
 
     def __call__(self, posteriors: Posteriors, keys: Keys) -> Posteriors:
         """See `Policy`."""

@@ -18,7 +18,8 @@ Posteriors = NDArray[np.float32]
 class Policy(BaseModel):
     """A pure function on posteriors; each row depends on that row and its image alone.
 
-    ``keeps_argmax`` says whether the most probable class can never change.
+    ``keeps_argmax`` says that the most probable class stays the most probable one (two classes that float32 can hardly
+    tell apart may become equal).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
