@@ -1,0 +1,58 @@
+"""Public models that can be assessed by name: the files ``data/*.toml`` whose entries are ``[[model]]``."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from assay.catalogue.record import Frozen, Preprocessing, Weights
+
+DATA = Path(__file__).resolve().parent / "data"
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Loadable(Frozen):
+    """All that is needed to load a public model and to find out whether it was loaded right.
+
+    ``architecture`` is None where the file itself says what the network is. ``input_shape`` is (channels, height,
+    width). ``dataset`` names the set that the model was trained on. ``claimed`` holds what the authors say, shares in
+    [0, 1] by name (``accuracy``); ``measured_accuracy`` is what was found elsewhere for this very file, on the first
+    ``measured_images`` test images. ``licence`` is that of the source's repository.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
+    title: str
+    weights: Weights
+    architecture: str | None = None
+    num_classes: Annotated[int, Field(ge=2)]
+    input_shape: tuple[int, int, int]
+    preprocessing: Preprocessing = Preprocessing()
+    dataset: str
+    class_names: tuple[str, ...] = ()
+    licence: str
+    source: str
+    claimed: dict[str, Share] = {}
+    measured_accuracy: Share | None = None
+    measured_images: Annotated[int, Field(ge=1)] | None = None
+    note: str = ""
+
+
+@cache
+def curated() -> dict[str, Loadable]:
+    """All entries by id, sorted.
+
+    Raises:
+        ValueError: if a file is not valid or two entries share an id: the package itself is broken then.
+    """
+    entries: dict[str, Loadable] = {}
+    for path in sorted(DATA.glob("*.toml")):
+        for table in tomllib.loads(path.read_text("utf-8")).get("model", []):
+            entry = Loadable.model_validate(table)
+            if entry.id in entries:
+                raise ValueError(f"{path.name}: the id {entry.id!r} is taken already")
+            entries[entry.id] = entry
+    return dict(sorted(entries.items()))
