@@ -66,7 +66,7 @@ class PosteriorStore:
         with self.path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             whole = os.fstat(file.fileno()).st_size // size
-            self._records = np.memmap(file, self._type, "r", shape=(whole,))
+            self._records = np.memmap(self.path, self._type, "r", shape=(whole,))
         fresh = memoryview(self._records[known:].tobytes())
         for row in range(known, whole):
             record = fresh[(row - known) * size : (row - known + 1) * size]

@@ -48,7 +48,7 @@ class WhiteBox:
         """
         self.ledger.gradients += len(images)
         self.ledger.calls += 1
-        inputs = images.to(self.device).requires_grad_(True)
+        inputs = images.detach().to(self.device).requires_grad_(True)
         logits = self.module(inputs)
         if not logits.requires_grad:
             raise AccessError("A gradient was asked for, but this network's answers cannot be differentiated.")
