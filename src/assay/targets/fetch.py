@@ -26,8 +26,12 @@ def cache_folder() -> Path:
     return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "assay"
 
 
-def fetch(weights: Weights, progress: Progress) -> Path:
-    """The file of some weights, its SHA-256 verified.
+SHORTEST_DIGEST = 8
+"""Digits of a SHA-256 that PyTorch's libraries put into file names, where they publish no whole one."""
+
+
+def fetch(weights: Weights, progress: Progress, *, digest_start: str = "") -> Path:
+    """The file of some weights, its SHA-256 verified; ``digest_start`` are its first digits where no more is known.
 
     In this order: the file shipped in the package; the cache (see `cache_folder`); ASSAY_MIRROR, a folder, whose
     files are used where they are, or a base address, under ``weights.file``, the last part of the URL, or the digest;
@@ -39,17 +43,18 @@ def fetch(weights: Weights, progress: Progress) -> Path:
         UsageError: if ASSAY_MIRROR is neither a folder nor an http or https address.
     """
     names = _names(weights)
-    if weights.sha256 is None:
+    expected = weights.sha256 or digest_start
+    if len(expected) < SHORTEST_DIGEST:
         raise UnsafeFileError(f"{names[0]} has no SHA-256 to be checked against, and is not opened without one.")
     if weights.package is not None:
-        return _verified(PACKAGE / weights.package, weights.sha256)
+        return _verified(PACKAGE / weights.package, expected)
     mirror = os.environ.get("ASSAY_MIRROR", "")
-    cached = cache_folder() / "weights" / f"{weights.sha256[:16]}-{names[0]}"
-    if _is_sound(cached, weights.sha256):
+    cached = cache_folder() / "weights" / f"{expected[:16]}-{names[0]}"
+    if _is_sound(cached, expected):
         return cached
     remote = "://" in mirror
     if mirror and not remote:
-        found = _in_folder(Path(mirror).expanduser(), names, weights.sha256)
+        found = _in_folder(Path(mirror).expanduser(), names, expected)
         if found is not None:
             return found
     urls = [f"{mirror.rstrip('/')}/{quote(name)}" for name in names] if remote else []
@@ -60,9 +65,9 @@ def fetch(weights: Weights, progress: Progress) -> Path:
             "set ASSAY_MIRROR to a folder that holds it."
         )
     with _alone(cached, progress):
-        if not _is_sound(cached, weights.sha256):
+        if not _is_sound(cached, expected):
             cached.unlink(missing_ok=True)
-            _download_any(urls, cached, weights.sha256, weights.bytes, progress)
+            _download_any(urls, cached, expected, weights.bytes, progress)
     return cached
 
 
@@ -81,13 +86,13 @@ def _verified(path: Path, sha256: str) -> Path:
     if not path.is_file():
         raise LoadError(f"{path} is missing.")
     found = _digest(path)
-    if found != sha256:
+    if not found.startswith(sha256):
         raise UnsafeFileError(f"{path} has the SHA-256 {found}, and {sha256} was expected; it was not opened.")
     return path
 
 
 def _is_sound(path: Path, sha256: str) -> bool:
-    return path.is_file() and _digest(path) == sha256
+    return path.is_file() and _digest(path).startswith(sha256)
 
 
 def _digest(path: Path) -> str:
@@ -107,7 +112,7 @@ def _in_folder(folder: Path, names: list[str], sha256: str) -> Path | None:
         raise UsageError(f"ASSAY_MIRROR is {folder}, which is neither a folder nor an http or https address.")
     there = [folder / name for name in names if (folder / name).is_file()]
     for path in there:
-        if _digest(path) == sha256:
+        if _digest(path).startswith(sha256):
             return path
     return _verified(there[0], sha256) if there else None
 
