@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from assay.base.digests import digest_arrays, digest_json
-from assay.base.errors import DataError
+from assay.base.errors import AssayError, DataError
+
+T = TypeVar("T")
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -207,25 +210,48 @@ def fit(images: torch.Tensor, shape: Shape) -> torch.Tensor:
     return images.clamp(0.0, 1.0)
 
 
-class _Batches(torch.utils.data.Dataset[Batch]):
-    def __init__(self, images: Images, size: int) -> None:
-        self.images, self.size = images, size
+class _Indexed(torch.utils.data.Dataset[Any]):
+    def __init__(self, make: Callable[[int], Any], count: int) -> None:
+        self.make, self.count = make, count
 
     def __len__(self) -> int:
-        return math.ceil(len(self.images) / self.size)
+        return self.count
 
-    def __getitem__(self, index: int) -> Batch:
-        rows = np.arange(index * self.size, min((index + 1) * self.size, len(self.images)))
-        return Batch(self.images.take(rows), torch.from_numpy(self.images.labels[rows]))
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.make(index)
+        except AssayError as error:
+            return error  # raised in the main process, without the worker's traceback in its sentence
+
+
+def in_order(make: Callable[[int], T], count: int, workers: int = 0) -> Iterator[T]:
+    """``make(0)`` to ``make(count - 1)``, by a DataLoader.
+
+    ``workers`` processes work ahead, and ``make`` must then be picklable; with 0 each is made when it is asked for.
+    The order is the same, and no global random generator is touched.
+    """
+    loader = torch.utils.data.DataLoader(
+        _Indexed(make, count),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),
+    )
+    for item in loader:
+        if isinstance(item, AssayError):
+            raise item
+        yield item
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def batches(images: Images, size: int = 256, workers: int = 0) -> Iterator[Batch]:
-    """All of a set, in order.
+    """All of a set, in order; ``workers`` (see `in_order`) pay for streamed sets only."""
+    return in_order(partial(_batch, images, size), math.ceil(len(images) / size), workers)
 
-    ``workers`` processes read ahead, which pays for streamed sets only; with 0 images are read when they are asked
-    for. The numbers do not depend on it, and no global random generator is touched.
-    """
-    loader = torch.utils.data.DataLoader(
-        _Batches(images, size), batch_size=None, num_workers=workers, generator=torch.Generator()
-    )
-    yield from loader
+
+def _batch(images: Images, size: int, index: int) -> Batch:
+    rows = np.arange(index * size, min((index + 1) * size, len(images)))
+    return Batch(images.take(rows), torch.from_numpy(images.labels[rows]))
