@@ -1,0 +1,117 @@
+"""The audit report: one HTML file that holds everything it shows and asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from assay.methods.finding import Figure, Gallery, Table
+from assay.reports.charts import chart, svg
+from assay.reports.files import save
+from assay.reports.pages import render
+from assay.reports.report import Report
+from assay.studies.outcome import Outcome, PartFacts
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Drawn(NamedTuple):
+    """A figure ready for the page.
+
+    ``picture`` is the SVG of a chart, ``images`` are the data addresses of a gallery, and ``numeric`` says which
+    columns of a table hold numbers.
+    """
+
+    figure: Figure
+    picture: Markup | None = None
+    images: Sequence[Sequence[str | None]] = ()
+    numeric: Sequence[bool] = ()
+
+
+def write_html(report: Report, artefacts: Path, path: Path) -> None:
+    """Write ``report.html``. ``artefacts`` holds a folder of files for each outcome, named by its key.
+
+    An image that is missing, or is not the file that was measured, is left out and the page says so.
+
+    Raises:
+        WorkspaceError: if the file cannot be written.
+    """
+    save(path, render_html(report, artefacts))
+
+
+def render_html(report: Report, artefacts: Path) -> str:
+    """The page as text; see `write_html`."""
+    return render(
+        "report.html",
+        report=report,
+        figures={outcome.key: draw(outcome, artefacts / outcome.key) for outcome in report.outcomes},
+        parts=data_parts(report.outcomes),
+        versions=versions(report.outcomes),
+        servings=servings(report.outcomes),
+    )
+
+
+def draw(outcome: Outcome, folder: Path) -> list[Drawn]:
+    """An outcome's figures; ``folder`` holds its artefacts."""
+    return [_draw(figure, folder, outcome.artefacts) for figure in outcome.figures]
+
+
+def _draw(figure: Figure, folder: Path, digests: dict[str, str]) -> Drawn:
+    if isinstance(figure, Gallery):
+        return Drawn(figure, images=[[_image(folder, name, digests) for name in row] for row in figure.files])
+    if isinstance(figure, Table):
+        return Drawn(figure, numeric=[not any(isinstance(cell, str) for cell in cells) for cells in _columns(figure)])
+    drawing = chart(figure)
+    return Drawn(figure, None if drawing is None else Markup(svg(drawing, f"{figure.title}. {figure.caption}")))
+
+
+def _columns(table: Table) -> list[list[str | float | None]]:
+    return [[row[place] for row in table.rows if place < len(row)] for place in range(len(table.columns))]
+
+
+def _image(folder: Path, name: str, digests: dict[str, str]) -> str | None:
+    """An artefact as a data address; None unless it is a PNG file with the digest that the outcome remembers."""
+    if name not in digests:
+        return None
+    try:
+        content = (folder / name).read_bytes()
+    except OSError:
+        return None
+    if not content.startswith(_PNG) or hashlib.sha256(content).hexdigest() != digests[name]:
+        return None
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def data_parts(outcomes: Sequence[Outcome]) -> list[tuple[str, PartFacts]]:
+    """Every part of the data that an outcome used: the part's name and what it was."""
+    found = {(name, part): None for outcome in outcomes for name, part in outcome.target.data.items()}
+    return list(found)
+
+
+def versions(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """Software to the versions that the outcomes were measured with, one each as a rule."""
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for name, version in outcome.versions.items():
+            if version not in found.setdefault(name, []):
+                found[name].append(version)
+    return found
+
+
+def servings(outcomes: Sequence[Outcome]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Ways in which the target was served to black-box methods, each with the titles of those methods."""
+    found: list[tuple[dict[str, Any], list[str]]] = []
+    for outcome in outcomes:
+        if outcome.status != "done" or not outcome.serving:
+            continue
+        titles = next((titles for serving, titles in found if serving == outcome.serving), None)
+        if titles is None:
+            found.append((outcome.serving, titles := []))
+        if outcome.method.title not in titles:
+            titles.append(outcome.method.title)
+    return found

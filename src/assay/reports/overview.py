@@ -1,0 +1,45 @@
+"""Several targets on one page: models against questions."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from assay.base.errors import NothingAssessedError
+from assay.methods.finding import FAMILIES, Family
+from assay.reports.files import save
+from assay.reports.pages import render
+from assay.reports.report import Report
+from assay.reports.wording import LEVELS, AnswerLevel
+
+
+def write_overview(reports: Mapping[Path, Report], path: Path) -> None:
+    """Write one page with a row for each report, linked by relative addresses to where the reports lie.
+
+    Raises:
+        NothingAssessedError: if there is no report.
+        WorkspaceError: if the file cannot be written.
+    """
+    if not reports:
+        raise NothingAssessedError("There is no report to compare.")
+    save(
+        path,
+        render(
+            "overview.html",
+            rows=[(_address(file, path.parent), report) for file, report in reports.items()],
+            tallies={family: _tally(family, reports) for family in FAMILIES},
+            until=max(report.measured_until for report in reports.values()),
+        ),
+    )
+
+
+def _address(file: Path, folder: Path) -> str:
+    return quote(Path(os.path.relpath(file, folder)).as_posix())
+
+
+def _tally(family: Family, reports: Mapping[Path, Report]) -> dict[AnswerLevel, int]:
+    found = Counter(answer.level for report in reports.values() for answer in report.answers if answer.family == family)
+    return {level: found[level] for level in LEVELS if found[level]}

@@ -1,0 +1,153 @@
+"""One target's report as data: assembled from its outcomes and nothing else, so that it can be made again at will."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assay.base.errors import NothingAssessedError
+from assay.methods.finding import FAMILIES, Family, Level, Metric, Verdict
+from assay.reports.files import save
+from assay.reports.wording import QUESTIONS, AnswerLevel, listed, summary
+from assay.studies.outcome import Outcome, Stored, TargetFacts
+
+SCHEMA_VERSION = 1
+
+_RANK: dict[Level, int] = {"undecided": 0, "low": 1, "elevated": 2, "high": 3}
+
+
+class Answer(Stored):
+    """The answer to one question.
+
+    ``level`` is the worst that a method found, and of equal levels the larger number decides. Methods that could not
+    decide count only where none did; ``not assessed`` means that none finished. ``decided_by`` is the key of the
+    outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts finished methods, of which ``undecided``
+    could not decide.
+    """
+
+    family: Family
+    question: str
+    level: AnswerLevel
+    sentence: str
+    metric: Metric | None = None
+    decided_by: str | None = None
+    done: int
+    undecided: int
+    failed: int
+    skipped: int
+
+
+class Report(Stored):
+    """Everything that a reader is shown of one target. ``report.json`` is this model, dumped.
+
+    ``answers`` has one entry per family, always all four. ``outcomes`` are sorted by family, the finished first.
+    ``measured_from`` and ``measured_until`` span the trials.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    target: TargetFacts
+    measured_from: datetime
+    measured_until: datetime
+    summary: str
+    answers: list[Answer]
+    outcomes: list[Outcome]
+
+    def of(self, family: Family) -> list[Outcome]:
+        """The finished outcomes of a family."""
+        return [outcome for outcome in self.outcomes if outcome.method.family == family and outcome.status == "done"]
+
+    @property
+    def unfinished(self) -> list[Outcome]:
+        """What failed or was skipped."""
+        return [outcome for outcome in self.outcomes if outcome.status != "done"]
+
+    def deciding(self, answer: Answer) -> Outcome | None:
+        """The outcome that an answer was taken from."""
+        return next((outcome for outcome in self.outcomes if outcome.key == answer.decided_by), None)
+
+
+def assemble(outcomes: Sequence[Outcome]) -> Report:
+    """The report of one target; the order of the outcomes does not matter.
+
+    Raises:
+        NothingAssessedError: if there is no outcome.
+        ValueError: if the outcomes are of several targets.
+    """
+    if not outcomes:
+        raise NothingAssessedError("There is no outcome to report.")
+    if len({outcome.target.digest for outcome in outcomes}) > 1:
+        raise ValueError("a report is about one target")
+    ordered = sorted(outcomes, key=_order)
+    answers = [_answer(family, [o for o in ordered if o.method.family == family]) for family in FAMILIES]
+    target = ordered[0].target
+    return Report(
+        target=target,
+        measured_from=min(o.started for o in ordered),
+        measured_until=max(o.started + timedelta(seconds=o.seconds) for o in ordered),
+        summary=summary(target.name, {answer.family: answer.level for answer in answers}),
+        answers=answers,
+        outcomes=ordered,
+    )
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write ``report.json``.
+
+    Raises:
+        WorkspaceError: if the file cannot be written.
+    """
+    save(path, report.model_dump_json(indent=1) + "\n")
+
+
+def verdict_metric(outcome: Outcome) -> Metric | None:
+    """The metric that a finished outcome's verdict rests on; None where its method did not report it."""
+    name = outcome.verdict.metric if outcome.verdict else None
+    return next((metric for metric in outcome.metrics if metric.name == name), None)
+
+
+def _order(outcome: Outcome) -> tuple[Any, ...]:
+    status = ("done", "failed", "skipped").index(outcome.status)
+    method = outcome.method
+    return FAMILIES.index(method.family), status, method.title, method.name, outcome.seed, outcome.key
+
+
+def _answer(family: Family, outcomes: list[Outcome]) -> Answer:
+    judged = [
+        _Judged(outcome, outcome.verdict, verdict_metric(outcome))
+        for outcome in outcomes
+        if outcome.status == "done" and outcome.verdict
+    ]
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
+    skipped = sum(outcome.status == "skipped" for outcome in outcomes)
+    worst = max(judged, key=_Judged.risk, default=None)
+    return Answer(
+        family=family,
+        question=QUESTIONS[family],
+        level=worst.verdict.level if worst else "not assessed",
+        sentence=worst.verdict.sentence if worst else _unassessed(failed, skipped),
+        metric=worst.metric if worst else None,
+        decided_by=worst.outcome.key if worst else None,
+        done=len(judged),
+        undecided=sum(one.verdict.level == "undecided" for one in judged),
+        failed=failed,
+        skipped=skipped,
+    )
+
+
+class _Judged(NamedTuple):
+    outcome: Outcome
+    verdict: Verdict
+    metric: Metric | None
+
+    def risk(self) -> tuple[int, float]:
+        """What the worst method has most of: its level, then its verdict's number, which grows with the risk."""
+        if self.metric is None or self.metric.value is None:
+            return _RANK[self.verdict.level], float("-inf")
+        return _RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
+
+
+def _unassessed(failed: int, skipped: int) -> str:
+    happened = [f"{number} {verb}" for number, verb in ((failed, "failed"), (skipped, "did not apply")) if number]
+    return f"No method finished: {listed(happened)}." if happened else "No method of this kind was run."

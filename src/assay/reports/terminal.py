@@ -1,0 +1,73 @@
+"""The report on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from assay.reports.format import asked, fact, metric_text, words
+from assay.reports.report import Answer, Report
+from assay.reports.wording import SYMBOLS, AnswerLevel
+from assay.studies.outcome import Outcome
+
+STYLES: dict[AnswerLevel, str] = {
+    "low": "green",
+    "elevated": "yellow",
+    "high": "bold red",
+    "undecided": "dim",
+    "not assessed": "dim",
+}
+
+
+def print_summary(report: Report, console: Console, path: Path | None = None) -> None:
+    """Print the target, the four answers, what failed or was skipped, and where the report lies.
+
+    Symbols and words carry the level, so that the table reads without colour.
+    """
+    console.print(Text(report.target.name, style="bold"))
+    plain = [f"{words(name)} {fact(value)}" for name, value in report.target.facts.items() if not _nested(value)]
+    if plain:
+        console.print(Text(" · ".join(plain), style="dim"))
+    console.print(_table(report))
+    console.print(Text(report.summary))
+    for outcome in report.unfinished:
+        console.print(_unfinished(outcome))
+    if path is not None:
+        console.print(Text(f"Report: {path}"), soft_wrap=True)
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("question, method", min_width=20)
+    table.add_column("number", min_width=20)
+    table.add_column("queries", justify="right", no_wrap=True)
+    for answer in report.answers:
+        outcome = report.deciding(answer)
+        verdict = Text(f"{SYMBOLS[answer.level]} {answer.level}", style=STYLES[answer.level])
+        question = Text.assemble(answer.question, "\n", (_method(answer, outcome), "dim"))
+        table.add_row(verdict, question, *((_number(answer), asked(outcome)) if outcome else ("", "")))
+    return table
+
+
+def _number(answer: Answer) -> Text:
+    label = answer.metric.label if answer.metric else ""
+    return Text.assemble(metric_text(answer.metric), "\n", (label, "dim"))
+
+
+def _method(answer: Answer, outcome: Outcome | None) -> str:
+    if outcome is None:
+        return answer.sentence
+    return outcome.method.title + (f" (worst of {answer.done})" if answer.done > 1 else "")
+
+
+def _unfinished(outcome: Outcome) -> Text:
+    style = "red" if outcome.status == "failed" else "dim"
+    return Text.assemble((outcome.status, style), f"  {outcome.method.title}: {outcome.reason}")
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict | list | tuple)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.base.errors import NothingAssessedError, WorkspaceError
+from assay.methods.finding import FAMILIES, Level, Metric
+from assay.reports.report import Answer, Report, assemble, write_json
+from assay.reports.schema import FILE, report_schema
+from assay.reports.wording import QUESTIONS
+from assay.studies.outcome import Outcome
+from reports.samples import outcome, outcomes, ratio, target, unfinished
+
+LEVELS: tuple[Level, ...] = ("undecided", "low", "elevated", "high")
+
+
+def answer(report: Report, family: str) -> Answer:
+    return next(one for one in report.answers if one.family == family)
+
+
+def judged(level: Level, value: float | None, title: str = "A", unit: str = "") -> Outcome:
+    return outcome(
+        "membership", title, level=level, metrics=[Metric(name=f"auc_{title}", label="AUC", value=value, unit=unit)]
+    )
+
+
+def test_four_questions_always_in_one_order(tmp_path: Path) -> None:
+    report = assemble(outcomes(tmp_path))
+    assert [one.family for one in report.answers] == list(FAMILIES)
+    assert [one.question for one in report.answers] == list(QUESTIONS.values())
+
+
+@given(st.lists(st.sampled_from(LEVELS), min_size=1, max_size=6))
+def test_the_worst_level_decides(levels: list[Level]) -> None:
+    report = assemble([judged(level, 0.5, str(place)) for place, level in enumerate(levels)])
+    found = answer(report, "membership")
+    assert LEVELS.index(found.level) == max(LEVELS.index(level) for level in levels)  # type: ignore[arg-type]
+    assert (found.done, found.undecided) == (len(levels), levels.count("undecided"))
+
+
+def test_of_equal_levels_the_larger_number_decides_in_any_unit() -> None:
+    report = assemble([judged("high", 0.9, "A"), judged("high", 95.0, "B", "%"), judged("high", None, "C")])
+    decided = report.deciding(answer(report, "membership"))
+    assert decided is not None
+    assert decided.method.title == "B"
+
+
+def test_a_lower_level_never_decides_by_a_larger_number() -> None:
+    report = assemble([judged("low", 0.99, "A"), judged("elevated", 0.6, "B")])
+    assert answer(report, "membership").metric == Metric(name="auc_B", label="AUC", value=0.6)
+
+
+def test_a_verdict_on_a_metric_that_is_missing_has_no_number() -> None:
+    one = judged("low", 0.5)
+    assert answer(assemble([one.model_copy(update={"metrics": []})]), "membership").metric is None
+
+
+def test_unassessed_questions_say_why() -> None:
+    report = assemble(
+        [
+            unfinished("evasion", "A", "failed", "broke"),
+            unfinished("evasion", "B", "skipped", "not for this"),
+            unfinished("backdoor", "C", "skipped", "not for this"),
+        ]
+    )
+    assert answer(report, "evasion").sentence == "No method finished: 1 failed and 1 did not apply."
+    assert answer(report, "backdoor").sentence == "No method finished: 1 did not apply."
+    assert answer(report, "stealing").sentence == "No method of this kind was run."
+    assert {one.level for one in report.answers} == {"not assessed"}
+    assert report.summary.startswith("Nothing can be said about digits/cnn-overfitted; whether it can be stolen, ")
+    assert [one.reason for one in report.unfinished] == ["not for this", "broke", "not for this"]
+
+
+def test_the_summary_is_one_sentence_over_all_questions(tmp_path: Path) -> None:
+    assert assemble(outcomes(tmp_path)).summary == (
+        "Under the attacks that were run, digits/cnn-overfitted can be stolen, leaks something about who was in its "
+        "training set and is easily fooled; whether it carries a backdoor was not assessed."
+    )
+    undecided = assemble([judged("undecided", None), outcome("evasion", "B", level="undecided")]).summary
+    assert "whether it leaks who was in its training set and how easily it is fooled are undecided" in undecided
+
+
+def test_the_order_of_outcomes_does_not_matter(tmp_path: Path) -> None:
+    found = outcomes(tmp_path)
+    assert assemble(found) == assemble(found[::-1])
+
+
+def test_the_span_of_the_measurements() -> None:
+    report = assemble([outcome("evasion", "A", seed=0), outcome("evasion", "A", seed=5)])
+    assert (report.measured_until - report.measured_from).total_seconds() == 5 * 60 + 12.4
+
+
+def test_refuses_no_outcomes_and_two_targets() -> None:
+    with pytest.raises(NothingAssessedError):
+        assemble([])
+    with pytest.raises(ValueError, match="one target"):
+        assemble([outcome("evasion", "A"), outcome("evasion", "A", facts=target("other"))])
+
+
+def test_json_is_the_model_and_fits_the_published_schema(tmp_path: Path) -> None:
+    report = assemble(outcomes(tmp_path))
+    write_json(report, tmp_path / "out" / "report.json")
+    text = (tmp_path / "out" / "report.json").read_text()
+    assert Report.model_validate_json(text) == report
+    published = json.loads(FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(published)
+    validator = jsonschema.Draft202012Validator(published)
+    validator.validate(json.loads(text))
+    broken = json.loads(text)
+    broken["answers"][0]["level"] = "fine"
+    assert not validator.is_valid(broken)
+
+
+def test_the_published_schema_is_current() -> None:
+    published = json.loads(FILE.read_text())
+    assert published == json.loads(json.dumps(report_schema())), "python -m assay.reports.schema writes it anew"
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    report = assemble([outcome("stealing", "A", metrics=[ratio("a", "A", 0.5, 0.4, 0.6, "bootstrap")])])
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        write_json(report, tmp_path / "file" / "report.json")
