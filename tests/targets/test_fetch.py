@@ -349,6 +349,18 @@ def test_nothing_is_opened_without_a_digest(site: Site) -> None:
     assert site.asked == []
 
 
+def test_the_first_digits_of_a_digest(site: Site, cache: Path) -> None:
+    site.files["/net.pth"] = File(cuts=[1000])
+    w = Weights(format="torch", url=f"{site.address}/net.pth")
+    assert fetch.fetch(w, silent(), digest_start=sha256(CONTENT)[:8]).read_bytes() == CONTENT
+    with pytest.raises(UnsafeFileError, match="was expected"):
+        fetch.fetch(w, silent(), digest_start=sha256(OTHER)[:8])
+    with pytest.raises(UnsafeFileError, match="no SHA-256"):
+        fetch.fetch(w, silent(), digest_start=sha256(CONTENT)[:7])
+    with pytest.raises(UnsafeFileError, match="was expected"):
+        fetch.fetch(weights(site, OTHER), silent(), digest_start=sha256(CONTENT)[:8])
+
+
 def test_a_damaged_cached_file_is_replaced(site: Site) -> None:
     site.files["/net.pth"] = File()
     path = get(weights(site))

@@ -16,6 +16,9 @@ from assay.catalogue.record import Weights
 from assay.targets.download import MissingError, download
 
 PACKAGE = Path(__file__).resolve().parents[1]
+SHORTEST_DIGEST = 8
+"""Digits of a SHA-256 that PyTorch's libraries put into file names, where they publish no whole one. So few find a
+damaged or a wrong file, but not one that somebody forged to match."""
 
 
 def cache_folder() -> Path:
@@ -24,10 +27,6 @@ def cache_folder() -> Path:
     if own:
         return Path(own).expanduser()
     return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "assay"
-
-
-SHORTEST_DIGEST = 8
-"""Digits of a SHA-256 that PyTorch's libraries put into file names, where they publish no whole one."""
 
 
 def fetch(weights: Weights, progress: Progress, *, digest_start: str = "") -> Path:
