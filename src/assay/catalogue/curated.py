@@ -19,9 +19,10 @@ class Loadable(Frozen):
     """All that is needed to load a public model and to find out whether it was loaded right.
 
     ``architecture`` is None where the file itself says what the network is. ``input_shape`` is (channels, height,
-    width). ``dataset`` names the set that the model was trained on. ``claimed`` holds what the authors say, shares in
-    [0, 1] by name (``accuracy``); ``measured_accuracy`` is what was found elsewhere for this very file, on the first
-    ``measured_images`` test images. ``licence`` is that of the source's repository.
+    width). ``dataset`` names the set that the model was trained on: its first ``train_rows`` training images, or all
+    of them if that is None. ``claimed`` holds what the authors say, shares in [0, 1] by name (``accuracy``);
+    ``measured_accuracy`` is what was found elsewhere for this very file, on the first ``measured_images`` test images.
+    ``licence`` is that of the source's repository.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
@@ -32,10 +33,11 @@ class Loadable(Frozen):
     input_shape: tuple[int, int, int]
     preprocessing: Preprocessing = Preprocessing()
     dataset: str
+    train_rows: Annotated[int, Field(ge=1)] | None = None
     class_names: tuple[str, ...] = ()
     licence: str
     source: str
-    claimed: dict[str, Share] = {}
+    claimed: dict[str, Share] = Field(default={})
     measured_accuracy: Share | None = None
     measured_images: Annotated[int, Field(ge=1)] | None = None
     note: str = ""
