@@ -1,0 +1,70 @@
+"""Networks that another runtime evaluates: answers can be had, gradients cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from assay.base.errors import LoadError
+from assay.targets.data import Shape
+
+Floats = NDArray[np.float32]
+Run = Callable[[Floats], Floats]
+"""Preprocessed images float32 (n, c, h, w) to answers float32 (n, classes)."""
+
+LEAST = 1e-30
+"""What a probability of 0 is taken for, where its logarithm is needed."""
+
+
+class BlackBox(torch.nn.Module):
+    """A runtime's network as a module without parameters, giving logits.
+
+    Whether its answers are probabilities is found out by asking it about a few images; then their logarithms are the
+    logits. ``step`` is the distance between two neighbouring answers of a quantised network, which are rounded and
+    therefore do not quite sum to 1.
+    """
+
+    def __init__(self, run: Run, shape: Shape, name: str, step: float = 0.0) -> None:
+        """Wrap a runtime.
+
+        Raises:
+            LoadError: if it does not answer with one row of classes for each image.
+        """
+        super().__init__()
+        self.run = run
+        answers = run(_probes(shape))
+        if answers.ndim != 2 or len(answers) != len(_probes(shape)) or answers.shape[1] < 2:
+            raise LoadError(f"{name} answers with shape {answers.shape}; one row of classes for each image is needed.")
+        self.num_classes = answers.shape[1]
+        self.probabilities = are_probabilities(answers, step)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Preprocessed images (n, c, h, w) to logits (n, classes), on the CPU."""
+        answers = torch.from_numpy(self.run(np.ascontiguousarray(images.detach().cpu().numpy(), np.float32)))
+        return answers.clamp_min(LEAST).log() if self.probabilities else answers
+
+
+def in_batches(ask: Run, images: Floats, size: int) -> Floats:
+    """Answers to images in batches of exactly ``size``; the last is filled up with zeros."""
+    answers = []
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        filled = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
+        answers.append(ask(filled)[: len(part)])
+    return np.concatenate(answers)
+
+
+def are_probabilities(answers: Floats, step: float = 0.0) -> bool:
+    """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
+    slack = 1e-3 + answers.shape[1] * step / 2
+    return bool((answers >= 0).all() and (np.abs(answers.sum(axis=1) - 1.0) <= slack).all())
+
+
+def _probes(shape: Shape) -> Floats:
+    """Images of different brightness and noise, on the scales that networks commonly take."""
+    noise = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
+    flat = np.stack([np.full(shape, value, np.float32) for value in (0.0, 1.0)])
+    return np.concatenate([flat, noise, 4 * noise - 2, 255 * noise])

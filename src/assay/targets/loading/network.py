@@ -1,0 +1,108 @@
+"""One way to open a model file of any format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from assay.base.errors import AssayError, LoadError, UsageError
+from assay.catalogue.record import Format
+from assay.targets.architectures import build
+from assay.targets.data import Shape
+from assay.targets.loading.keras_file import read_keras
+from assay.targets.loading.onnx_file import read_onnx
+from assay.targets.loading.sniff import check_format
+from assay.targets.loading.state import fit_state, read_state
+from assay.targets.loading.tflite_file import read_tflite
+
+
+@dataclass(frozen=True)
+class Loaded:
+    r"""A network from a file: preprocessed images (n, \\*input_shape) to logits (n, num_classes).
+
+    ``differentiable`` says whether gradients pass through it.
+    """
+
+    network: torch.nn.Module
+    input_shape: Shape
+    num_classes: int
+    differentiable: bool
+
+
+def load_network(
+    path: Path,
+    format: Format,
+    *,
+    architecture: str | torch.nn.Module | None = None,
+    num_classes: int | None = None,
+    input_shape: Shape | None = None,
+) -> Loaded:
+    """Open a model file that has been verified to be the one that was meant.
+
+    ``architecture`` is needed for state dictionaries (``torch``, ``safetensors``): a name, or a network with random
+    weights. The other formats say themselves what they are; what is asked for as well must agree.
+
+    Raises:
+        UnsafeFileError: if the file is of another format, holds code, or points to other files.
+        LoadError: if it is damaged or does not fit the architecture, the classes or the shape.
+        UsageError: if something is missing: an architecture, or the library for the format.
+    """
+    check_format(path, format)
+    if format in ("torch", "safetensors"):
+        loaded = _load_state(path, format, architecture, num_classes, input_shape)
+    elif format == "keras":
+        loaded = _load_keras(path, input_shape)
+    else:
+        read = read_onnx(path, input_shape) if format == "onnx" else read_tflite(path)
+        loaded = Loaded(read[0], read[1], read[0].num_classes, differentiable=False)
+    if input_shape not in (None, loaded.input_shape):
+        raise LoadError(
+            f"{path.name} takes images of {_times(loaded.input_shape)} (channels x height x width), not "
+            f"{_times(input_shape or ())}."
+        )
+    if num_classes not in (None, loaded.num_classes):
+        raise LoadError(f"{path.name} tells {loaded.num_classes} classes apart, not {num_classes}.")
+    return loaded
+
+
+def _load_state(
+    path: Path,
+    format: Format,
+    architecture: str | torch.nn.Module | None,
+    num_classes: int | None,
+    input_shape: Shape | None,
+) -> Loaded:
+    if architecture is None or num_classes is None or input_shape is None:
+        raise UsageError(
+            f"{path.name} holds tensors only: say its architecture, its num_classes, and its input_shape as channels, "
+            "height and width."
+        )
+    state = read_state(path, format)
+    if isinstance(architecture, str):
+        network, name = build(architecture, num_classes, input_shape), architecture
+    else:
+        network, name = architecture, type(architecture).__name__
+    fit_state(network, state, path.name, name)
+    return Loaded(network, input_shape, num_classes, differentiable=True)
+
+
+def _load_keras(path: Path, input_shape: Shape | None) -> Loaded:
+    network, found = read_keras(path)
+    sizes = found if input_shape is None else tuple(own or asked for own, asked in zip(found, input_shape, strict=True))
+    if None in sizes:
+        raise LoadError(f"{path.name} leaves the size of its images open: say it with input_shape.")
+    channels, height, width = (int(size) for size in sizes if size is not None)
+    try:
+        with torch.no_grad():
+            answer = network(torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0)))
+    except AssayError as error:
+        raise LoadError(f"{path.name} cannot process images of {_times((channels, height, width))}: {error}") from error
+    if answer.ndim != 2 or answer.shape[1] < 2:
+        raise LoadError(f"{path.name} answers with shape {tuple(answer.shape)}; one row of classes is needed.")
+    return Loaded(network, (channels, height, width), answer.shape[1], differentiable=True)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,89 @@
+"""What a file is, by its first bytes and never by its name."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from assay.base.errors import LoadError, UnsafeFileError
+from assay.catalogue.record import Format
+
+_HEAD = 64
+_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The magic number that PyTorch pickles first into checkpoints that are not zip archives."""
+_TEXT = {
+    b"version https://git-lfs": "a Git LFS pointer, not the weights: fetch the real file with `git lfs pull`",
+    b"<!doctype html": "a web page, not the weights: the address that it came from needs a log-in or is gone",
+    b"<html": "a web page, not the weights: the address that it came from needs a log-in or is gone",
+}
+
+
+def sniff(path: Path) -> Format:
+    """The format of a model file.
+
+    Raises:
+        LoadError: if the file is missing, empty, damaged or of no known format.
+        UnsafeFileError: if it is of a kind that holds code (TorchScript).
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise LoadError(f"{path} cannot be read: {error.strerror}.") from error
+    if not size:
+        raise LoadError(f"{path.name} is empty.")
+    for start, meaning in _TEXT.items():
+        if head.lower().startswith(start):
+            raise LoadError(f"{path.name} is {meaning}.")
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "keras"
+    if head.startswith(b"PK\x03\x04"):
+        return _inside_zip(path)
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
+        return "safetensors"
+    if head.startswith(_LEGACY_TORCH):
+        return "torch"
+    if head[:1] == b"\x80":
+        raise UnsafeFileError(
+            f"{path.name} is a Python pickle, which can hold code, and not a PyTorch checkpoint: load it where you "
+            "trust it, and save its weights as safetensors."
+        )
+    if head[:1] == b"\x08" and path.suffix.lower() == ".onnx":
+        return "onnx"
+    raise LoadError(
+        f"{path.name} is not a model file that Assay knows "
+        "(safetensors, PyTorch state dictionary, ONNX, TFLite or Keras HDF5)."
+    )
+
+
+def check_format(path: Path, expected: Format) -> None:
+    """Make sure that a file is what it is said to be.
+
+    Raises:
+        UnsafeFileError: if it is something else.
+        LoadError: if it is nothing at all; see `sniff`.
+    """
+    found = sniff(path)
+    if found != expected:
+        raise UnsafeFileError(f"{path.name} is said to be a {expected} file, but it is a {found} file.")
+
+
+def _inside_zip(path: Path) -> Format:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise LoadError(f"{path.name} is a damaged or truncated zip archive: {error}.") from error
+    if "constants.pkl" in names:
+        raise UnsafeFileError(
+            f"{path.name} is a TorchScript archive, which holds code: load it where you trust it, and save "
+            "`torch.save(model.state_dict(), ...)` or an ONNX export."
+        )
+    if "data.pkl" in names:
+        return "torch"
+    if "model.weights.h5" in names:
+        raise LoadError(f"{path.name} is a .keras archive: save it as HDF5 with `model.save('model.h5')`.")
+    raise LoadError(f"{path.name} is a zip archive without a model that Assay knows.")
