@@ -24,5 +24,13 @@ def build(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
 
     Raises:
         UsageError: if the name is unknown; the message names the nearest.
+        DataError: if a library's network cannot be built for such images.
     """
+    from assay.targets.architectures.libraries import build_timm, build_torchvision
+
+    library, _, theirs = name.partition(":")
+    if theirs and library == "timm":
+        return build_timm(theirs, num_classes, input_shape)
+    if theirs and library == "torchvision":
+        return build_torchvision(theirs, num_classes, input_shape)
     return ARCHITECTURES.get(name)(num_classes, input_shape)
