@@ -32,7 +32,8 @@ class Target:
     ``logits`` answers questions. ``module`` is there only where gradients can be had: it takes pixels in [0, 1] (the
     preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients.
     ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
-    nothing new can be asked. ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
+    nothing new can be asked. ``serving`` is how the owner will expose the model, as `assay.access.Serving` takes it.
+    ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
     """
 
     name: str
@@ -46,6 +47,7 @@ class Target:
     class_names: tuple[str, ...] = ()
     device: torch.device = CPU
     recorded: bool = False
+    serving: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property

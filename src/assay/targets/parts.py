@@ -1,0 +1,81 @@
+"""Where a target's data come from, and how they become splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from assay.base.errors import DataError
+from assay.base.progress import Progress
+from assay.catalogue.record import Frozen
+from assay.targets.data import Fitted, Images, Shape
+from assay.targets.datasets.registry import DATASETS, Dataset, Named, load_dataset
+from assay.targets.splits import Splits, make_splits
+
+
+class Parts(Frozen):
+    """Data sets by name or path.
+
+    Either a ``dataset`` is split, with ``auxiliary`` as an out-of-distribution set in place of the rest of its
+    training part; or ``members`` and ``non_members`` are sets of their own, and ``auxiliary`` too.
+    """
+
+    dataset: str | None = None
+    members: str | None = None
+    non_members: str | None = None
+    auxiliary: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Parts:
+        if (self.dataset is None) == (self.members is None and self.non_members is None):
+            raise ValueError("say either a dataset to split, or members and non_members")
+        return self
+
+    def anchored(self, folder: Path) -> Parts:
+        """The same with relative paths taken from a folder."""
+        named = {name for name, source in DATASETS.items() if isinstance(source, Named)}
+        return Parts(
+            **{
+                part: str(folder / Path(source).expanduser()) if source and source not in named else source
+                for part, source in self.model_dump().items()
+            }
+        )
+
+
+def load_parts(parts: Parts, shape: Shape, seed: int, progress: Progress) -> tuple[Splits, tuple[str, ...]]:
+    """Splits for a model that takes images of a shape (channels, height, width), and class names if there are any.
+
+    Image folders are brought to the shape's size, and an auxiliary set to the whole shape; all else must have it.
+
+    Raises:
+        AssayError: if a set does not exist, is damaged or does not fit.
+    """
+    other = None if parts.auxiliary is None else _images(_load(parts.auxiliary, shape, progress), "train")
+    if parts.dataset is not None:
+        dataset = _load(parts.dataset, shape, progress)
+        return make_splits(dataset, input_shape=shape, out_of_distribution=other, seed=seed), dataset.class_names
+    inside, outside = (
+        None if source is None else _load(source, shape, progress) for source in (parts.members, parts.non_members)
+    )
+    splits = Splits(
+        None if inside is None else _images(inside, "train"),
+        None if outside is None else _images(outside, "test"),
+        other if other is None or other.shape == shape else Fitted(other, shape),
+    )
+    splits.duplicates()
+    return splits, next((dataset.class_names for dataset in (inside, outside) if dataset is not None), ())
+
+
+def _load(source: str, shape: Shape, progress: Progress) -> Dataset:
+    folder = Path(source).expanduser().is_dir()
+    return load_dataset(source, size=shape[1:] if folder else None, progress=progress)
+
+
+def _images(dataset: Dataset, preferred: str) -> Images:
+    """One of the two parts of a set."""
+    first, second = (dataset.train, dataset.test) if preferred == "train" else (dataset.test, dataset.train)
+    images = second if first is None else first
+    if images is None:
+        raise DataError(f"{dataset.name} holds no images.")
+    return images

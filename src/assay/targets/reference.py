@@ -1,0 +1,82 @@
+"""From a reference to a `Target`: an id of the catalogue, a library's model, or a target file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from assay.base.errors import DataError, UsageError, nearest
+from assay.base.progress import Progress, silent
+from assay.catalogue.curated import curated
+from assay.targets.opening import Opened, open_entry, open_file, open_library
+from assay.targets.parts import Parts, load_parts
+from assay.targets.target import Target
+
+LIBRARIES = ("timm", "torchvision")
+
+
+def load_target(
+    reference: str,
+    *,
+    data: str | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Target:
+    """A model made ready to be assessed.
+
+    Args:
+        reference: an id of the catalogue (``akamaster/cifar10-resnet20``), ``timm:NAME`` or ``torchvision:NAME``
+            (``?sha256=...`` names its weights, ``?weights=random`` leaves it untrained), or the path of a target file.
+        data: a data set's name or path, in place of the model's own. An image folder is brought to the model's input
+            size; other images must have it.
+        device: ``cpu``, ``cuda`` or ``auto``. What another runtime evaluates (ONNX, TFLite) stays on the CPU.
+        seed: draws the splits, and random weights.
+        progress: where to report downloads to; nowhere by default.
+
+    Raises:
+        AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
+    """
+    opened = open_model(reference, device=device, seed=seed, progress=progress)
+    parts = opened.data if data is None else Parts(dataset=data)
+    if parts is None:
+        raise DataError(f"{reference} brings no data: say a data set's name or path.")
+    target = opened.target
+    splits, names = load_parts(parts, target.input_shape, seed, progress or silent())
+    if not target.class_names and len(names) == target.num_classes:
+        target = replace(target, class_names=names)
+    return target.with_splits(splits)
+
+
+def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None) -> Opened:
+    """A model without its data; see `load_target`."""
+    place, report = pick_device(device), progress or silent()
+    library, _, name = reference.partition(":")
+    if library in LIBRARIES and name:
+        return open_library(library, name, place, seed, report)
+    if reference.endswith(".toml"):
+        return open_file(Path(reference).expanduser(), place, seed, report)
+    entry = curated().get(reference)
+    if entry is not None:
+        return open_entry(entry, place, report)
+    if Path(reference).expanduser().is_file():
+        raise UsageError(f"{reference} is a file of weights: describe it in a target file (TOML), and name that.")
+    raise UsageError(f"There is no model {reference!r}: {nearest(reference, curated())}")
+
+
+def pick_device(device: str) -> torch.device:
+    """``auto`` is the GPU if there is one.
+
+    Raises:
+        UsageError: if the device does not exist.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"There is no device {device!r} here; say cpu, cuda or auto.") from error
+    return place

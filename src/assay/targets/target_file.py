@@ -1,0 +1,126 @@
+"""Target files: a model of one's own, described in TOML."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from assay.base.digests import digest_file, digest_json
+from assay.base.errors import LoadError, UsageError, nearest
+from assay.catalogue.record import Format, Frozen, Preprocessing
+from assay.targets.data import Shape
+from assay.targets.module import module_digest
+from assay.targets.parts import Parts
+
+
+class TargetFile(Frozen):
+    """What a target file may say. Relative paths are relative to the file.
+
+    ``weights`` is a path; ``url`` an address, and needs ``sha256``. The ``format`` is told from the file's first bytes
+    if it is not given. State dictionaries (safetensors, torch) need an ``architecture`` of ``assay``, timm or
+    torchvision, or a ``factory``: ``package.module:function``, a function of yours that returns the network. It is
+    called with those of ``num_classes`` and ``input_shape`` (channels, height, width) that it has as parameters; no
+    other code is imported. A factory without weights brings its own. ``serving`` is how the model will be exposed.
+    """
+
+    name: str | None = None
+    weights: str | None = None
+    url: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    format: Format | None = None
+    architecture: str | None = None
+    factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    num_classes: Annotated[int, Field(ge=2)] | None = None
+    input_shape: Shape | None = None
+    preprocessing: Preprocessing = Preprocessing()
+    data: str | Parts | None = None
+    class_names: tuple[str, ...] = ()
+    serving: dict[str, Any] = Field(default={})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TargetFile:
+        if self.weights and self.url:
+            raise ValueError("say weights or url, not both")
+        if not (self.weights or self.url or self.factory):
+            raise ValueError("say where the weights are: weights, url or factory")
+        if self.url and not self.sha256:
+            raise ValueError("a url needs the sha256 of what it leads to")
+        if self.architecture and self.factory:
+            raise ValueError("say architecture or factory, not both")
+        return self
+
+
+def read_target_file(path: Path) -> TargetFile:
+    """A target file, checked.
+
+    Raises:
+        LoadError: if it cannot be read or is not TOML.
+        UsageError: if a key is unknown (the message names the nearest) or a value is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise LoadError(f"The target file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LoadError(f"The target file {path} is not TOML: {error}.") from error
+    try:
+        return TargetFile.model_validate(table)
+    except ValidationError as error:
+        raise UsageError(f"The target file {path.name} is wrong: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint, as one sentence."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        tables: dict[str, type[BaseModel]] = {"preprocessing": Preprocessing, "data": Parts}
+        known = tables.get(where[0], TargetFile) if len(where) > 1 else TargetFile
+        return f"there is no key {where[-1]!r}; {nearest(where[-1], known.model_fields)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(where)}: {message}." if where else f"{message}."
+
+
+def call_factory(factory: str, described: TargetFile, folder: Path, seed: int) -> torch.nn.Module:
+    """The network that a user's function returns; random weights come from the seed.
+
+    Raises:
+        UsageError: if there is no such function, it fails, or it returns something else than a module.
+    """
+    module, _, name = factory.partition(":")
+    sys.path.append(str(folder))
+    try:
+        function = getattr(importlib.import_module(module), name)
+        given = {"num_classes": described.num_classes, "input_shape": described.input_shape}
+        known = inspect.signature(function).parameters
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = function(**{key: value for key, value in given.items() if key in known})
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"The factory {factory} cannot be imported: {error}.") from error
+    except Exception as error:  # somebody else's code
+        raise UsageError(f"The factory {factory} failed: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(folder))
+    if not isinstance(network, torch.nn.Module):
+        raise UsageError(f"The factory {factory} returned {type(network).__name__}, not a torch.nn.Module.")
+    return network
+
+
+def factory_digest(factory: str, network: torch.nn.Module) -> str:
+    """What a factory's network is known by: its weights, and the source file of the function."""
+    source = sys.modules[factory.partition(":")[0]].__file__
+    return digest_json(
+        {
+            "weights": module_digest(network),
+            "factory": factory,
+            "source": digest_file(Path(source)) if source else None,
+        }
+    )
