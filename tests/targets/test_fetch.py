@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -50,6 +51,7 @@ class Site:
         self.files: dict[str, File] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # the client hangs up on purpose
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -150,6 +152,32 @@ def test_a_cut_connection_is_resumed(site: Site, etag: str | None) -> None:
     assert get(weights(site)).read_bytes() == CONTENT
     assert site.ranges() == [None, "bytes=100000-", "bytes=150000-"]
     assert site.asked[1][1].get("If-Range") == ('"v1"' if etag == '"v1"' else None)
+
+
+class Recorded:
+    """A progress that notes (total, done) of each step."""
+
+    def __init__(self) -> None:
+        self.steps: list[list[float]] = []
+
+    @contextmanager
+    def step(self, label: str, total: float) -> Iterator[Recorded]:
+        assert label == "Downloading net.pth (MB)"
+        self.steps.append([total, 0.0])
+        yield self
+
+    def advance(self, amount: float = 1.0) -> None:
+        self.steps[-1][1] += amount
+
+    def say(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+def test_progress_is_of_the_whole_file(site: Site) -> None:
+    site.files["/net.pth"] = File(cuts=[100_000])
+    progress = Recorded()
+    fetch.fetch(weights(site), progress)
+    np.testing.assert_allclose(progress.steps, [[0.3, 0.1], [0.3, 0.3]])
 
 
 def test_bytes_that_arrive_start_the_count_of_tries_again(site: Site) -> None:
