@@ -1,0 +1,46 @@
+"""A model card of one's own: a TOML file with an id and fields of the codebook."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from assay.base.errors import DataError, LoadError
+from assay.catalogue.entry import Entry, Source, listing, make_entry, read_listing, write_listing
+from assay.catalogue.names import require_dataset
+
+OWN = "own.jsonl"
+SOURCE = Source(name="own", title="own model cards")
+
+
+def read_card(path: Path) -> Entry:
+    """The model that a card describes; its data set may be spelled in any known way.
+
+    Raises:
+        LoadError: if it is not TOML.
+        DataError: if a field does not fit the codebook; the message names it, and the nearest code for an unknown one.
+        UsageError: if its data set is not in the table.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LoadError(f"{path.name} is not TOML: {error}.") from error
+    if isinstance(values.get("dataset"), str):
+        values["dataset"] = require_dataset(values["dataset"])
+    return make_entry(path.name, values)
+
+
+def add_card(path: Path, folder: Path) -> Entry:
+    """Adds a card's model to the folder of a user's own records.
+
+    Raises:
+        DataError: if a model of that id was added before, or as `read_card`.
+    """
+    entry = read_card(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / OWN
+    before = read_listing(file).entries if file.exists() else ()
+    if any(entry.id == known.id for known in before):
+        raise DataError(f"A model with the id {entry.id!r} was added before; give this one another, or edit {file}.")
+    write_listing(file, listing(SOURCE, (*before, entry)))
+    return entry

@@ -1,0 +1,91 @@
+"""The packaged catalogue, generated from packages; and how to tell that it is stale."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+from importlib import metadata
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import ModuleType
+
+from assay.base.digests import canonical_json
+from assay.base.errors import UsageError, nearest
+from assay.base.progress import Progress
+from assay.catalogue import packages
+from assay.catalogue.entry import write_listing
+from assay.catalogue.names import DATA
+from assay.catalogue.sources import SOURCES, addresses
+
+FOLDER = Path(str(DATA)) / "sources"
+STAMP = "stamp.json"
+
+
+def packaged_files() -> list[Traversable]:
+    """The packaged listings, in the order in which they are believed."""
+    return [DATA / "sources" / f"{name}.jsonl" for name in SOURCES]
+
+
+def generate(names: tuple[str, ...], wheels: Path | None, folder: Path, progress: Progress) -> None:
+    """Writes the listings of the named sources (all, if none is named) and the stamp beside them.
+
+    The same packages give the same bytes. Packages that are not installed are read from wheels in a folder.
+
+    Raises:
+        UsageError: if a source is unknown, or its package is found nowhere.
+    """
+    for name in names:
+        if name not in SOURCES:
+            raise UsageError(f"There is no source {name!r}: {nearest(name, SOURCES)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / STAMP
+    stamp = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted = names or tuple(SOURCES)
+    with progress.step("sources", len(wanted)) as step:
+        for name in wanted:
+            found = SOURCES[name](wheels)
+            write_listing(folder / f"{name}.jsonl", found)
+            stamp[name] = {"version": found.source.version, "generator": generator_digest(name)}
+            progress.say(f"{found.source.label}: {len(found.entries)} models")
+            step.advance()
+    path.write_text(json.dumps(dict(sorted(stamp.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def staleness() -> list[str]:
+    """Why the packaged listings are not what generating them now would give; empty if nothing is known against them.
+
+    A generator that was changed since is a reason; a newer version of a package, being a new source, is not.
+    """
+    stamp = json.loads((DATA / "sources" / STAMP).read_text(encoding="utf-8"))
+    return [
+        f"The reader of {name} was changed since {name}.jsonl was generated: run assay catalogue generate {name}."
+        for name in SOURCES
+        if stamp.get(name, {}).get("generator") != generator_digest(name)
+    ]
+
+
+def newer_packages() -> list[str]:
+    """Sources of which another version is installed than the packaged listing describes."""
+    stamp = json.loads((DATA / "sources" / STAMP).read_text(encoding="utf-8"))
+    found = []
+    for name, known in stamp.items():
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if installed != known["version"]:
+            found.append(f"{name} {installed} is installed, and the catalogue describes {known['version']}.")
+    return found
+
+
+def generator_digest(name: str) -> str:
+    """SHA-256 of the code that reads a source, whatever its layout and comments."""
+    reader = inspect.getmodule(SOURCES[name])
+    assert reader is not None
+    return hashlib.sha256("".join(map(_code, (reader, addresses, packages))).encode()).hexdigest()
+
+
+def _code(module: ModuleType) -> str:
+    return canonical_json(ast.dump(ast.parse(inspect.getsource(module))))

@@ -1,0 +1,55 @@
+"""Measured results: what somebody's attack found of a model, under a named protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from assay.base.digests import canonical_json
+from assay.base.errors import LoadError
+from assay.catalogue.entry import explain
+from assay.catalogue.record import Frozen
+
+
+class Measurement(Frozen):
+    """One number about one model.
+
+    ``record`` is an id or one of the names of a record. ``protocol`` says how it was measured: numbers under two
+    protocols are never compared. ``low`` and ``high`` bound it, where whoever measured it gave an interval; ``n`` is
+    what it was computed from. ``source`` is who measured it.
+    """
+
+    record: str
+    protocol: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    source: str
+
+
+def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
+    """One JSON object a line, sorted: the same measurements give the same bytes."""
+    lines = sorted({canonical_json(measurement.model_dump(exclude_none=True)) for measurement in measurements})
+    temporary = path.with_suffix(".partial")
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """What `write_measurements` wrote.
+
+    Raises:
+        LoadError: if a line is not a measurement; the message names the line.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(Measurement.model_validate(json.loads(line)))
+        except (ValidationError, json.JSONDecodeError) as error:
+            raise LoadError(f"{path.name}, line {number}: {explain(error)}") from error
+    return found
