@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
@@ -37,9 +39,8 @@ class Context:
 
     def generator(self, purpose: str) -> torch.Generator:
         """A random generator for one purpose: the same for the same seed, independent between purposes."""
-        import zlib
-
-        return torch.Generator().manual_seed((self.seed << 32) ^ zlib.crc32(purpose.encode()))
+        mixed = np.random.SeedSequence([self.seed, zlib.crc32(purpose.encode())]).generate_state(1)
+        return torch.Generator().manual_seed(int(mixed[0]))
 
 
 class Method(BaseModel):
