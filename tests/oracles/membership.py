@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 FLOOR = 1e-30
@@ -87,3 +88,44 @@ def balanced_accuracy(members, non_members):
         (true / len(members) + 1 - false / len(non_members)) / 2
         for _, true, false in operating_points(members, non_members)
     )
+
+
+def mlp_scores(known, judged, seed, batch=64, epochs=50):
+    """SecurityNet's network, trained the plain way: small shuffled batches of class-balanced draws.
+
+    Arguments are pairs (members, non-members) of feature rows; the result is a score for each judged row.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    inside, outside = (torch.tensor(part, dtype=torch.float32) for part in known)
+    rows, truth = torch.cat([inside, outside]), torch.cat([torch.ones(len(inside)), torch.zeros(len(outside))])
+    centre, scale = rows.mean(0), rows.std(0).clamp_min(1e-6)
+    sizes = [rows.shape[1], 64, 32, 1]
+    layers = []
+    for before, after in itertools.pairwise(sizes):
+        bound = 1 / math.sqrt(before)
+        weight = ((torch.rand(before, after, generator=generator) * 2 - 1) * bound).requires_grad_()
+        bias = ((torch.rand(after, generator=generator) * 2 - 1) * bound).requires_grad_()
+        layers.append((weight, bias))
+
+    def forward(x):
+        x = (x - centre) / scale
+        for number, (weight, bias) in enumerate(layers):
+            x = x @ weight + bias
+            x = torch.relu(x) if number < 2 else x
+        return x[:, 0]
+
+    optimiser = torch.optim.Adam([tensor for layer in layers for tensor in layer], lr=0.01)
+    for _ in range(epochs):
+        draws = torch.multinomial(
+            torch.where(truth == 1, 1 / len(inside), 1 / len(outside)), len(rows), True, generator=generator
+        )
+        for start in range(0, len(rows), batch):
+            chosen = draws[start : start + batch]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(forward(rows[chosen]), truth[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    with torch.no_grad():
+        return [forward(torch.tensor(part, dtype=torch.float32)).numpy() for part in judged]

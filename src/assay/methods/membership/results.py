@@ -1,0 +1,206 @@
+"""From scores to what a finding holds: metrics with intervals, curves and the verdict. Shared by all attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
+from assay.methods.finding import Gallery, Histogram, Interval, Level, Lines, Metric, Series, Verdict
+from assay.methods.membership.roc import (
+    FALSE_POSITIVE_RATES,
+    PRIORS,
+    Rate,
+    held_out_accuracy,
+    operate,
+    precision_at,
+    roc_curve,
+    thinned,
+    tpr_at,
+    unsupported,
+)
+from assay.methods.pictures import save_png
+from assay.targets.data import Images
+
+Floats = NDArray[np.float64]
+Scores = tuple[Floats, Floats]
+"""Scores of members (m,) and of non-members (n,), higher for members."""
+
+HIGH_AUC = 0.60
+"""An AUC above this is a high leak."""
+
+LOW_AUC = 0.55
+"""An AUC below this is a low leak."""
+
+ALARMS = 0.01
+"""The false-positive rate at which few but sure accusations are judged."""
+
+HIGH_TPR = 0.05
+"""A true-positive rate above this, five times that of guessing at `ALARMS`, is a high leak whatever the AUC."""
+
+
+def rate_metric(name: str, label: str, rate: Rate, n: int) -> Metric:
+    """A `Rate` as a metric."""
+    interval = None if rate.bounds is None else Interval(**rate.bounds._asdict())
+    return Metric(name=name, label=label, value=rate.value, interval=interval, n=n, note=rate.note)
+
+
+def auc_metric(signal: str, scores: Scores, note: str = "") -> Metric:
+    """``auc_<signal>``: the area under the ROC curve, with DeLong's interval."""
+    auc = delong_auc(*scores)
+    rate = Rate(auc.value, auc_bounds(auc), note)
+    return rate_metric(f"auc_{signal}", f"AUC, {_words(signal)}", rate, len(scores[0]) + len(scores[1]))
+
+
+def low_rate_metrics(scores: Scores, seed: int) -> list[Metric]:
+    """Balanced accuracy, true-positive rates at low false-positive rates, and precision at several priors.
+
+    Names: ``balanced_accuracy``; ``tpr_at_fpr_0.01`` and so on; ``precision_at_prior_0.1`` and so on, each at the
+    threshold of a 1 % false-positive rate.
+    """
+    roc = roc_curve(*scores)
+    everybody = roc.members + roc.non_members
+    accuracy = held_out_accuracy(*scores, seed)
+    return [
+        rate_metric("balanced_accuracy", "Balanced accuracy", accuracy, everybody),
+        *(
+            rate_metric(f"tpr_at_fpr_{rate:g}", f"TPR at {100 * rate:g} % FPR", tpr_at(roc, rate), roc.members)
+            for rate in FALSE_POSITIVE_RATES
+        ),
+        *(
+            rate_metric(
+                f"precision_at_prior_{prior:g}",
+                f"Precision at {100 * ALARMS:g} % FPR where {100 * prior:g} % are members",
+                precision_at(roc, ALARMS, prior),
+                everybody,
+            )
+            for prior in PRIORS
+        ),
+    ]
+
+
+def gap_metrics(members_right: NDArray[np.bool_], non_members_right: NDArray[np.bool_], note: str = "") -> list[Metric]:
+    """Accuracy on members and on non-members, the gap between them, and the correctness attack's AUC.
+
+    Names: ``train_accuracy``, ``test_accuracy``, ``overfitting_gap``, ``auc_correctness``. The last is 0.5 + gap / 2
+    exactly, and its interval is Newcombe's for the gap, carried over.
+    """
+    right = [int(part.sum()) for part in (members_right, non_members_right)]
+    sizes = [len(members_right), len(non_members_right)]
+    train, test = (
+        rate_metric(name, label, Rate(hits / n, clopper_pearson(hits, n), note), n)
+        for name, label, hits, n in zip(
+            ("train_accuracy", "test_accuracy"), ("Accuracy on members", "Accuracy on non-members"), right, sizes,
+            strict=True,
+        )
+    )  # fmt: skip
+    gap = right[0] / sizes[0] - right[1] / sizes[1]
+    bounds = difference_of_proportions(right[0], sizes[0], right[1], sizes[1])
+    halved = bounds._replace(low=0.5 + bounds.low / 2, high=0.5 + bounds.high / 2)
+    return [
+        train,
+        test,
+        rate_metric("overfitting_gap", "Accuracy gap, members - non-members", Rate(gap, bounds, ""), sum(sizes)),
+        rate_metric(
+            "auc_correctness", "AUC, correctness", Rate(0.5 + gap / 2, halved, "0.5 + gap / 2 exactly."), sum(sizes)
+        ),
+    ]
+
+
+def verdict(deciding: Metric, scores: Scores | None = None) -> Verdict:
+    """The level of the leak, from the interval of the deciding AUC.
+
+    ``high``: the lower bound is above `HIGH_AUC`; or, given scores, the lower bound of the true-positive rate at
+    `ALARMS` false positives is above `HIGH_TPR` and above the upper bound of the false-positive rate there.
+    ``elevated``: the lower bound is above `LOW_AUC`. ``low``: the upper bound is below `LOW_AUC`. ``undecided``: the
+    interval holds `LOW_AUC`.
+    """
+    value, interval = deciding.value, deciding.interval
+    if value is None or interval is None:
+        raise ValueError(f"{deciding.name} has no value to judge by")
+    found, alarming = ("", False) if scores is None else _found(scores)
+    level: Level = "undecided"
+    if interval.low > HIGH_AUC or alarming:
+        level = "high"
+    elif interval.low > LOW_AUC:
+        level = "elevated"
+    elif interval.high < LOW_AUC:
+        level = "low"
+    meaning = {
+        "high": "Whether somebody's data was trained on can be told for a considerable share of the members.",
+        "elevated": "Training data leaks measurably, though not for most members.",
+        "low": "That is close to guessing: this attack learns little about who was in the training set.",
+        "undecided": f"The interval holds {LOW_AUC:g}, where low ends: more non-members would decide.",
+    }
+    sentence = (
+        f"An attacker tells members from non-members with an AUC of {value:.3f} "
+        f"({100 * interval.level:g} % interval {interval.low:.3f} to {interval.high:.3f}; 0.5 is guessing){found}. "
+        f"{meaning[level]}"
+    )
+    return Verdict(level=level, metric=deciding.name, sentence=sentence)
+
+
+def roc_figure(scores: Mapping[str, Scores]) -> Lines:
+    """The ROC curves of several signals on logarithmic axes."""
+    series = []
+    for name, pair in scores.items():
+        fpr, tpr = thinned(roc_curve(*pair))
+        series.append(Series(name=_words(name), x=fpr.tolist(), y=tpr.tolist()))
+    return Lines(
+        title="Members found against false alarms",
+        caption="Each point is one threshold. Left is what counts: accusations that are nearly always right. "
+        "The diagonal is guessing.",
+        x_label="False-positive rate (non-members flagged)",
+        y_label="True-positive rate (members flagged)",
+        series=series,
+        x_log=True,
+        y_log=True,
+        diagonal=True,
+    )
+
+
+def histogram(scores: Scores, edges: Floats, title: str, caption: str, x_label: str) -> Histogram:
+    """The distributions of members and non-members over ``edges`` (m + 1,), each as shares that sum to 1."""
+    counts = {
+        name: (np.histogram(part, edges)[0] / len(part)).tolist()
+        for name, part in zip(("members", "non-members"), scores, strict=True)
+    }
+    return Histogram(title=title, caption=caption, x_label=x_label, edges=edges.tolist(), counts=counts)
+
+
+def exposed_gallery(images: Images, rows: NDArray[np.int64], scores: Floats, folder: Path, count: int = 8) -> Gallery:
+    """The members (``rows`` of ``images``) with the highest and the lowest scores, as PNG files in a folder."""
+    order = np.argsort(-scores, kind="stable")
+    count = min(count, len(order))
+    files = []
+    for name, chosen in (("most", order[:count]), ("least", order[::-1][:count])):
+        pictures = images.take(rows[chosen])
+        files.append([save_png(image, folder / f"{name}_exposed_{i}.png") for i, image in enumerate(pictures)])
+    return Gallery(
+        title="The most and the least exposed members",
+        caption="Members that the attack is surest of, and those that it is surest were not trained on.",
+        columns=[str(i + 1) for i in range(count)],
+        rows=["most exposed", "least exposed"],
+        files=files,
+    )
+
+
+def _found(scores: Scores) -> tuple[str, bool]:
+    roc = roc_curve(*scores)
+    if unsupported(roc, ALARMS):
+        return "", False
+    point = operate(roc, ALARMS)
+    hits = clopper_pearson(point.true_positives, roc.members)
+    alarms = clopper_pearson(point.false_positives, roc.non_members)
+    text = (
+        f", and finds {100 * point.true_positives / roc.members:.1f} % of the members "
+        f"when at most {100 * ALARMS:g} % of the non-members are flagged by mistake"
+    )
+    return text, hits.low > max(HIGH_TPR, alarms.high)
+
+
+def _words(signal: str) -> str:
+    return signal.replace("_", " ")
