@@ -1,0 +1,59 @@
+"""Measure how stealable, leaky, backdoored and evadable a machine-learning model is, before you publish it.
+
+    target = assay.Target.from_module(model, input_shape=(3, 32, 32), num_classes=10, splits=splits)
+    assay.audit(target, preset="quick").write("report")
+
+Names are imported when they are first used, so that ``import assay`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.access import Serving
+    from assay.api import Audit, audit
+    from assay.base.errors import AssayError
+    from assay.studies import Outcome, Workspace
+    from assay.targets.data import ArrayImages
+    from assay.targets.datasets import load_dataset
+    from assay.targets.reference import load_target
+    from assay.targets.splits import Splits, make_splits
+    from assay.targets.target import Target
+
+_HOMES = {
+    "ArrayImages": "assay.targets.data",
+    "AssayError": "assay.base.errors",
+    "Audit": "assay.api",
+    "Outcome": "assay.studies",
+    "Serving": "assay.access",
+    "Splits": "assay.targets.splits",
+    "Target": "assay.targets.target",
+    "Workspace": "assay.studies",
+    "audit": "assay.api",
+    "load_dataset": "assay.targets.datasets",
+    "load_target": "assay.targets.reference",
+    "make_splits": "assay.targets.splits",
+}
+
+__all__ = [
+    "ArrayImages",
+    "AssayError",
+    "Audit",
+    "Outcome",
+    "Serving",
+    "Splits",
+    "Target",
+    "Workspace",
+    "audit",
+    "load_dataset",
+    "load_target",
+    "make_splits",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'assay' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

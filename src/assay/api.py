@@ -1,21 +1,24 @@
-"""The same way through from Python: a target in, an `Audit` out."""
+"""The same way through from Python and from the command line: a target in, an `Audit` out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.access import Serving
+from assay.base.errors import NothingAssessedError, UsageError
 from assay.base.progress import Progress, silent
+from assay.catalogue.curated import curated
 from assay.methods.method import Preset
 from assay.reports.frame import frame
 from assay.reports.html import write_html
 from assay.reports.notebook import notebook_html
-from assay.reports.report import Report, assemble
+from assay.reports.overview import write_overview
+from assay.reports.report import Report, assemble, write_json
 from assay.studies import Outcome, Workspace, make_method, plan_methods, plan_trials, run_trials
-from assay.studies.workspace import write_text
 from assay.targets.reference import load_target
 from assay.targets.target import Target
 
@@ -41,10 +44,16 @@ class Audit:
         return frame(self.outcomes)
 
     def write(self, folder: Path | str | None = None) -> Path:
-        """Write ``report.html`` and ``report.json`` to a folder (by default in the workspace); the former's path."""
+        """Write ``report.html`` and ``report.json`` to a folder (by default in the workspace).
+
+        Returns:
+            The path of ``report.html``.
+        """
         report = self.report
         place = Path(folder) if folder else self.workspace.path / "reports" / slug(report.target.name)
-        return write_report(report, self.workspace, place)
+        write_json(report, place / "report.json")
+        write_html(report, self.workspace.path / "artefacts", place / "report.html")
+        return place / "report.html"
 
     def _repr_html_(self) -> str:
         return notebook_html(self.report)
@@ -56,7 +65,7 @@ def audit(
     preset: Preset | None = "quick",
     methods: Sequence[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    serving: Serving | None = None,
+    serving: Serving | Mapping[str, Any] | None = None,
     seed: int = 0,
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
@@ -66,11 +75,11 @@ def audit(
     """Assess one model: the methods of a preset, or the named ones.
 
     Args:
-        target: a `Target`, or a reference that `assay.load_target` resolves with ``data`` and ``device``.
+        target: a `Target`, or a reference that `load_target` resolves with ``data``, ``device`` and ``seed``.
         preset: ``quick``, ``standard`` or ``full``; None gives the named methods their own defaults.
         methods: names, such as ``evasion.fgsm``; all of the preset, if none is given.
         options: method name to option name to value.
-        serving: how the model is exposed; by default as the target says.
+        serving: how the model is exposed; a mapping changes some of what the target says.
         seed: the only source of randomness.
         workspace: a folder; what is finished there is not run again.
         data: see `load_target`.
@@ -82,24 +91,56 @@ def audit(
             not raise: its outcome says why.
     """
     progress = progress or silent()
-    chosen = (
-        plan_methods(preset, methods, options)
-        if preset
-        else [make_method(name, None, (options or {}).get(name)) for name in methods]
-    )
+    if preset is not None:
+        chosen = plan_methods(preset, methods, options)
+    else:
+        chosen = [make_method(name, None, (options or {}).get(name)) for name in methods]
     if isinstance(target, str):
         target = load_target(target, data=data, device=device, seed=seed, progress=progress)
+    if not isinstance(serving, Serving):
+        described = Serving.of(target).model_dump() | dict(serving or {})
+        serving = Serving.model_validate(described)
     place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    ran = run_trials(plan_trials([target], chosen, serving or Serving.of(target), [seed]), place, progress)
+    ran = run_trials(plan_trials([target], chosen, serving, [seed]), place, progress)
     return Audit(ran.outcomes, place, ran.reused)
 
 
-def write_report(report: Report, workspace: Workspace, folder: Path) -> Path:
-    """Write ``report.html`` and ``report.json``; the former's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "report.json", report.model_dump_json(indent=1) + "\n")
-    write_html(report, workspace.path / "artefacts", folder / "report.html")
-    return folder / "report.html"
+def expand(references: Sequence[str]) -> list[str]:
+    """References with ``*`` and ``?`` replaced by the catalogue ids that match.
+
+    Raises:
+        UsageError: if there is no reference, or a pattern matches nothing.
+    """
+    found: dict[str, None] = {}
+    for reference in references:
+        is_pattern = "*" in reference
+        matches = [known for known in curated() if fnmatchcase(known, reference)] if is_pattern else [reference]
+        if not matches:
+            raise UsageError(f"No catalogue id matches {reference!r}.")
+        found.update(dict.fromkeys(matches))
+    if not found:
+        raise UsageError("Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file.")
+    return list(found)
+
+
+def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
+    """Write every audit's report, and for more than one an overview that links to them.
+
+    Returns:
+        The page to open first.
+
+    Raises:
+        NothingAssessedError: if nothing was assessed.
+    """
+    if not any(outcome.status == "done" for audit in audits for outcome in audit.outcomes):
+        reasons = sorted({outcome.reason for audit in audits for outcome in audit.outcomes})
+        raise NothingAssessedError(f"Nothing was assessed. {' '.join(reasons)}".rstrip())
+    if len(audits) == 1:
+        return audits[0].write(folder)
+    place = folder or audits[0].workspace.path / "reports"
+    pages = {audit.write(place / slug(audit.report.target.name)): audit.report for audit in audits}
+    write_overview(pages, place / "index.html")
+    return place / "index.html"
 
 
 def slug(name: str) -> str:

@@ -6,7 +6,7 @@ from assay.methods.method import Context
 
 
 def draw(seed: int, purpose: str) -> list[float]:
-    context = Context(seed=seed, device=torch.device("cpu"), artefacts=Path())
+    context = Context(seed=seed, device=torch.device("cpu"), artefacts=Path(), shared=Path())
     return torch.rand(4, generator=context.generator(purpose)).tolist()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assay.access.policies import Policy, parse_policy
+from assay.base.errors import UsageError
+from assay.targets.target import Target
 
 Output = Literal["posteriors", "top-k", "label"]
 OUTPUT_ORDER: tuple[Output, ...] = ("label", "top-k", "posteriors")
@@ -28,6 +30,22 @@ class Serving(BaseModel):
     policies: tuple[str, ...] = ()
     price_per_1000: float = Field(default=0.0, ge=0.0)
     budget: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def of(cls, target: Target) -> Serving:
+        """The serving that a target's owner described.
+
+        Raises:
+            UsageError: if it is not valid.
+        """
+        try:
+            serving = cls.model_validate(target.serving)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"]))
+            raise UsageError(f"The serving of {target.name} is wrong: {place}: {wrong['msg']}.") from None
+        serving.build_policies()
+        return serving
 
     def build_policies(self) -> list[Policy]:
         """The policies, made.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from assay.api import Audit
 
 Workspace = Annotated[Path, Parameter(help="Folder of outcomes; what is finished there is not run again.")]
 Out = Annotated[Path | None, Parameter(help="Folder for report.html and report.json [default: in the workspace].")]
@@ -27,41 +31,30 @@ Output = Annotated[
     Literal["posteriors", "top-k", "label"] | None,
     Parameter(help="What a caller of the model gets back [default: as the target says, else posteriors]."),
 ]
+Seed = Annotated[int, Parameter(help="The only source of randomness.")]
 DEFAULT_WORKSPACE = Path("assay-workspace")
 
 
 def audit(
-    *references: Annotated[str, Parameter(help="Catalogue ids (starter/* matches several), timm:NAME, or TOML files.")],
+    *references: Annotated[
+        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, or TOML files.")
+    ],
     data: Data = None,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
     method: Annotated[tuple[str, ...], Parameter(help="Only this method; may be repeated.", negative="")] = (),
     settings: Settings = (),
     output: Output = None,
-    policies: Policies = (),
+    policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
     device: Device = "auto",
-    seed: Annotated[int, Parameter(help="The only source of randomness.")] = 0,
+    seed: Seed = 0,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
-    from assay.api import audit_all
-    from assay.base.progress import on_console
-    from assay.studies import parse_settings
+    from assay.api import expand
 
-    return audit_all(
-        references,
-        data=data,
-        preset=preset,
-        methods=method,
-        options=parse_settings(settings),
-        output=output,
-        policies=policies,
-        workspace=workspace,
-        out=out,
-        device=device,
-        seed=seed,
-        progress=on_console(),
-    )
+    wanted = {"preset": preset, "methods": method, "seed": seed, "data": data, "device": device}
+    return _audit(expand(references), settings, _serving(output, policy), workspace, out, wanted)
 
 
 def run(
@@ -72,28 +65,54 @@ def run(
     data: Data = None,
     settings: Settings = (),
     output: Output = None,
-    policies: Policies = (),
+    policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
     device: Device = "auto",
-    seed: Annotated[int, Parameter(help="The only source of randomness.")] = 0,
+    seed: Seed = 0,
 ) -> int:
     """Run one method on one model, with the method's own defaults."""
-    from assay.api import audit_all
-    from assay.base.progress import on_console
-    from assay.studies import parse_settings
+    wanted = {"preset": None, "methods": (method,), "seed": seed, "data": data, "device": device}
+    return _audit([reference], settings, _serving(output, policy), workspace, out, wanted)
 
-    return audit_all(
-        (reference,),
-        data=data,
-        preset=None,
-        methods=(method,),
-        options=parse_settings(settings),
-        output=output,
-        policies=policies,
-        workspace=workspace,
-        out=out,
-        device=device,
-        seed=seed,
-        progress=on_console(),
-    )
+
+def _serving(output: str | None, policies: tuple[str, ...]) -> dict[str, Any]:
+    return ({"output": output} if output else {}) | ({"policies": policies} if policies else {})
+
+
+def _audit(
+    references: Sequence[str],
+    settings: Sequence[str],
+    serving: dict[str, Any],
+    workspace: Path,
+    out: Path | None,
+    wanted: dict[str, Any],
+) -> int:
+    from assay import api
+    from assay.base.progress import on_console
+    from assay.studies import Workspace, parse_settings
+
+    opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
+    audits = [
+        api.audit(reference, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
+        for reference in references
+    ]
+    return show(audits, out)
+
+
+def show(audits: Sequence[Audit], out: Path | None) -> int:
+    """Write the reports, print their summaries, and return the exit code."""
+    from rich.console import Console
+
+    from assay.api import write_reports
+    from assay.reports.terminal import print_summary
+
+    console = Console()
+    first = write_reports(audits, out)
+    for audit in audits:
+        print_summary(audit.report, console)
+    outcomes = [outcome for audit in audits for outcome in audit.outcomes]
+    if sum(audit.reused for audit in audits) == len(outcomes):
+        console.print("Nothing was measured: every outcome was there already.", highlight=False)
+    console.print(f"Report: {first}", highlight=False, soft_wrap=True)
+    return 2 if any(outcome.status == "failed" for outcome in outcomes) else 0

@@ -26,13 +26,15 @@ Preset = Literal["quick", "standard", "full"]
 class Context:
     """What a method is given besides access and data.
 
-    ``artefacts`` is an existing folder for files; everything written there is kept with the outcome. ``provided`` is
+    ``artefacts`` is an existing folder for files; everything written there is kept with the outcome. ``shared`` is one
+    for what trials can share (shadow models), in subfolders named by digests of what they depend on. ``provided`` is
     the artefact folder of the method named by `Method.requires`, already run.
     """
 
     seed: int
     device: torch.device
     artefacts: Path
+    shared: Path
     progress: Progress = field(default_factory=silent)
     provided: Path | None = None
     class_names: tuple[str, ...] = ()

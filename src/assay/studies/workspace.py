@@ -30,7 +30,7 @@ class Workspace:
     """A folder of outcomes.
 
     ``trials/KEY.json`` are the finished trials, ``artefacts/KEY/`` their files, ``attempts/KEY.json`` the last failed
-    or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``quarantine/`` what was
+    or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``shared/`` what trials share, ``quarantine/`` what was
     found damaged, and ``index.sqlite`` an index that may be deleted at any time.
     """
 
@@ -43,7 +43,7 @@ class Workspace:
         self.path = Path(path)
         with _reported(self.path):
             self._claim()
-            for folder in ("trials", "attempts", "artefacts", "stores", "locks"):
+            for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
         self.index = Index(self.path / "index.sqlite")
         self.index.sync(self._trial_keys(), self.load)

@@ -158,6 +158,39 @@ class Subset:
         return self.source.take(self.rows[rows])
 
 
+class Joined:
+    """Sets of one shape, one after another."""
+
+    def __init__(self, first: Images, second: Images) -> None:
+        """Join two sets.
+
+        Raises:
+            DataError: if their images differ in shape.
+        """
+        if first.shape != second.shape:
+            raise DataError(
+                f"{first.name} ({shape_text(first.shape)}) and {second.name} ({shape_text(second.shape)}) differ in shape."
+            )
+        self.parts = (first, second)
+        self.name = f"{first.name} and {second.name}"
+        self.shape = first.shape
+        self.labels = np.concatenate([first.labels, second.labels])
+        self.digest = digest_json({"joined": [first.digest, second.digest]})
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """See `Images.take`."""
+        first, second = self.parts
+        early = rows < len(first)
+        images = torch.empty((len(rows), *self.shape))
+        for part, chosen, offset in ((first, early, 0), (second, ~early, len(first))):
+            if chosen.any():
+                images[torch.from_numpy(chosen)] = part.take(rows[chosen] - offset)
+        return images
+
+
 class Fitted:
     """A set made to fit another input: grey to colour or back, resized bilinearly with anti-aliasing."""
 

@@ -63,4 +63,4 @@ def oracle(target: Target, folder: Path, serving: Serving | None = None, budget:
 def context(folder: Path, seed: int = 0) -> Context:
     artefacts = folder / "artefacts"
     artefacts.mkdir(exist_ok=True)
-    return Context(seed=seed, device=torch.device("cpu"), artefacts=artefacts)
+    return Context(seed=seed, device=torch.device("cpu"), artefacts=artefacts, shared=artefacts)
