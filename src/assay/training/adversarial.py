@@ -15,9 +15,7 @@ def adversarial_loss(epsilon: float, steps: int = 7) -> Loss:
     (Madry et al., arXiv 1706.06083, equation 2.1 and section 5). The logits handed back are those of the moved images.
     """
 
-    def loss(
-        module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         module.eval()
         moved = (images + epsilon * (2 * torch.rand_like(images) - 1)).clamp(0.0, 1.0)
         for _ in range(steps):

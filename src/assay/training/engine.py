@@ -119,7 +119,8 @@ def fit(
                 scaler.step(optimiser)
                 scaler.update()
                 total_loss += value.detach() * len(rows)
-                correct += (logits.detach().argmax(1) == (wanted.argmax(1) if wanted.ndim == 2 else wanted)).sum()
+                labels = wanted.argmax(1) if wanted.ndim == 2 else wanted
+                correct += torch.count_nonzero(logits.detach().argmax(1) == labels)
                 bar.advance()
             mean = float(total_loss) / len(feed)
             if not np.isfinite(mean):

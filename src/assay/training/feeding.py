@@ -74,7 +74,10 @@ class Feed:
 
     def take(self, rows: torch.Tensor, moves: Moves | None = None, shift: int = 0) -> torch.Tensor:
         """Images float32 (k, c, h, w) in [0, 1] of rows int64 (k,) on the device, moved if asked."""
-        images = self._held[rows] if self._stream is None else self._stream.take(rows.cpu().numpy()).to(self.device)
+        if self._stream is None:
+            images = self._held.index_select(0, rows)
+        else:
+            images = self._stream.take(rows.cpu().numpy()).to(self.device)
         if moves is not None:
             images = move(images, moves, shift)
         return images.to(torch.float32).div_(255.0) if images.dtype == torch.uint8 else images
