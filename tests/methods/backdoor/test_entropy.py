@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.methods.backdoor.entropy import entropies, flagged, overlaid, threshold
+from oracles.backdoor import added, blended, entropy_bits
+
+
+def posteriors_of(seed, inputs, overlays, classes, sharpness):
+    random = np.random.default_rng(seed)
+    powers = np.exp(random.normal(0, sharpness, (inputs, overlays, classes)))
+    return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(2, 7)),
+    sharpness=st.floats(0.0, 60.0),
+)
+def test_entropy_against_a_triple_loop(seed, shape, sharpness):
+    p = posteriors_of(seed, *shape, sharpness)
+    assert np.allclose(entropies(p), entropy_bits(p), atol=1e-9)
+
+
+def test_entropy_is_over_classes_not_over_overlays_or_inputs():
+    one_hot = np.eye(4, dtype=np.float32)
+    certain_but_changing = one_hot[[0, 1, 2, 3]]
+    uncertain_but_constant = np.full((4, 4), 0.25, np.float32)
+    bits = entropies(np.stack([certain_but_changing, uncertain_but_constant, one_hot[[2, 2, 2, 2]]]))
+    assert bits.tolist() == [0.0, 2.0, 0.0]
+
+
+def test_entropy_of_an_input_does_not_depend_on_its_batch():
+    p = posteriors_of(0, 6, 5, 3, 2.0)
+    alone = np.concatenate([entropies(p[i : i + 1]) for i in range(6)])
+    assert np.array_equal(entropies(p), alone)
+
+
+@given(seed=st.integers(0, 2**32 - 1), how=st.sampled_from(["blend", "sum"]))
+def test_overlays_against_a_loop_and_within_range(seed, how):
+    generator = torch.Generator().manual_seed(seed)
+    images, overlays = torch.rand(2, 3, 4, 5, generator=generator), torch.rand(2, 3, 3, 4, 5, generator=generator)
+    mixed = overlaid(images, overlays, how)
+    assert mixed.shape == (2, 3, 3, 4, 5)
+    assert 0.0 <= float(mixed.min()) <= float(mixed.max()) <= 1.0
+    reference = blended if how == "blend" else added
+    for i in range(2):
+        for j in range(3):
+            expected = torch.tensor(reference(images[i].tolist(), overlays[i, j].tolist()))
+            assert torch.allclose(mixed[i, j], expected, atol=1e-6)
+
+
+@given(
+    values=st.lists(st.floats(0, 5, allow_nan=False), min_size=1, max_size=300), rate=st.sampled_from([0.01, 0.05, 0.3])
+)
+def test_threshold_flags_at_most_the_allowed_share_of_the_calibration_inputs(values, rate):
+    calibration = np.array(values)
+    limit = threshold(calibration, rate)
+    if limit is None:
+        assert len(values) * rate < 1
+        return
+    share = sum(value < limit for value in values) / len(values)
+    assert share <= rate + 1e-12
+    above = sorted({value for value in values if value > limit})
+    if above:
+        assert sum(value < above[0] for value in values) / len(values) > rate - 1e-12
+    assert np.array_equal(flagged(calibration, limit), calibration < limit)
+
+
+@pytest.mark.parametrize(("count", "rate", "possible"), [(99, 0.01, False), (100, 0.01, True), (20, 0.05, True)])
+def test_a_threshold_needs_enough_calibration_inputs(count, rate, possible):
+    assert (threshold(np.arange(count, dtype=float), rate) is not None) is possible
