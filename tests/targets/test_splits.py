@@ -178,3 +178,22 @@ def test_real_cifar10_is_quick() -> None:
     assert [len(numbers(part)) for part in parts] == [10_000, 1_000, 7_807]
     assert parts.duplicates() == 0
     assert loaded - start < 4.0  # about 0.6 s alone; room for a busy machine
+
+
+def test_a_model_trained_on_the_first_rows_only() -> None:
+    inside, outside, rest = map(numbers, split(dataset(20, 5), trained_on=7))
+    assert sorted(inside) == list(range(7))
+    assert sorted(outside) == list(range(20, 25))
+    assert sorted(rest) == list(range(7, 20))
+    few, _, some = map(numbers, split(dataset(20, 5), trained_on=7, members=3, auxiliary=4))
+    assert len(few) == 3
+    assert set(few) < set(range(7))
+    assert len(some) == 4
+    assert set(some) < set(range(7, 20))
+    for options, words in (
+        ({"members": 8}, "8 members"),
+        ({"auxiliary": 14}, "14 auxiliary"),
+        ({"trained_on": 21}, "21 images"),
+    ):
+        with pytest.raises(DataError, match=words):
+            split(dataset(20, 5), **{"trained_on": 7, **options})

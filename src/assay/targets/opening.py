@@ -54,7 +54,8 @@ def open_entry(entry: Loadable, device: torch.device, progress: Progress) -> Ope
     }
     digest = state_digest(entry.weights.sha256 or digest_file(path), entry.architecture)
     target = make_target(loaded, entry.id, entry.preprocessing, entry.class_names, digest, device, facts)
-    return Opened(target, Parts(dataset=entry.dataset) if entry.dataset in DATASETS.names() else None)
+    known = entry.dataset in DATASETS.names()
+    return Opened(target, Parts(dataset=entry.dataset, train_rows=entry.train_rows) if known else None)
 
 
 def open_library(library: str, name: str, device: torch.device, seed: int, progress: Progress) -> Opened:

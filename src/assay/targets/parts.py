@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from assay.base.errors import DataError
 from assay.base.progress import Progress
@@ -18,10 +19,12 @@ class Parts(Frozen):
     """Data sets by name or path.
 
     Either a ``dataset`` is split, with ``auxiliary`` as an out-of-distribution set in place of the rest of its
-    training part; or ``members`` and ``non_members`` are sets of their own, and ``auxiliary`` too.
+    training part; or ``members`` and ``non_members`` are sets of their own, and ``auxiliary`` too. ``train_rows`` says
+    that the model was trained on only so many of the dataset's training images, the first ones.
     """
 
     dataset: str | None = None
+    train_rows: Annotated[int, Field(ge=1)] | None = None
     members: str | None = None
     non_members: str | None = None
     auxiliary: str | None = None
@@ -30,15 +33,17 @@ class Parts(Frozen):
     def _one_way(self) -> Parts:
         if (self.dataset is None) == (self.members is None and self.non_members is None):
             raise ValueError("say either a dataset to split, or members and non_members")
+        if self.train_rows is not None and self.dataset is None:
+            raise ValueError("train_rows belongs to a dataset to split")
         return self
 
     def anchored(self, folder: Path) -> Parts:
         """The same with relative paths taken from a folder."""
         named = {name for name, source in DATASETS.items() if isinstance(source, Named)}
-        return Parts(
-            **{
-                part: str(folder / Path(source).expanduser()) if source and source not in named else source
-                for part, source in self.model_dump().items()
+        sources = {part: source for part, source in self.model_dump().items() if isinstance(source, str)}
+        return self.model_copy(
+            update={
+                part: str(folder / Path(source).expanduser()) for part, source in sources.items() if source not in named
             }
         )
 
@@ -54,7 +59,10 @@ def load_parts(parts: Parts, shape: Shape, seed: int, progress: Progress) -> tup
     other = None if parts.auxiliary is None else _images(_load(parts.auxiliary, shape, progress), "train")
     if parts.dataset is not None:
         dataset = _load(parts.dataset, shape, progress)
-        return make_splits(dataset, input_shape=shape, out_of_distribution=other, seed=seed), dataset.class_names
+        splits = make_splits(
+            dataset, input_shape=shape, trained_on=parts.train_rows, out_of_distribution=other, seed=seed
+        )
+        return splits, dataset.class_names
     inside, outside = (
         None if source is None else _load(source, shape, progress) for source in (parts.members, parts.non_members)
     )

@@ -40,7 +40,9 @@ def load_target(
         AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
     """
     opened = open_model(reference, device=device, seed=seed, progress=progress)
-    parts = opened.data if data is None else Parts(dataset=data)
+    parts = opened.data
+    if data is not None and (parts is None or parts.dataset != data):
+        parts = Parts(dataset=data)
     if parts is None:
         raise DataError(f"{reference} brings no data: say a data set's name or path.")
     target = opened.target

@@ -77,15 +77,17 @@ def make_splits(
     members: int | None = None,
     non_members: int | None = None,
     auxiliary: int | None = None,
+    trained_on: int | None = None,
     out_of_distribution: Images | None = None,
     seed: int,
 ) -> Splits:
-    """Members, non-members and auxiliary images for a model trained on the whole of ``dataset.train``.
+    """Members, non-members and auxiliary images for a model trained on ``dataset.train``.
 
     Members are rows of train, 10,000 of them or half where there are fewer than 20,000. The auxiliary set is the rest
     of train, or ``out_of_distribution`` made to fit the input. Non-members are the whole of test. ``members``,
     ``non_members`` and ``auxiliary`` ask for other sizes, 0 for none. All rows come in a random order of the seed, so
-    that the first k of a part are a random sample of it.
+    that the first k of a part are a random sample of it. Where the model was trained on the first ``trained_on`` rows
+    of train only, members are among those, and the auxiliary set is what the model has not seen.
 
     Raises:
         DataError: if the images do not fit the input, an asked size is more than there is, or more than 1 % of the
@@ -100,17 +102,21 @@ def make_splits(
     if min(members or 0, non_members or 0, auxiliary or 0) < 0:
         raise DataError("The number of members, non-members or auxiliary images must be 0 or more.")
     there = 0 if dataset.train is None else len(dataset.train)
+    seen = there if trained_on is None else trained_on
+    if seen > there:
+        raise DataError(f"The model was trained on {seen} images, and {dataset.name} has {there} training images.")
     from_train = auxiliary or 0 if out_of_distribution is None else 0
     if members is None:
-        members = min(MEMBERS, there // 2, max(there - from_train, 0))
-    if members + from_train > there:
+        members = min(MEMBERS, there // 2, max(there - from_train, 0)) if seen == there else min(MEMBERS, seen)
+    free = members if seen == there else seen
+    if members > seen or free + from_train > there:
         wanted = f"{members} members" + (f" and {from_train} auxiliary images" if from_train else "")
         raise DataError(f"{wanted} were asked for, and {dataset.name} has {there} training images.")
     train_seed, test_seed, other_seed = np.random.SeedSequence(seed).spawn(3)
     order = np.random.default_rng(train_seed).permutation(there)
+    order = np.concatenate([order[order < seen], order[order >= seen]])
     if out_of_distribution is None:
-        rest = order[members:] if auxiliary is None else order[members : members + auxiliary]
-        attacker = _part(dataset.train, rest, "auxiliary images")
+        attacker = _part(dataset.train, order[free:][:auxiliary], "auxiliary images")
     else:
         fits = out_of_distribution.shape == input_shape
         fitted = out_of_distribution if fits else Fitted(out_of_distribution, input_shape)
