@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
-from assay.targets.data import ArrayImages, Fitted, Images, Subset, batches, fit, in_order, to_pixels
+from assay.targets.data import ArrayImages, Fitted, Images, Joined, Subset, batches, fit, in_order, to_pixels
 from assay.targets.streamed import StreamedImages
 from oracles.resize import resized
 
@@ -236,3 +236,18 @@ def test_channels_that_do_not_fit() -> None:
     with pytest.raises(DataError, match="4 channels cannot be made into 3"):
         Fitted(four, (3, 2, 2))
     assert Fitted(four, (4, 3, 3)).take(np.array([0])).shape == (1, 4, 3, 3)
+
+
+def test_joined_sets_are_one_after_another() -> None:
+    random = np.random.default_rng(0)
+    first, second = (
+        ArrayImages(random.integers(0, 256, (n, 1, 3, 3), dtype=np.uint8), np.arange(n), f"set {n}") for n in (4, 3)
+    )
+    joined = Joined(first, second)
+    assert joined.labels.tolist() == [0, 1, 2, 3, 0, 1, 2]
+    rows = np.array([6, 0, 4, 3])
+    expected = np.concatenate([first.images, second.images])[rows] / np.float32(255)
+    assert np.array_equal(joined.take(rows).numpy(), expected)
+    assert joined.digest != Joined(second, first).digest
+    with pytest.raises(DataError, match="3x3"):
+        Joined(first, ArrayImages(np.zeros((1, 1, 4, 4), np.uint8), np.zeros(1, np.int64), "other"))

@@ -16,9 +16,12 @@ def methods(name: Annotated[str | None, Parameter(help="One method; all, if none
 
     console = Console()
     if name is None:
-        table = Table("method", "family", "needs", "presets", "what it does", title="Methods", title_justify="left")
+        table = Table(title="Methods", title_justify="left")
+        table.add_column("method", no_wrap=True)
+        table.add_column("needs", no_wrap=True)
+        table.add_column("what it does")
         for known, kind in METHODS.items():
-            table.add_row(known, kind.family, kind.needs, ", ".join(kind.presets), kind.summary)
+            table.add_row(known, kind.needs, kind.summary)
         console.print(table)
         console.print("assay methods NAME shows a method's options, threat model and paper.", highlight=False)
         return 0

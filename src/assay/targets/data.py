@@ -168,9 +168,8 @@ class Joined:
             DataError: if their images differ in shape.
         """
         if first.shape != second.shape:
-            raise DataError(
-                f"{first.name} ({shape_text(first.shape)}) and {second.name} ({shape_text(second.shape)}) differ in shape."
-            )
+            shapes = f"{shape_text(first.shape)} and {shape_text(second.shape)}"
+            raise DataError(f"{first.name} and {second.name} cannot be joined: their images are {shapes}.")
         self.parts = (first, second)
         self.name = f"{first.name} and {second.name}"
         self.shape = first.shape
