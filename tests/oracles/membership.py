@@ -129,3 +129,92 @@ def mlp_scores(known, judged, seed, batch=64, epochs=50):
             optimiser.step()
     with torch.no_grad():
         return [forward(torch.tensor(part, dtype=torch.float32)).numpy() for part in judged]
+
+
+def median(values):
+    ordered, n = sorted(values), len(values)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+
+
+def deviation(values, centre=None):
+    centre = sum(values) / len(values) if centre is None else centre
+    return math.sqrt(sum((v - centre) ** 2 for v in values) / len(values))
+
+
+def log_normal(value, mean, sigma):
+    return -(((value - mean) / sigma) ** 2) / 2 - math.log(sigma * math.sqrt(2 * math.pi))
+
+
+def lira(target, shadows, inside, online, fixed):
+    """One example and one query at a time; ``target[i][q]``, ``shadows[s][i][q]``, ``inside[s][i]``.
+
+    Offline, the mean over queries of minus the log of the upper tail.
+    """
+    examples, queries = len(target), len(target[0])
+
+    def values(i, q, kind):
+        return [shadows[s][i][q] for s in range(len(shadows)) if inside[s][i] == kind]
+
+    pooled = {}
+    for kind in (True, False) if online else (False,):
+        residuals = [v - median(row) for i in range(examples) for q in range(queries) for row in [values(i, q, kind)]
+                     for v in row]  # fmt: skip
+        pooled[kind] = deviation(residuals)
+    scores = []
+    for i in range(examples):
+        total = 0.0
+        for q in range(queries):
+            fitted = {}
+            for kind in pooled:
+                row = values(i, q, kind)
+                fitted[kind] = median(row), (pooled[kind] if fixed else deviation(row)) + 1e-30
+            if online:
+                total += log_normal(target[i][q], *fitted[True]) - log_normal(target[i][q], *fitted[False])
+            else:
+                mean, sigma = fitted[False]
+                total -= math.log(math.erfc((target[i][q] - mean) / sigma / math.sqrt(2)) / 2)
+        scores.append(total / queries)
+    return scores
+
+
+def rmia(ratio_x, ratio_z, gamma):
+    """``ratio_x[i][q]`` and ``ratio_z[j][q]``; a pair counts where more than half of the queries say so."""
+    scores = []
+    for x in ratio_x:
+        wins = 0
+        for z in ratio_z:
+            votes = sum(a > gamma * b for a, b in zip(x, z, strict=True))
+            wins += 2 * votes > len(x)
+        scores.append(wins / len(ratio_z))
+    return scores
+
+
+def class_threshold(members, non_members):
+    best, chosen = 0.0, None
+    for value in [*members, *non_members]:
+        share = sum(m >= value for m in members) / len(members)
+        other = sum(n < value for n in non_members) / len(non_members)
+        if 0.5 * (share + other) > best:
+            best, chosen = 0.5 * (share + other), value
+    return chosen
+
+
+def risk_score(members, non_members, value, bins):
+    """Values of one class; the posterior probability of membership from logarithmic bins."""
+    members, non_members = ([max(v, 1e-10) for v in part] for part in (members, non_members))
+    low, high = math.log10(min(members + non_members)), math.log10(max(members + non_members))
+    edges = [10 ** (low + (high - low) * i / bins) for i in range(bins + 1)]
+
+    def place(v):
+        return min(max(sum(edge <= v for edge in edges) - 1, 0), bins - 1)
+
+    counts = [[0.0, 0.0] for _ in range(bins)]
+    for kind, part in enumerate((members, non_members)):
+        for v in part:
+            counts[place(v)][kind] += 1 / len(part)
+    at = place(value)
+    for distance in range(bins):
+        for candidate in (at - distance, at + distance):
+            if 0 <= candidate < bins and sum(counts[candidate]):
+                return counts[candidate][0] / sum(counts[candidate])
+    raise AssertionError("no bin is filled")

@@ -27,7 +27,7 @@ TINY = 1e-45
 def correctness(posteriors: Posteriors, labels: Labels) -> Floats:
     """1 where the most probable class (the first of equals) is the label, else 0.
 
-    The gap attack of Yeom et al., CSF 2018, section 3.1: its AUC is 0.5 + (train - test accuracy) / 2.
+    The gap attack of Yeom et al., CSF 2018: its AUC is 0.5 + (train - test accuracy) / 2.
     """
     return np.asarray(np.asarray(posteriors).argmax(axis=1) == labels, dtype=np.float64)
 
@@ -49,7 +49,7 @@ def entropy(posteriors: Posteriors, labels: Labels) -> Floats:
 
 
 def modified_entropy(posteriors: Posteriors, labels: Labels) -> Floats:
-    """Minus Song and Mittal's modified entropy (USENIX Security 2021, equation 6).
+    """Minus Song and Mittal's modified entropy (USENIX Security 2021).
 
     (1 - p_y) log p_y + sum over other classes of p log(1 - p): 0 for a certain right answer, far below 0 for a certain
     wrong one.
@@ -63,9 +63,10 @@ def modified_entropy(posteriors: Posteriors, labels: Labels) -> Floats:
 
 
 def log_odds(posteriors: Posteriors, labels: Labels) -> Floats:
-    """Log p_y - log of the sum of the other posteriors: the scaled logit of Carlini et al., S&P 2022, section IV-C.
+    """The log of p_y - the log of the sum of the other posteriors.
 
-    The sum is taken over the others, not as 1 - p_y, which loses all digits where p_y is near 1.
+    The stable scaled logit of Carlini et al., S&P 2022, section VI-A. The sum is taken over the others, not as 1 - p_y,
+    which loses all digits where p_y is near 1.
     """
     p = np.array(posteriors, np.float64)
     of_label = _of_label(p, labels)
@@ -74,7 +75,7 @@ def log_odds(posteriors: Posteriors, labels: Labels) -> Floats:
 
 
 def margin(posteriors: Posteriors, labels: Labels) -> Floats:
-    """Log p_y - log of the largest other posterior: the difference of the two logits."""
+    """The log of p_y - the log of the largest other posterior: the difference of the two logits."""
     p = np.array(posteriors, np.float64)
     of_label = _of_label(p, labels)
     p[np.arange(len(p)), labels] = -np.inf
