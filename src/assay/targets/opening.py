@@ -98,18 +98,18 @@ def open_file(path: Path, device: torch.device, seed: int, progress: Progress) -
         )
         digest = state_digest(digest_file(file), described.architecture)
     else:
-        assert network is not None, "a target file without weights has a factory"
-        if described.num_classes is None or described.input_shape is None:
-            raise UsageError(f"The target file {path.name} must say num_classes and input_shape.")
-        format = "factory"
-        loaded = Loaded(network, described.input_shape, described.num_classes, differentiable=True)
+        shape, classes, format = described.input_shape, described.num_classes, "factory"
+        assert network is not None, "a target file has weights or a factory"
+        assert shape is not None, "a factory without weights comes with a shape"
+        assert classes is not None, "a factory without weights comes with classes"
+        loaded = Loaded(network, shape, classes, differentiable=True)
     if described.factory and loaded.differentiable:
         digest = factory_digest(described.factory, loaded.network)
     facts = {"format": format, "architecture": described.architecture or described.factory}
     name = described.name or path.stem
     target = make_target(loaded, name, described.preprocessing, described.class_names, digest, device, facts)
-    data = Parts(dataset=described.data) if isinstance(described.data, str) else described.data
-    return Opened(replace(target, serving=described.serving), None if data is None else data.anchored(folder))
+    data = described.data and described.data.anchored(folder)
+    return Opened(replace(target, serving=described.serving), data)
 
 
 def _weights_file(described: TargetFile, folder: Path, progress: Progress) -> Path:

@@ -44,7 +44,8 @@ def load_target(
     if data is not None and (parts is None or parts.dataset != data):
         parts = Parts(dataset=data)
     if parts is None:
-        raise DataError(f"{reference} brings no data: say a data set's name or path.")
+        own = f" (it was trained on {curated()[reference].dataset})" if reference in curated() else ""
+        raise DataError(f"{reference} brings no data{own}: say a data set's name or path.")
     target = opened.target
     splits, names = load_parts(parts, target.input_shape, seed, progress or silent())
     if not target.class_names and len(names) == target.num_classes:

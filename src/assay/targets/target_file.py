@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
@@ -18,6 +18,11 @@ from assay.catalogue.record import Format, Frozen, Preprocessing
 from assay.targets.data import Shape
 from assay.targets.module import module_digest
 from assay.targets.parts import Parts
+
+
+def _parts(data: Any) -> Any:
+    """A data set's name or path alone is short for splitting it."""
+    return {"dataset": data} if isinstance(data, str) else data
 
 
 class TargetFile(Frozen):
@@ -40,7 +45,7 @@ class TargetFile(Frozen):
     num_classes: Annotated[int, Field(ge=2)] | None = None
     input_shape: Shape | None = None
     preprocessing: Preprocessing = Preprocessing()
-    data: str | Parts | None = None
+    data: Annotated[Parts | None, BeforeValidator(_parts)] = None
     class_names: tuple[str, ...] = ()
     serving: dict[str, Any] = Field(default={})
 
@@ -50,6 +55,8 @@ class TargetFile(Frozen):
             raise ValueError("say weights or url, not both")
         if not (self.weights or self.url or self.factory):
             raise ValueError("say where the weights are: weights, url or factory")
+        if not (self.weights or self.url) and (self.num_classes is None or self.input_shape is None):
+            raise ValueError("a factory without weights needs num_classes and input_shape")
         if self.url and not self.sha256:
             raise ValueError("a url needs the sha256 of what it leads to")
         if self.architecture and self.factory:

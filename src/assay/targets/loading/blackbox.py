@@ -19,6 +19,14 @@ LEAST = 1e-30
 """What a probability of 0 is taken for, where its logarithm is needed."""
 
 
+class Logarithm(torch.nn.Module):
+    """Probabilities (n, classes) to the logits whose softmax they are."""
+
+    def forward(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Logarithms, of at least `LEAST`."""
+        return probabilities.clamp_min(LEAST).log()
+
+
 class BlackBox(torch.nn.Module):
     """A runtime's network as a module without parameters, giving logits.
 
@@ -39,12 +47,13 @@ class BlackBox(torch.nn.Module):
         if answers.ndim != 2 or len(answers) != len(_probes(shape)) or answers.shape[1] < 2:
             raise LoadError(f"{name} answers with shape {answers.shape}; one row of classes for each image is needed.")
         self.num_classes = answers.shape[1]
-        self.probabilities = are_probabilities(answers, step)
+        self.logits = Logarithm() if are_probabilities(answers, step) else torch.nn.Identity()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Preprocessed images (n, c, h, w) to logits (n, classes), on the CPU."""
-        answers = torch.from_numpy(self.run(np.ascontiguousarray(images.detach().cpu().numpy(), np.float32)))
-        return answers.clamp_min(LEAST).log() if self.probabilities else answers
+        answers = self.run(np.ascontiguousarray(images.detach().cpu().numpy(), np.float32))
+        logits: torch.Tensor = self.logits(torch.from_numpy(answers))
+        return logits
 
 
 def in_batches(ask: Run, images: Floats, size: int) -> Floats:

@@ -32,10 +32,10 @@ def build_layer(kind: str, options: Options, weights: Weights) -> nn.Module:
     """A layer of a kind. ``weights`` are arrays as Keras keeps them, by their short names.
 
     Raises:
-        LoadError: if the kind is unknown, holds code (a Lambda), or lacks weights or has some that it cannot use.
+        LoadError: if the kind is unknown, or lacks weights or has some that it cannot use.
     """
-    if kind == "Lambda":
-        raise LoadError("a Lambda layer is code, which Assay never runs")
+    if kind in ("Sequential", "Functional", "Model"):
+        raise LoadError("it is a model inside a model, which cannot be read: export the whole to ONNX or TFLite")
     left = dict(weights)
     try:
         if kind in _WITHOUT_WEIGHTS:

@@ -11,6 +11,7 @@ from assay.base.errors import AssayError, LoadError, UsageError
 from assay.catalogue.record import Format
 from assay.targets.architectures import build
 from assay.targets.data import Shape
+from assay.targets.loading.blackbox import Logarithm, are_probabilities
 from assay.targets.loading.keras_file import read_keras
 from assay.targets.loading.onnx_file import read_onnx
 from assay.targets.loading.sniff import check_format
@@ -101,7 +102,8 @@ def _load_keras(path: Path, input_shape: Shape | None) -> Loaded:
         raise LoadError(f"{path.name} cannot process images of {_times((channels, height, width))}: {error}") from error
     if answer.ndim != 2 or answer.shape[1] < 2:
         raise LoadError(f"{path.name} answers with shape {tuple(answer.shape)}; one row of classes is needed.")
-    return Loaded(network, (channels, height, width), answer.shape[1], differentiable=True)
+    whole: torch.nn.Module = torch.nn.Sequential(network, Logarithm()) if are_probabilities(answer.numpy()) else network
+    return Loaded(whole, (channels, height, width), answer.shape[1], differentiable=True)
 
 
 def _times(shape: tuple[int, ...]) -> str:

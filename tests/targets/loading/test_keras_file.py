@@ -1,0 +1,310 @@
+"""Keras layers against slow loops, against Keras itself, and files that must be refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from assay.base.errors import LoadError, UnsafeFileError
+from assay.targets.loading import load_network
+from assay.targets.loading.keras_layers import build_layer
+from oracles.keras import (
+    Layer,
+    convolution,
+    depthwise,
+    normalisation,
+    pooling,
+    write_functional,
+    write_sequential,
+)
+
+PADDINGS = st.sampled_from(["same", "valid"])
+SIDES = st.integers(4, 9)
+KERNELS = st.tuples(st.integers(1, 4), st.integers(1, 4))
+STRIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
+RANDOM = np.random.default_rng(5)
+FIXTURE = Path(__file__).parent / "keras3.h5"
+
+
+def run(kind: str, options: dict[str, Any], weights: dict[str, Any], *images: NDArray[Any]) -> NDArray[Any]:
+    """One layer over NHWC images."""
+    tensors = {name: torch.tensor(array, dtype=torch.float64) for name, array in weights.items()}
+    module = build_layer(kind, options, tensors)
+    answer = module(*(torch.tensor(image, dtype=torch.float64).movedim(-1, 1) for image in images))
+    return np.asarray(answer.movedim(1, -1).detach())
+
+
+def options_of(strides: Any, padding: str) -> dict[str, Any]:
+    return {"strides": list(strides), "padding": padding, "activation": "linear", "dilation_rate": [1, 1]}
+
+
+@settings(max_examples=25, deadline=None)
+@given(h=SIDES, w=SIDES, kernel=KERNELS, strides=STRIDES, padding=PADDINGS)
+def test_convolutions_are_those_of_the_loops(h: int, w: int, kernel: Any, strides: Any, padding: str) -> None:
+    image = RANDOM.normal(size=(h, w, 2))
+    weights = {"kernel": RANDOM.normal(size=(*kernel, 2, 3)), "bias": RANDOM.normal(size=3)}
+    found = run("Conv2D", options_of(strides, padding), weights, image[None])[0]
+    np.testing.assert_allclose(found, convolution(image, weights["kernel"], weights["bias"], strides, padding))
+
+
+@settings(max_examples=15, deadline=None)
+@given(h=SIDES, w=SIDES, kernel=KERNELS, stride=st.integers(1, 2), padding=PADDINGS)
+def test_depthwise_and_separable_convolutions(h: int, w: int, kernel: Any, stride: int, padding: str) -> None:
+    image, strides = RANDOM.normal(size=(h, w, 2)), (stride, stride)
+    kernels, bias, point = RANDOM.normal(size=(*kernel, 2, 3)), RANDOM.normal(size=6), RANDOM.normal(size=(1, 1, 6, 4))
+    weights = {"depthwise_kernel": kernels, "bias": bias}
+    expected = depthwise(image, kernels, bias, strides, padding)
+    np.testing.assert_allclose(
+        run("DepthwiseConv2D", options_of(strides, padding), weights, image[None])[0], expected, atol=1e-12
+    )
+    weights = {"depthwise_kernel": kernels, "pointwise_kernel": point, "bias": bias[:4]}
+    deep = depthwise(image, kernels, np.zeros(6), strides, padding)
+    np.testing.assert_allclose(
+        run("SeparableConv2D", options_of(strides, padding), weights, image[None])[0],
+        convolution(deep, point, bias[:4], (1, 1), "valid"),
+        atol=1e-12,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(h=SIDES, w=SIDES, size=KERNELS, strides=STRIDES, padding=PADDINGS, maximum=st.booleans())
+def test_pooling_never_counts_padding(h: int, w: int, size: Any, strides: Any, padding: str, maximum: bool) -> None:
+    image = RANDOM.normal(size=(h, w, 2)) - 5.0
+    kind = "MaxPooling2D" if maximum else "AveragePooling2D"
+    options = {"pool_size": list(size), "strides": list(strides), "padding": padding}
+    np.testing.assert_allclose(run(kind, options, {}, image[None])[0], pooling(image, size, strides, padding, maximum))
+
+
+@pytest.mark.parametrize("missing", [(), ("gamma",), ("beta",), ("gamma", "beta")])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 2, 4), -1), ((3, 2, 4), [3]), ((4,), 1)])
+def test_normalisation_uses_the_files_epsilon(missing: tuple[str, ...], shape: tuple[int, ...], axis: Any) -> None:
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    weights = {name: RANDOM.uniform(0.01, 1.0, 4) for name in names if name not in missing}
+    image = RANDOM.normal(size=shape)
+    found = run("BatchNormalization", {"axis": axis, "epsilon": 0.1}, weights, image[None])[0]
+    np.testing.assert_allclose(found, normalisation(image, weights, 0.1))
+
+
+def test_a_flattened_image_has_its_channels_last() -> None:
+    image = np.arange(24.0).reshape(1, 2, 3, 4)
+    assert run("Flatten", {}, {}, image).ravel().tolist() == list(range(24))
+    assert run("Reshape", {"target_shape": [3, 2, 4]}, {}, image).ravel().tolist() == list(range(24))
+    dense = {"kernel": RANDOM.normal(size=(4, 5)), "bias": RANDOM.normal(size=5)}
+    found = run("Dense", {"activation": "relu"}, dense, image)
+    np.testing.assert_allclose(found, np.maximum(image @ dense["kernel"] + dense["bias"], 0))
+
+
+X = np.array([-3.0, -0.5, 0.0, 0.2, 0.3, 0.9, 7.0]).reshape(1, 1, 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        (
+            "ReLU",
+            {"max_value": 0.8, "negative_slope": 0.1, "threshold": 0.3},
+            [-0.33, -0.08, -0.03, -0.01, 0.3, 0.8, 0.8],
+        ),
+        ("ReLU", {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}, [0, 0, 0, 0.2, 0.3, 0.9, 7]),
+        ("LeakyReLU", {"alpha": 0.5}, [-1.5, -0.25, 0, 0.2, 0.3, 0.9, 7]),
+        ("LeakyReLU", {"negative_slope": 0.5}, [-1.5, -0.25, 0, 0.2, 0.3, 0.9, 7]),
+        ("Activation", {"activation": "relu6"}, [0, 0, 0, 0.2, 0.3, 0.9, 6]),
+        ("Rescaling", {"scale": 2.0, "offset": -1.0}, [-7, -2, -1, -0.6, -0.4, 0.8, 13]),
+        ("Dropout", {"rate": 0.9}, X.ravel().tolist()),
+    ],
+)
+def test_layers_without_weights(kind: str, options: dict[str, Any], expected: list[float]) -> None:
+    np.testing.assert_allclose(run(kind, options, {}, X).ravel(), expected, atol=1e-12)
+
+
+def test_borders_and_means() -> None:
+    image = RANDOM.normal(size=(1, 4, 5, 2))
+    padded = run("ZeroPadding2D", {"padding": [[1, 0], [2, 3]]}, {}, image)
+    assert padded.shape == (1, 5, 10, 2)
+    np.testing.assert_allclose(padded[:, 1:, 2:-3], image)
+    assert np.abs(padded).sum() == pytest.approx(np.abs(image).sum())
+    np.testing.assert_allclose(run("Cropping2D", {"cropping": [[1, 0], [2, 1]]}, {}, image), image[:, 1:, 2:-1])
+    np.testing.assert_allclose(run("GlobalAveragePooling2D", {}, {}, image), image.mean(axis=(1, 2)))
+    np.testing.assert_allclose(
+        run("GlobalMaxPooling2D", {"keepdims": True}, {}, image), image.max(axis=(1, 2), keepdims=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("Add", lambda a, b: a + b),
+        ("Subtract", lambda a, b: a - b),
+        ("Multiply", lambda a, b: a * b),
+        ("Average", lambda a, b: (a + b) / 2),
+        ("Maximum", np.maximum),
+        ("Concatenate", lambda a, b: np.concatenate([a, b], axis=-1)),
+    ],
+)
+def test_merging(kind: str, expected: Any) -> None:
+    a, b = RANDOM.normal(size=(2, 1, 3, 4, 2))
+    np.testing.assert_allclose(run(kind, {"axis": -1}, {}, a, b), expected(a, b))
+
+
+def dense(name: str, inputs: int, outputs: int, activation: str = "linear", inbound: tuple[str, ...] = ()) -> Layer:
+    weights = {"kernel": RANDOM.normal(size=(inputs, outputs)), "bias": RANDOM.normal(size=outputs)}
+    return Layer("Dense", name, {"activation": activation}, weights, inbound)
+
+
+def test_a_sequential_file_gives_logits_and_gradients(tmp_path: Path) -> None:
+    conv = Layer(
+        "Conv2D",
+        "conv",
+        options_of((2, 2), "same") | {"activation": "relu"},
+        {"kernel": RANDOM.normal(size=(3, 3, 3, 4)), "bias": RANDOM.normal(size=4)},
+    )
+    head = dense("head", 48, 5, "softmax")
+    write_sequential(tmp_path / "m.h5", (6, 8, 3), [conv, Layer("Flatten", "flat", {}), head], keras_version="2.1.4")
+    loaded = load_network(tmp_path / "m.h5", "keras")
+    assert (loaded.input_shape, loaded.num_classes, loaded.differentiable) == ((3, 6, 8), 5, True)
+    image = RANDOM.normal(size=(6, 8, 3))
+    hidden = np.maximum(convolution(image, conv.weights["kernel"], conv.weights["bias"], (2, 2), "same"), 0)
+    expected = hidden.ravel() @ head.weights["kernel"] + head.weights["bias"]
+    inputs = torch.tensor(image, dtype=torch.float32).permute(2, 0, 1)[None].requires_grad_(True)
+    logits = loaded.network(inputs)
+    np.testing.assert_allclose(logits.detach().numpy()[0], expected, rtol=1e-4)
+    logits[0, 2].backward()
+    assert inputs.grad is not None
+    assert float(inputs.grad.abs().sum()) > 0
+
+
+def test_a_functional_file_with_a_shared_shortcut(tmp_path: Path) -> None:
+    layers = [
+        Layer("Flatten", "flat", {}, inbound=("input",)),
+        dense("a", 4, 3, "relu", ("flat",)),
+        Layer("Add", "sum", {}, inbound=("a", "a")),
+        dense("out", 3, 2, "linear", ("sum",)),
+        Layer("Softmax", "soft", {"axis": -1}, inbound=("out",)),
+    ]
+    write_functional(tmp_path / "m.h5", (2, 2, 1), layers[::-1], "soft")
+    loaded = load_network(tmp_path / "m.h5", "keras", num_classes=2)
+    image = RANDOM.normal(size=4)
+    hidden = 2 * np.maximum(image @ layers[1].weights["kernel"] + layers[1].weights["bias"], 0)
+    expected = hidden @ layers[3].weights["kernel"] + layers[3].weights["bias"]
+    found = loaded.network(torch.tensor(image, dtype=torch.float32).reshape(1, 1, 2, 2))
+    np.testing.assert_allclose(found.detach().numpy()[0], expected, rtol=1e-4)
+
+
+def test_a_softmax_that_is_not_the_last_layer_is_undone(tmp_path: Path) -> None:
+    head = dense("head", 4, 3, "softmax")
+    layers = [Layer("Flatten", "flat", {}), head, Layer("Dropout", "drop", {"rate": 0.5})]
+    write_sequential(tmp_path / "m.h5", (2, 2, 1), layers)
+    loaded = load_network(tmp_path / "m.h5", "keras")
+    image = RANDOM.normal(size=4)
+    logits = image @ head.weights["kernel"] + head.weights["bias"]
+    found = torch.softmax(loaded.network(torch.tensor(image, dtype=torch.float32).reshape(1, 1, 2, 2)), dim=1)
+    np.testing.assert_allclose(found.detach().numpy()[0], np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
+
+
+def test_open_sizes_are_settled_by_the_caller(tmp_path: Path) -> None:
+    layers = [Layer("GlobalAveragePooling2D", "mean", {}), dense("head", 3, 2)]
+    write_sequential(tmp_path / "m.h5", (None, None, 3), layers)
+    with pytest.raises(LoadError, match="input_shape"):
+        load_network(tmp_path / "m.h5", "keras")
+    assert load_network(tmp_path / "m.h5", "keras", input_shape=(3, 5, 7)).input_shape == (3, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        ([Layer("Lambda", "evil", {"function": ["4wAAAA", None, None]}), dense("d", 4, 2)], UnsafeFileError, "Lambda"),
+        ([Layer("Conv2d", "typo", {}), dense("d", 4, 2)], LoadError, "did you mean .*Conv2D"),
+        ([Layer("Activation", "act", {"activation": "my_own"}), dense("d", 4, 2)], LoadError, "'my_own' is not known"),
+        ([Layer("Flatten", "flat", {}), dense("d", 4, 2, "sigmoid")], LoadError, "one sigmoid per class"),
+        ([Layer("Flatten", "flat", {}), dense("d", 5, 2)], LoadError, "'d' cannot be applied"),
+        (
+            [Layer("Flatten", "flat", {}), Layer("Dense", "bare", {"activation": "relu"})],
+            LoadError,
+            "'kernel' is missing",
+        ),
+        ([Layer("Sequential", "inner", {}), dense("d", 4, 2)], LoadError, "model inside a model"),
+        ([dense("d", 1, 2)], LoadError, "one row of classes"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(
+    tmp_path: Path, layers: list[Layer], error: type[Exception], message: str
+) -> None:
+    write_sequential(tmp_path / "m.h5", (2, 2, 1), layers)
+    with pytest.raises(error, match=message) as caught:
+        load_network(tmp_path / "m.h5", "keras")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_and_foreign_files(tmp_path: Path) -> None:
+    write_sequential(tmp_path / "m.h5", (2, 2, 1), [Layer("Flatten", "flat", {}), dense("d", 4, 2)])
+    content = (tmp_path / "m.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(LoadError, match="damaged or truncated"):
+        load_network(tmp_path / "cut.h5", "keras")
+    with h5py.File(tmp_path / "bare.h5", "w") as file:
+        file["weights"] = np.zeros(3)
+    with pytest.raises(LoadError, match="without the model_config"):
+        load_network(tmp_path / "bare.h5", "keras")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "MyModel", "config": {}})
+    with pytest.raises(LoadError, match="'MyModel'"):
+        load_network(tmp_path / "other.h5", "keras")
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": 3}})
+    with pytest.raises(LoadError, match="cannot read"):
+        load_network(tmp_path / "odd.h5", "keras")
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
+    head = dense("d", 4, 2)
+    write_sequential(tmp_path / "m.h5", (2, 2, 1), [Layer("Flatten", "flat", {}), head])
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["kernel"] = np.ones((4, 2), np.float32)
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        group = file["model_weights/d"]
+        del group["d/kernel:0"]
+        group["d/kernel:0"] = h5py.ExternalLink("secret.h5", "kernel")
+    with pytest.raises(UnsafeFileError, match="points to"):
+        load_network(tmp_path / "m.h5", "keras")
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        group = file["model_weights/d"]
+        del group["d/kernel:0"]
+        (tmp_path / "raw").write_bytes(bytes(32))
+        group.create_dataset("d/kernel:0", (4, 2), "f4", external=[(str(tmp_path / "raw"), 0, 32)])
+    with pytest.raises(UnsafeFileError, match="points to"):
+        load_network(tmp_path / "m.h5", "keras")
+
+
+def test_circles_are_refused(tmp_path: Path) -> None:
+    layers = [
+        Layer("Flatten", "flat", {}, inbound=("input",)),
+        Layer("Add", "a", {}, inbound=("flat", "b")),
+        Layer("Add", "b", {}, inbound=("flat", "a")),
+    ]
+    write_functional(tmp_path / "m.h5", (2, 2, 1), layers, "b")
+    with pytest.raises(LoadError, match="circle"):
+        load_network(tmp_path / "m.h5", "keras")
+
+
+def test_a_file_of_keras_itself() -> None:
+    """The file was saved by Keras 3.15.1, which gave these posteriors for these images (rows: image; 5 classes).
+
+    It has strided convolutions of all kinds, a layer used twice, both poolings with padding, and a concatenation.
+    """
+    loaded = load_network(FIXTURE, "keras")
+    images = torch.from_numpy((np.arange(2 * 8 * 7 * 3) % 17 / 16).reshape(2, 8, 7, 3).astype(np.float32))
+    found = torch.softmax(loaded.network(images.permute(0, 3, 1, 2)), dim=1).detach().numpy()
+    expected = [
+        [0.273595, 0.5620089, 0.0010258, 0.1486399, 0.0147304],
+        [0.2627499, 0.6016345, 0.0012355, 0.1190188, 0.0153612],
+    ]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
