@@ -203,4 +203,4 @@ def _found(scores: Scores) -> tuple[str, bool]:
 
 
 def _words(signal: str) -> str:
-    return signal.replace("_", " ")
+    return signal.replace("_", " ").replace("mlp", "MLP")
