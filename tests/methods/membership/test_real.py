@@ -1,8 +1,8 @@
 import pytest
-from methods.membership import people
 
 from assay.methods.membership.metrics_attack import MetricAttacks
 from assay.targets.reference import load_target
+from methods.membership import people
 
 
 @pytest.mark.data
