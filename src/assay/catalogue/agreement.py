@@ -112,10 +112,10 @@ def _agreement(name: str, labels: Labels, seed: int) -> Agreement:
     observed = _observed(labels)
     if all(len(set(column[column >= 0])) == 1 for column in np.moveaxis(labels, 1, 0)):
         return Agreement(name, None, None, observed, items, "everybody always gave the same answer")
-    bounds = bootstrap(statistic, labels, seed=seed)
-    if observed == 1.0:
-        return Agreement(name, 1.0, None, observed, items, "no disagreement to resample: no interval")
-    return Agreement(name, float(statistic(labels)), bounds, observed, items)
+    kappa, bounds = float(statistic(labels)), bootstrap(statistic, labels, seed=seed)
+    if bounds.low == bounds.high:
+        return Agreement(name, kappa, None, observed, items, "every resample gives the same: no interval")
+    return Agreement(name, kappa, bounds, observed, items)
 
 
 def _observed(labels: Labels) -> float:

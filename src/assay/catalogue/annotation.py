@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.catalogue.codebook import CODEBOOK, code
-from assay.catalogue.entry import Entry, Listing, Source, explain, listing, make_entry
+from assay.catalogue.entry import Entry, Listing, Source, explain, json_lines, listing, make_entry
 from assay.catalogue.names import require_dataset
 from assay.catalogue.record import Frozen
 
@@ -78,6 +79,19 @@ def parse_value(name: str, text: str) -> Any:
     return value
 
 
+def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Codes and values from texts ``code=value``.
+
+    Raises:
+        UsageError: if one has another form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise UsageError(f"{name + equals + value!r} is not of the form code=value, such as venue=CVPR.")
+    return {name.strip(): value for name, _, value in pairs}
+
+
 def _form(kind: str) -> str:
     forms = {"number": "a number", "shape": "channels x height x width, such as 3x32x32", "truth": "true or false"}
     return forms.get(kind, "a text")
@@ -119,7 +133,8 @@ class Project:
             )
         path = self.folder / f"{coder}.jsonl"
         found = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), start=1):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for number, line in enumerate(json_lines(text), start=1):
             try:
                 one = Annotation.model_validate(json.loads(line))
                 parse_value(one.code, one.value)

@@ -36,8 +36,8 @@ class Computed(NamedTuple):
 
 
 COMPUTED_COLUMNS = ("builder", *Computed._fields)
-GENERAL = frozenset({"classes", "input"})
-"""What a data set's table says in general, and a model's own head or input size may change."""
+GENERAL = frozenset({"classes"})
+"""What a data set's table says in general, and a model's own head may change."""
 
 
 @cache
@@ -86,8 +86,7 @@ def from_dataset(values: Values) -> Statement:
     found = datasets().get(values.get("dataset", ""))
     if found is None:
         return Statement("data set table", {})
-    facts = {k: tuple(v) if isinstance(v, list) else v for k, v in found.facts.items()}
-    return Statement("data set table", facts, GENERAL)
+    return Statement("data set table", found.facts, GENERAL)
 
 
 @cache

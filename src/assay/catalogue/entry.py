@@ -89,9 +89,14 @@ def read_listing(path: Readable) -> Listing:
         LoadError: if a line is not what it should be; the message names the line and the field.
         DataError: if two entries have one id.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = json_lines(path.read_text(encoding="utf-8"))
     source = _parse(Source, path.name, 1, lines[0] if lines else "")
     return listing(source, [_parse(Entry, path.name, number, line) for number, line in enumerate(lines[1:], start=2)])
+
+
+def json_lines(text: str) -> list[str]:
+    """The lines of a file of JSON lines: only a line feed ends one, since JSON's texts may hold other line ends."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _parse(kind: type[Model], file: str, number: int, line: str) -> Model:

@@ -15,11 +15,14 @@ from assay.base.digests import canonical_json
 from assay.base.errors import UsageError, nearest
 from assay.base.progress import Progress
 from assay.catalogue import packages
-from assay.catalogue.entry import write_listing
+from assay.catalogue.entry import Entry, write_listing
 from assay.catalogue.names import DATA
 from assay.catalogue.sources import SOURCES, addresses
 
 FOLDER = Path(str(DATA)) / "sources"
+COMPUTED = Path(str(DATA)) / "computed.csv"
+BUILDING = ("torchvision", "timm", "pytorchcv")
+"""Sources whose package builds what it lists."""
 STAMP = "stamp.json"
 
 
@@ -51,6 +54,11 @@ def generate(names: tuple[str, ...], wheels: Path | None, folder: Path, progress
             progress.say(f"{found.source.label}: {len(found.entries)} models")
             step.advance()
     path.write_text(json.dumps(dict(sorted(stamp.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def buildable_entries(wheels: Path | None) -> list[Entry]:
+    """The entries of every source whose package can build them."""
+    return [entry for name in BUILDING for entry in SOURCES[name](wheels).entries]
 
 
 def staleness() -> list[str]:

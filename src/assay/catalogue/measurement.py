@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError
-from assay.catalogue.entry import explain
+from assay.catalogue.entry import explain, json_lines
 from assay.catalogue.record import Frozen
 
 
@@ -47,7 +47,7 @@ def read_measurements(path: Path) -> list[Measurement]:
         LoadError: if a line is not a measurement; the message names the line.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(json_lines(path.read_text(encoding="utf-8")), start=1):
         try:
             found.append(Measurement.model_validate(json.loads(line)))
         except (ValidationError, json.JSONDecodeError) as error:

@@ -97,14 +97,16 @@ def _record(entries: list[Entry], sources: list[str]) -> Record:
     said = [Statement(source, _known(entry)) for source, entry in zip(sources, entries, strict=True)]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    conflicts: dict[tuple[str, str], Conflict] = {}
+    conflicts: list[Conflict] = []
 
     def add(source: str, known: dict[str, Any], fills: frozenset[str]) -> None:
         for field, value in known.items():
             if field not in values:
                 values[field], origins[field] = value, source
             elif field not in fills and not agree(field, values[field], value):
-                conflicts.setdefault((field, source), Conflict(field=field, value=value, source=source))
+                conflict = Conflict(field=field, value=value, source=source)
+                if conflict not in conflicts:
+                    conflicts.append(conflict)
 
     for statement in said:
         add(*computed(statement.values))
@@ -118,7 +120,7 @@ def _record(entries: list[Entry], sources: list[str]) -> Record:
         sources=tuple(dict.fromkeys(sources)),
         facts=Facts.model_construct(set(values), **(UNKNOWN | values)),
         origins=origins,
-        conflicts=tuple(conflicts.values()),
+        conflicts=tuple(conflicts),
         mirrors=tuple(
             dict.fromkeys(
                 address

@@ -26,7 +26,7 @@ KINDS: dict[str, Kind] = EXTRA | {name: code.kind for name, code in CODEBOOK.ite
 """Every field that a query may name."""
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>[+-]?\d[\d_]*(?:\.\d*)?(?:e[+-]?\d+)?(?=[\s(),<>=!]|$))"
+    r"\s*(?:(?P<number>[+-]?\d[\d_]*(?:\.\d*)?(?:e[+-]?\d+)?(?![\w.]))"
     r"|(?P<text>\"[^\"]*\"|'[^']*')|(?P<op><=|>=|!=|=|<|>|~|\(|\)|,)|(?P<word>[A-Za-z_][\w.-]*))",
     re.IGNORECASE,
 )

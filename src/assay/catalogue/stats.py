@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from assay.catalogue.codebook import CODEBOOK
+from assay.catalogue.generate import BUILDING
 from assay.catalogue.merge import Record
 
-BUILDERS = ("timm", "torchvision", "pytorchcv")
 COUNTED = ("year", "model_type", "country", "dataset", "venue", "purpose")
 
 
@@ -43,7 +43,7 @@ class Statistics(NamedTuple):
 
 def statistics(records: Sequence[Record]) -> Statistics:
     """Everything that `Statistics` holds."""
-    buildable = [record for record in records if (record.facts.builder or "").split(":")[0] in BUILDERS]
+    buildable = [record for record in records if (record.facts.builder or "").split(":")[0] in BUILDING]
     counts = {field: _counts(records, field) for field in COUNTED}
     known = {field: sum(getattr(record.facts, field) is not None for record in records) for field in CODEBOOK}
     return Statistics(

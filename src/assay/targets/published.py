@@ -157,8 +157,16 @@ def annotate(entries: Iterable[Entry], table: Path, progress: Progress) -> dict[
 
 
 def _compute(job: Job) -> Computed:
+    """On the meta device; on the CPU for the few networks that make or read values as they go."""
+    try:
+        return _compute_on("meta", job)
+    except LoadError:
+        return _compute_on("cpu", job)
+
+
+def _compute_on(device: str, job: Job) -> Computed:
     with at_most(120):
-        module = build_published(job.builder, job.classes, job.input)
+        module = build_published(job.builder, job.classes, job.input, device)
         size = job.input or own_input(module)
         if size is None:
             raise LoadError(f"{job.builder} does not say which images it takes.")

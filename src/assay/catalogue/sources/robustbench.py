@@ -46,6 +46,7 @@ def _entry(module: str, dataset: str, threat: str, name: str, properties: dict[s
         id=f"robustbench/{module}/{threat}/{name}",
         task="image classification",
         dataset=dataset,
+        input=None if module == "imagenet" else (3, 32, 32),
         year=int(year[1]) if year else None,
         architecture=_architecture(properties["model"]),
         purpose="security",

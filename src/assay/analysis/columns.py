@@ -1,0 +1,122 @@
+"""Correlations between two columns of somebody's table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.analysis.correlation import (
+    Correlation,
+    Without,
+    benjamini_hochberg,
+    correlate,
+    holm,
+    without_lowest,
+    without_most_influential,
+)
+from assay.base.errors import DataError, LoadError, UsageError, nearest
+from assay.base.intervals import Floats
+
+SUFFIXES = (".csv", ".parquet")
+KS = (0, 1, 3, 5)
+FEWEST = 4 + max(KS)
+
+
+class Group(NamedTuple):
+    """One group's correlation, what is left of it without its lowest x and without its most supporting pairs."""
+
+    name: str
+    correlation: Correlation
+    holm: float
+    bh: float
+    without_lowest: list[Without]
+    without_most_influential: list[Without]
+    x: Floats
+    y: Floats
+
+
+class Correlated(NamedTuple):
+    """All groups, and those with fewer than `FEWEST` pairs or a constant side, which have no correlation."""
+
+    x: str
+    y: str
+    groups: list[Group]
+    left_out: list[str]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of columns, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def correlate_columns(path: Path, x: str, y: str, by: str | None, seed: int = 0) -> Correlated:
+    """Correlations of two columns of a CSV or Parquet file, by the values of a third.
+
+    Rows that lack one of the two numbers are left out.
+
+    Raises:
+        UsageError: if the file or a column is not there; the message names the nearest.
+        LoadError: if the file cannot be read.
+        DataError: if a column does not hold numbers, or no group has enough pairs.
+    """
+    columns = _columns(path, [name for name in (x, y, by) if name is not None])
+    a, b = (_numbers(path, name, columns[name]) for name in (x, y))
+    groups = np.array([str(value) for value in columns[by]]) if by else np.full(len(a), "all")
+    known = np.isfinite(a) & np.isfinite(b)
+    parts, left_out = [], []
+    for name in sorted(set(groups[known])):
+        rows = known & (groups == name)
+        enough = rows.sum() >= FEWEST and np.ptp(a[rows]) > 0 and np.ptp(b[rows]) > 0
+        if enough:
+            parts.append((str(name), a[rows], b[rows]))
+        else:
+            left_out.append(f"{name} ({int(rows.sum())})")
+    if not parts:
+        raise DataError(f"No group of {path.name} has {FEWEST} rows with both {x} and {y}, varying.")
+    found = [correlate(one, other, seed) for _, one, other in parts]
+    strict, mild = (adjust([one.p for one in found]) for adjust in (holm, benjamini_hochberg))
+    return Correlated(
+        x,
+        y,
+        [
+            Group(
+                name,
+                found[i],
+                float(strict[i]),
+                float(mild[i]),
+                without_lowest(one, other, one, KS),
+                without_most_influential(one, other, KS),
+                one,
+                other,
+            )
+            for i, (name, one, other) in enumerate(parts)
+        ],
+        left_out,
+    )
+
+
+def _columns(path: Path, names: list[str]) -> dict[str, list[object]]:
+    import duckdb
+
+    if not path.exists():
+        raise UsageError(f"There is no file {path}.")
+    reader = "read_parquet" if path.suffix.lower() == ".parquet" else "read_csv"
+    try:
+        relation = duckdb.connect(":memory:").sql(f"select * from {reader}(?)", params=[str(path)])
+        known = relation.columns
+        rows = relation.fetchall()
+    except duckdb.Error as error:
+        raise LoadError(f"{path.name} cannot be read as a table: {str(error).splitlines()[0]}.") from error
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{path.name} has no column {name!r}: {nearest(name, known)}")
+    return {name: [row[known.index(name)] for row in rows] for name in names}
+
+
+def _numbers(path: Path, name: str, values: list[object]) -> Floats:
+    try:
+        return np.array([np.nan if value is None else float(value) for value in values])  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise DataError(f"The column {name!r} of {path.name} does not hold numbers.") from None
