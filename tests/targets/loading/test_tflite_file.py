@@ -80,3 +80,18 @@ def test_truncated_files(tmp_path: Path, kept: float) -> None:
     (tmp_path / "cut.tflite").write_bytes(content[: int(kept * len(content))])
     with pytest.raises(LoadError, match="damaged"):
         load_network(tmp_path / "cut.tflite", "tflite")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_files_are_one_sentence_or_still_a_model(tmp_path: Path, seed: int) -> None:
+    write_tflite(tmp_path / "m.tflite", "int8", SHAPE, 5)
+    random, content = np.random.default_rng(seed), bytearray((tmp_path / "m.tflite").read_bytes())
+    for position in random.integers(8, len(content), 3):
+        content[position] = random.integers(256)
+    (tmp_path / "m.tflite").write_bytes(content)
+    said = ""
+    try:
+        load_network(tmp_path / "m.tflite", "tflite")
+    except LoadError as error:
+        said = str(error)
+    assert "\n" not in said

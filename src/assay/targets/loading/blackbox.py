@@ -66,6 +66,11 @@ def in_batches(ask: Run, images: Floats, size: int) -> Floats:
     return np.concatenate(answers)
 
 
+def reason(error: Exception) -> str:
+    """The first line of what another runtime complains of, without the full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+
+
 def are_probabilities(answers: Floats, step: float = 0.0) -> bool:
     """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
     slack = 1e-3 + answers.shape[1] * step / 2

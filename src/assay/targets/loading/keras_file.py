@@ -67,7 +67,7 @@ def read_keras(path: Path) -> KerasFile:
             graph = parse_graph(json.loads(config), path.name)
             stored = file["model_weights"]
             modules = {name: _build(graph, graph.layers[name], stored, path.name) for name, _ in graph.calls}
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, MemoryError) as error:
         raise LoadError(f"{path.name} is a damaged or truncated Keras file: {error}.") from error
     if len(graph.input_shape) != 3:
         raise LoadError(f"{path.name} takes inputs of {len(graph.input_shape)} axes; images have 3.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.base.errors import LoadError, UnsafeFileError
 from assay.targets.data import Shape
-from assay.targets.loading.blackbox import BlackBox, Floats, in_batches
+from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, reason
 from assay.targets.loading.extras import require
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -29,7 +29,13 @@ def read_onnx(path: Path, shape: Shape | None = None) -> tuple[BlackBox, Shape]:
         UsageError: if ONNX Runtime is not installed.
     """
     runtime = require("onnxruntime", "onnx", "ONNX files")
-    session = _open(runtime, path)
+    try:
+        return _read(_open(runtime, path), path, shape)
+    except ValueError as error:  # names that are not text, shapes that do not fit
+        raise LoadError(f"{path.name} is damaged: {reason(error)}.") from error
+
+
+def _read(session: Any, path: Path, shape: Shape | None) -> tuple[BlackBox, Shape]:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise LoadError(
@@ -48,7 +54,7 @@ def read_onnx(path: Path, shape: Shape | None = None) -> tuple[BlackBox, Shape]:
         try:
             (answer,) = session.run(None, {inputs[0].name: images.astype(number)})
         except Exception as error:  # the runtime's own errors have no common base
-            raise LoadError(f"{path.name} cannot process images of {settled}: {error}") from error
+            raise LoadError(f"{path.name} cannot process images of {settled}: {reason(error)}.") from error
         return np.asarray(answer, np.float32).reshape(len(images), -1)
 
     def run(images: Floats) -> Floats:
@@ -66,12 +72,11 @@ def _open(runtime: Any, path: Path) -> Any:
             options.add_session_config_entry(_FOLDER, empty)
             return runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own errors have no common base
-        text = str(error).strip()
-        if "xternal" in text:
+        if "xternal" in str(error):
             raise UnsafeFileError(
                 f"{path.name} keeps weights in other files: save it as one file, so that its digest covers them."
             ) from error
-        raise LoadError(f"{path.name} cannot be opened by ONNX Runtime: {text.splitlines()[0]}") from error
+        raise LoadError(f"{path.name} cannot be opened by ONNX Runtime: {reason(error)}.") from error
 
 
 def _channels_last(sizes: list[Any]) -> bool:

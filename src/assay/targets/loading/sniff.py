@@ -75,7 +75,7 @@ def _inside_zip(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.rpartition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # a hostile or damaged archive may fail in any way
         raise LoadError(f"{path.name} is a damaged or truncated zip archive: {error}.") from error
     if "constants.pkl" in names:
         raise UnsafeFileError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assay.base.errors import LoadError
 from assay.targets.data import Shape
-from assay.targets.loading.blackbox import BlackBox, Floats, in_batches
+from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, reason
 from assay.targets.loading.extras import require
 
 _AT_ONCE = 64
@@ -52,13 +52,16 @@ def read_tflite(path: Path) -> tuple[BlackBox, Shape]:
     """
     runtime = require("ai_edge_litert.interpreter", "tflite", "TFLite files")
     try:
-        interpreter = runtime.Interpreter(str(path))
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise LoadError(f"{path.name} is damaged, or needs operators that LiteRT lacks: {error}.") from error
+        return _read(runtime.Interpreter(str(path)), path.name)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise LoadError(f"{path.name} is damaged, or needs operators that LiteRT lacks: {reason(error)}.") from error
+
+
+def _read(interpreter: Any, name: str) -> tuple[BlackBox, Shape]:
+    interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 4:
-        raise LoadError(f"{path.name} is not a classifier of images: it has other inputs or outputs than one of each.")
+        raise LoadError(f"{name} is not a classifier of images: it has other inputs or outputs than one of each.")
     source, answer = _port(inputs[0]), _port(outputs[0])
     sizes = source.shape[1:]
     last = sizes[2] in (1, 3, 4)
@@ -68,7 +71,7 @@ def read_tflite(path: Path) -> tuple[BlackBox, Shape]:
     def run(images: Floats) -> Floats:
         return runner.ask(images.transpose(0, 2, 3, 1) if last else images)
 
-    return BlackBox(run, shape, path.name, answer.scale), shape
+    return BlackBox(run, shape, name, answer.scale), shape
 
 
 def _port(details: dict[str, Any]) -> Port:
