@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 app = App(name="catalogue", help="Search, extend and annotate the catalogue of public models.")
+app.command("assay.cli.check:check", help="Load public models and measure their accuracy again.")
 
 Folder = Annotated[
     Path | None, Parameter(help="Folder of your own records [default: $ASSAY_HOME/catalogue or ~/.assay/catalogue].")
