@@ -1,0 +1,189 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from assay.access import Oracle, PosteriorStore, Serving, Spent
+from assay.base.errors import BudgetError, DataError, LoadError, UsageError
+from assay.base.intervals import clopper_pearson
+from assay.methods.finding import Interval, Metric
+from assay.methods.method import Context
+from assay.methods.stealing.basic import BasicStealing
+from assay.methods.stealing.results import verdict
+from assay.methods.stealing.surrogate import load_surrogate
+from assay.targets.data import ArrayImages
+from assay.targets.splits import Splits
+from assay.targets.target import Target
+from assay.training import predict
+
+torch.set_num_threads(1)  # threads only wait for each other on networks this small
+
+SHAPE = (1, 8, 8)
+CLASSES = 4
+FAST = {"architecture": "digits-mlp", "batch_size": 16, "epochs": 15, "learning_rate": 0.01}
+
+
+class Counted(torch.nn.Module):
+    """Names the brightest quadrant, and counts the images that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        return torch.nn.functional.avg_pool2d(images, 4).flatten(1) * 25
+
+
+def images_of(count, seed, labels=None):
+    random = np.random.default_rng(seed)
+    images = random.uniform(0, 1, (count, *SHAPE)).astype(np.float32)
+    truth = images.reshape(count, 2, 4, 2, 4).mean(axis=(2, 4)).reshape(count, 4).argmax(1)
+    return ArrayImages(images, truth if labels is None else labels, f"images {seed}")
+
+
+@pytest.fixture
+def splits():
+    return Splits(non_members=images_of(150, 1), auxiliary=images_of(300, 2))
+
+
+def steal(folder, splits, serving=None, seed=0, **options):
+    module = Counted()
+    target = Target.from_module(module, input_shape=SHAPE, num_classes=CLASSES, splits=splits)
+    module.seen = 0
+    folder.mkdir(exist_ok=True)
+    oracle = Oracle(target, serving or Serving(), PosteriorStore(folder / "store.bin", CLASSES))
+    context = Context(
+        seed=seed,
+        device=torch.device("cpu"),
+        artefacts=folder,
+        shared=folder / "shared",
+        class_names=("nw", "ne", "sw", "se"),
+    )
+    finding = BasicStealing(**{**FAST, **options}).run(oracle, splits, context)
+    return finding, oracle, module
+
+
+def test_steals_and_measures_what_it_says(tmp_path, splits):
+    finding, oracle, module = steal(tmp_path, splits, Serving(price_per_1000=4.0), budget=200)
+    assert (oracle.ledger.images, oracle.ledger.duplicates) == (200, 0)
+    assert module.seen == oracle.ledger.forwards == 350
+    assert finding.metric("queries").value == 200
+    assert finding.metric("price").value == pytest.approx(0.8)
+
+    copy, described = load_surrogate(tmp_path)
+    test = splits.non_members.take(finding.samples["row"])
+    answers = predict(copy, test, torch.device("cpu")).argmax(1).numpy()
+    truth = module(test).argmax(1).numpy()
+    hits = int((answers == truth).sum())
+    agreed = finding.metric("agreement")
+    assert agreed.value == pytest.approx(hits / 150)
+    assert agreed.interval.low == pytest.approx(clopper_pearson(hits, 150).low)
+    assert described.agreement == agreed.value
+    assert np.array_equal(finding.samples["surrogate"], answers)
+    assert np.array_equal(finding.samples["target"], truth)
+    assert finding.metric("target_accuracy").value == 1.0
+    assert finding.metric("surrogate_accuracy").value == finding.metric("relative_accuracy").value == agreed.value
+    assert finding.metric("kl_divergence").value == pytest.approx(finding.samples["kl_divergence"].mean())
+    assert agreed.value > 0.7
+    assert "200 questions (US$ 0.80)" in finding.verdict.sentence
+    assert sorted(path.name for path in finding.files) == ["surrogate.json", "surrogate.safetensors"]
+    assert not list((tmp_path / "shared" / "stealing").iterdir()), "no checkpoint is left"
+
+
+def test_the_true_labels_of_the_pool_are_never_used(tmp_path, splits):
+    scrambled = splits._replace(auxiliary=images_of(300, 2, np.random.default_rng(0).integers(0, 9, 300)))
+    weights = []
+    for number, pool in enumerate((splits, scrambled)):
+        steal(tmp_path / str(number), pool, epochs=1)
+        weights.append(load_file(tmp_path / str(number) / "surrogate.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_labels_suffice_and_posteriors_teach_something_else(tmp_path, splits):
+    hard, oracle, _ = steal(tmp_path / "a", splits, Serving(output="label"))
+    steal(tmp_path / "b", splits)
+    assert oracle.ledger.images == 300
+    assert hard.metric("agreement").value > 0.6
+    assert hard.metric("kl_divergence").value > 0
+    one, other = (load_file(tmp_path / name / "surrogate.safetensors") for name in "ab")
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_seed_decides_everything(tmp_path, splits):
+    runs = [steal(tmp_path / str(n), splits, seed=seed, budget=100, epochs=1)[0] for n, seed in enumerate((5, 5, 6))]
+    assert runs[0].metrics == runs[1].metrics
+    assert runs[0].metrics != runs[2].metrics
+
+
+@pytest.mark.parametrize(
+    ("options", "serving", "asked"),
+    [
+        ({}, Serving(), 300),
+        ({"up_to": 120}, Serving(), 120),
+        ({"up_to": 120}, Serving(budget=90), 90),
+        ({"budget": 250, "up_to": 3}, Serving(budget=250), 250),
+    ],
+)
+def test_how_many_are_asked(tmp_path, splits, options, serving, asked):
+    _, oracle, _ = steal(tmp_path, splits, serving, epochs=1, **options)
+    assert oracle.ledger.images == asked
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_asked(tmp_path, splits):
+    with pytest.raises(DataError, match="budget is 301 images, and the auxiliary set holds 300"):
+        steal(tmp_path, splits, budget=301)
+    with pytest.raises(BudgetError, match="budget is 200 images, and the target allows 90"):
+        steal(tmp_path, splits, Serving(budget=90), budget=200)
+    with pytest.raises(DataError, match="needs an auxiliary set"):
+        steal(tmp_path, splits._replace(auxiliary=None))
+    with pytest.raises(DataError, match=r"test images \(non-members\)"):
+        steal(tmp_path, splits._replace(non_members=None))
+    with pytest.raises(UsageError, match="did you mean 'small-cnn'"):
+        steal(tmp_path, splits, architecture="smal-cnn")
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        BasicStealing(budget=0)
+
+
+def test_a_copy_that_cannot_be_loaded_is_one_sentence(tmp_path, splits):
+    with pytest.raises(LoadError, match="cannot be loaded"):
+        load_surrogate(tmp_path)
+    steal(tmp_path, splits, budget=50, epochs=1)
+    described = json.loads((tmp_path / "surrogate.json").read_text())
+    (tmp_path / "surrogate.json").write_text(json.dumps({**described, "num_classes": 7}))
+    with pytest.raises(LoadError, match="cannot be loaded"):
+        load_surrogate(tmp_path)
+    (tmp_path / "surrogate.json").write_text(json.dumps(described))
+    (tmp_path / "surrogate.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0garbage!")
+    with pytest.raises(LoadError, match="cannot be loaded"):
+        load_surrogate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "level"),
+    [
+        ((0.85, 0.9), "high"),
+        ((0.84, 0.9), "elevated"),
+        ((0.6, 0.7), "elevated"),
+        ((0.5, 0.61), "elevated"),
+        ((0.5, 0.59), "low"),
+        ((0.5, 0.9), "undecided"),
+    ],
+)
+def test_the_verdict_goes_by_bounds(bounds, level):
+    interval = Interval(low=bounds[0], high=bounds[1], method="made up")
+    agreed = Metric(name="agreement", label="", value=sum(bounds) / 2, interval=interval)
+    assert verdict(agreed, Spent(images=10)).level == level
+
+
+def test_figures_are_there_and_consistent(tmp_path, splits):
+    finding, _, _ = steal(tmp_path, splits, budget=60, epochs=1)
+    table, curve, gallery = finding.figures
+    assert sum(row[1] for row in table.rows) == 150
+    assert len(curve.series[0].x) == 1
+    assert all((tmp_path / name).exists() for row in gallery.files for name in row)
+    assert len(gallery.rows) == len(gallery.files) <= 6
+    assert "truth: " in gallery.rows[0]
