@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-
 _DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
