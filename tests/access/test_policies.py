@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -39,6 +39,7 @@ def test_every_registered_policy_is_in_this_table():
 
 
 @pytest.mark.parametrize("policy", EXAMPLES, ids=str)
+@settings(max_examples=40, deadline=None)
 @given(p=posteriors())
 def test_rows_are_posteriors_and_independent_of_the_batch(policy, p):
     keys = keys_of(len(p))
@@ -54,6 +55,7 @@ def test_rows_are_posteriors_and_independent_of_the_batch(policy, p):
 
 
 @pytest.mark.parametrize("policy", [policy for policy in EXAMPLES if policy.keeps_argmax], ids=str)
+@settings(max_examples=40, deadline=None)
 @given(p=posteriors())
 def test_argmax_is_kept_where_promised(policy, p):
     out = policy(p, keys_of(len(p)))
@@ -70,6 +72,7 @@ def test_label_answers_each_row_with_its_own_prediction():
     assert Label()(p, keys_of(4)).tolist() == expected
 
 
+@settings(max_examples=40, deadline=None)
 @given(p=posteriors(), decimals=st.integers(0, 8))
 def test_rounding_against_a_loop(p, decimals):
     out = Rounding(decimals=decimals)(p, keys_of(len(p)))
@@ -80,6 +83,7 @@ def test_rounding_against_a_loop(p, decimals):
         assert np.allclose(after, np.array(rounded) / sum(rounded), atol=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
 @given(p=posteriors(), k=st.integers(1, 8))
 def test_top_against_a_loop(p, k):
     out = Top(k=k)(p, keys_of(len(p)))
@@ -89,6 +93,7 @@ def test_top_against_a_loop(p, k):
         assert np.allclose(after, [float(v) / total if j in order else 0 for j, v in enumerate(before)], atol=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
 @given(p=posteriors(), temperature=st.floats(0.1, 20.0))
 def test_temperature_is_softmax_of_divided_logits(p, temperature):
     out = Temperature(temperature=temperature)(p, keys_of(len(p)))

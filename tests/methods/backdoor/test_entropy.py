@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.methods.backdoor.entropy import entropies, flagged, overlaid, threshold
@@ -14,6 +14,7 @@ def posteriors_of(seed, inputs, overlays, classes, sharpness):
     return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(2, 7)),
@@ -38,6 +39,7 @@ def test_entropy_of_an_input_does_not_depend_on_its_batch():
     assert np.array_equal(entropies(p), alone)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), how=st.sampled_from(["blend", "sum"]))
 def test_overlays_against_a_loop_and_within_range(seed, how):
     generator = torch.Generator().manual_seed(seed)
@@ -52,6 +54,7 @@ def test_overlays_against_a_loop_and_within_range(seed, how):
             assert torch.allclose(mixed[i, j], expected, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.floats(0, 5, allow_nan=False), min_size=1, max_size=300), rate=st.sampled_from([0.01, 0.05, 0.3])
 )

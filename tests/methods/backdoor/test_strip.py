@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.access import Oracle, PosteriorStore, Serving
@@ -55,6 +55,7 @@ def context_of(folder):
     return Context(seed=1, device=torch.device("cpu"), artefacts=folder, shared=folder)
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 3000), most=st.integers(FEWEST_IMAGES, 2000), seed=st.integers(0, 5))
 def test_the_four_parts_never_overlap(count, most, seed):
     generator = torch.Generator().manual_seed(seed)

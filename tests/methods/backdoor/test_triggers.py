@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.methods.backdoor.triggers import CORNERS, Patch, generic_patches, pull_towards, strongest_pull
@@ -40,6 +40,7 @@ def test_the_public_badnets_trigger_is_among_them():
     assert Patch("white", 5, "bottom right") in generic_patches((3, 32, 32))
 
 
+@settings(deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30),
 )

@@ -13,6 +13,7 @@ from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import BudgetError, DataError
 from assay.methods.finding import Family, Figure, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
+from assay.methods.sampling import drawn
 from assay.methods.stealing.results import (
     Compared,
     class_table,
@@ -22,7 +23,7 @@ from assay.methods.stealing.results import (
     verdict,
 )
 from assay.methods.stealing.surrogate import Surrogate, save_surrogate
-from assay.targets.data import Images, Subset
+from assay.targets.data import Images
 from assay.targets.splits import Splits
 from assay.training import Log, Recipe, fit, predict, seeded_build
 
@@ -86,12 +87,14 @@ class BasicStealing(Method):
         oracle = require_oracle(access)
         if data.auxiliary is None or data.non_members is None:
             raise DataError("Stealing needs an auxiliary set to ask about, and test images (non-members) to judge by.")
-        questions = _draw(data.auxiliary, self._affordable(oracle, len(data.auxiliary)), "questions", context)
+        questions = drawn(
+            data.auxiliary, self._affordable(oracle, len(data.auxiliary)), context.generator("stealing: questions")
+        )
         answers = oracle.ask_all(questions, context.progress, "asking the target")
         spent = oracle.ledger.total()
 
         module, log = self._train(oracle, questions, answers, context)
-        test = _draw(data.non_members, min(self.test_images, len(data.non_members)), "test images", context)
+        test = drawn(data.non_members, self.test_images, context.generator("stealing: test images"))
         truth = oracle.evaluator().ask_all(test, context.progress, "comparing with the target")
         compared = Compared(test.labels, truth.require_posteriors(), predict(module, test, context.device).numpy())
         metrics = stealing_metrics(compared, spent, context)
@@ -157,11 +160,6 @@ class BasicStealing(Method):
         )
         checkpoint.unlink(missing_ok=True)
         return module, log
-
-
-def _draw(images: Images, count: int, purpose: str, context: Context) -> Subset:
-    order = torch.randperm(len(images), generator=context.generator(f"stealing: {purpose}"))
-    return Subset(images, order[:count].sort().values.numpy())
 
 
 def _fresh(path: Path) -> Path:

@@ -1,0 +1,161 @@
+"""What an evasion attack of several sizes amounts to: metrics, pictures and the verdict. Shared by all attacks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from assay.base.errors import DataError
+from assay.methods.finding import Gallery, Level, Lines, Metric, Series, Verdict
+from assay.methods.measures import class_name, percent, proportion, within
+from assay.methods.method import Context
+from assay.methods.pictures import magnified, save_png
+
+USUAL_EPSILON = 8 / 255
+"""The size at which attacks on colour images are usually compared; the nearest one that was tried decides."""
+
+HIGH_SUCCESS = 0.50
+"""A success rate above this (lower bound) is high."""
+
+LOW_SUCCESS = 0.10
+"""A success rate below this (upper bound) is low."""
+
+Labels = NDArray[np.int64]
+
+
+class Attacked(NamedTuple):
+    """Labels (n,) of n test images: true ones, and predicted ones before, under attack and under noise, by epsilon.
+
+    An attack succeeds where a right prediction becomes wrong; where it was wrong already nothing is counted.
+    """
+
+    true: Labels
+    before: Labels
+    after: dict[float, Labels]
+    noisy: dict[float, Labels]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which images are classified correctly before (n,)."""
+        return np.equal(self.before, self.true)
+
+    def fooled(self, answers: dict[float, Labels], epsilon: float) -> NDArray[np.bool_]:
+        """Which of the correctly classified images (m,) are not any more."""
+        return np.not_equal(answers[epsilon], self.true)[self.right]
+
+    @property
+    def deciding(self) -> float:
+        """The epsilon nearest to `USUAL_EPSILON`."""
+        return min(self.after, key=lambda epsilon: abs(epsilon - USUAL_EPSILON))
+
+
+def evasion_metrics(attacked: Attacked) -> list[Metric]:
+    """``success_at_E`` for every epsilon E, then ``accuracy_at_E``, ``noise_success_at_E``, and ``clean_accuracy``.
+
+    Raises:
+        DataError: if no image is classified correctly.
+    """
+    right = attacked.right
+    if not right.any():
+        raise DataError(f"None of the {len(right)} test images is classified correctly; there is nothing to evade.")
+    success, accuracy, noise = [], [], []
+    for epsilon, answers in attacked.after.items():
+        at = f"at epsilon {epsilon:g}"
+        fooled = attacked.fooled(attacked.after, epsilon)
+        success.append(proportion(f"success_at_{epsilon:g}", f"Success {at}", fooled))
+        standing = right & (answers == attacked.true)
+        accuracy.append(proportion(f"accuracy_at_{epsilon:g}", f"Accuracy under attack {at}", standing))
+        by_chance = attacked.fooled(attacked.noisy, epsilon)
+        noise.append(proportion(f"noise_success_at_{epsilon:g}", f"Success of random noise {at}", by_chance))
+    return [*success, *accuracy, *noise, proportion("clean_accuracy", "Accuracy without attack", right)]
+
+
+def verdict(metrics: list[Metric], attacked: Attacked, attack: str) -> Verdict:
+    """The level by the success rate at the deciding epsilon.
+
+    ``high`` if its lower bound is above `HIGH_SUCCESS`, ``low`` if its upper bound is below `LOW_SUCCESS`,
+    ``undecided`` if its interval holds both, else ``elevated``. ``attack`` begins the sentence.
+    """
+    epsilon = attacked.deciding
+    success = next(metric for metric in metrics if metric.name == f"success_at_{epsilon:g}")
+    if success.interval is None:
+        raise ValueError("success must have an interval")
+    level: Level = "elevated"
+    if success.interval.low > HIGH_SUCCESS:
+        level = "high"
+    elif success.interval.high < LOW_SUCCESS:
+        level = "low"
+    elif success.interval.low < LOW_SUCCESS and success.interval.high > HIGH_SUCCESS:
+        level = "undecided"
+    noise = float(attacked.fooled(attacked.noisy, epsilon).mean())
+    sentence = (
+        f"{attack} that changes no pixel by more than {epsilon:g} ({255 * epsilon:.3g} of 255 grey levels) makes the "
+        f"model err on {within(success)} of the images that it had right; random noise of that size does on "
+        f"{percent(noise)}."
+    )
+    return Verdict(level=level, metric=success.name, sentence=sentence)
+
+
+def accuracy_curve(metrics: list[Metric], attacked: Attacked) -> Lines:
+    """Accuracy against epsilon, under attack and under noise."""
+    named = {metric.name: metric for metric in metrics}
+    clean = named["clean_accuracy"]
+    noisy = [attacked.right & (answers == attacked.true) for answers in attacked.noisy.values()]
+    series = {
+        "attack": [clean, *(named[f"accuracy_at_{epsilon:g}"] for epsilon in attacked.after)],
+        "random noise": [clean, *(proportion("noise", "", standing) for standing in noisy)],
+    }
+    return Lines(
+        title="Accuracy against the size of the change",
+        caption="The more each pixel may change, the fewer images are still classified correctly. Random noise of the "
+        "same size shows how much of that any change would do. Bands are 95 % intervals.",
+        x_label="Epsilon (pixels span 0 to 1)",
+        y_label="Accuracy",
+        series=[
+            Series(
+                name=name,
+                x=[0.0, *attacked.after],
+                y=[point.value or 0.0 for point in points],
+                low=[point.interval.low for point in points if point.interval],
+                high=[point.interval.high for point in points if point.interval],
+            )
+            for name, points in series.items()
+        ],
+    )
+
+
+def examples(
+    images: torch.Tensor, adversarial: torch.Tensor, attacked: Attacked, rows: NDArray[np.int64], context: Context
+) -> Gallery:
+    """``rows`` of the test images, clean, changed, and the change magnified (both of these (len(rows), c, h, w))."""
+    after = attacked.after[attacked.deciding]
+    files, texts = [], []
+    for place, (row, clean, changed) in enumerate(zip(rows, images, adversarial, strict=True)):
+        pictures = {"clean": clean, "change": magnified(changed - clean), "adversarial": changed}
+        files.append([save_png(image, context.artefacts / f"{kind}_{place}.png") for kind, image in pictures.items()])
+        labels = [class_name(context.class_names, int(answers[row])) for answers in (attacked.before, after)]
+        texts.append(" → ".join(labels))
+    return Gallery(
+        title="Adversarial examples",
+        caption=f"At epsilon {attacked.deciding:g}. Each row names the predicted class before and after; the change is "
+        "magnified to the full range, grey being none.",
+        columns=["clean", "change, magnified", "adversarial"],
+        rows=texts,
+        files=files,
+    )
+
+
+def to_show(attacked: Attacked, count: int = 4) -> NDArray[np.int64]:
+    """Rows of correctly classified images for `examples`, those fooled at the deciding epsilon first."""
+    rows = np.flatnonzero(attacked.right)
+    shown: NDArray[np.int64] = rows[np.argsort(~attacked.fooled(attacked.after, attacked.deciding), kind="stable")]
+    return shown[:count]
+
+
+def columns(rows: NDArray[np.int64], attacked: Attacked) -> dict[str, NDArray[np.int64]]:
+    """Columns of `Finding.samples`: row of the test set, labels, and predictions by epsilon."""
+    under = {f"predicted_at_{epsilon:g}": answers for epsilon, answers in attacked.after.items()}
+    return {"row": rows, "label": attacked.true, "predicted": attacked.before, **under}

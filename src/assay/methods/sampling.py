@@ -1,0 +1,13 @@
+"""Random parts of an image set."""
+
+from __future__ import annotations
+
+import torch
+
+from assay.targets.data import Images, Subset
+
+
+def drawn(images: Images, most: int, generator: torch.Generator) -> Subset:
+    """At most so many images, drawn without replacement, in their original order."""
+    order = torch.randperm(len(images), generator=generator)
+    return Subset(images, order[:most].sort().values.numpy())
