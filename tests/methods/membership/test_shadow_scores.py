@@ -59,6 +59,18 @@ def test_one_query_may_go_without_its_axis():
         assert score(target, shadows, inside).shape == (5,)
 
 
+@pytest.mark.parametrize("score", [lira_online, lira_offline, lira_carlini_code])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_scores_do_not_depend_on_the_block(score, fixed, monkeypatch):
+    generator = np.random.default_rng(6)
+    target, shadows = generator.normal(size=(30, 2)), generator.normal(size=(9, 30, 2))
+    inside = generator.random((9, 30)) < 0.5
+    inside[:2], inside[2:4] = True, False
+    whole = score(target, shadows, inside, fixed_variance=fixed)
+    monkeypatch.setattr("assay.methods.membership.shadows.BLOCK", 4)
+    assert (score(target, shadows, inside, fixed_variance=fixed) == whole).all()
+
+
 def test_the_offline_score_is_the_papers_probability_where_that_has_digits_left():
     generator = np.random.default_rng(1)
     target, shadows = generator.normal(0, 2, 200), generator.normal(size=(16, 200))

@@ -89,7 +89,7 @@ def lira_carlini_code(
     parts = []
     for kind, chosen in ((UNTRAINED, ~inside), (TRAINED, inside))[: 1 + online]:
         first = chosen & (np.cumsum(chosen, axis=0) <= chosen.sum(axis=0).min())
-        ((_, values),) = chosen_values(many, first, fewest, kind)
+        values = np.concatenate([values for _, values in chosen_values(many, first, fewest, kind)])
         parts.append((medians(values), values.std(axis=-1), values.std(keepdims=True)[0]))
     pooled = parts[-1][2]
     out, *trained = (Gaussians(mean, pooled if fixed_variance else deviation) for mean, deviation, _ in parts)

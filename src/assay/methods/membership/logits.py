@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from assay.base.errors import DataError
 
@@ -31,7 +30,7 @@ def scaled_logit(logits: Logits, labels: Labels) -> Floats:
     """
     z, of_label, at = _split(logits, labels)
     np.put_along_axis(z, at, -np.inf, axis=-1)
-    return np.asarray(of_label - logsumexp(z, axis=-1))
+    return np.asarray(of_label - _log_sum_exp(z))
 
 
 def hinge(logits: Logits, labels: Labels) -> Floats:
@@ -52,7 +51,7 @@ def softmax_confidence(logits: Logits, labels: Labels, temperature: float = 1.0)
         DataError: if a logit is NaN or infinite.
     """
     z, of_label, _ = _split(logits, labels)
-    return np.asarray(np.exp(of_label / temperature - logsumexp(z / temperature, axis=-1)))
+    return np.asarray(np.exp(of_label / temperature - _log_sum_exp(z / temperature)))
 
 
 def soft_margin_taylor(
@@ -72,6 +71,14 @@ def soft_margin_taylor(
     np.put_along_axis(others, at, 0.0, axis=-1)
     lowered = _taylor(of_label / temperature - margin, order)
     return np.asarray(lowered / (lowered + others.sum(axis=-1)))
+
+
+def _log_sum_exp(values: Floats) -> Floats:
+    """Along the last axis; SciPy's takes twice as long, for it minds complex numbers and signs."""
+    largest = values.max(axis=-1)
+    powers = values - largest[..., None]
+    np.exp(powers, out=powers)
+    return np.asarray(largest + np.log(powers.sum(axis=-1)))
 
 
 def _taylor(values: Floats, order: int) -> Floats:

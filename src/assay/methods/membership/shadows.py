@@ -21,6 +21,9 @@ Values = NDArray[np.floating[Any]]
 TRAINED, UNTRAINED = "trained on it", "not trained on it"
 """IN and OUT models of an example."""
 
+BLOCK = 4096
+"""Examples taken at a time: their values stay in the processor's cache, and copies of them are small."""
+
 
 def with_queries(target: Values, shadows: Values, inside: Bools) -> tuple[Floats, Floats]:
     """Target values as float64 (examples, queries) and shadow values as float64 (models, examples, queries).
@@ -42,7 +45,8 @@ def with_queries(target: Values, shadows: Values, inside: Bools) -> tuple[Floats
 def chosen_values(shadows: Floats, chosen: Bools, fewest: int, kind: str) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Values of the chosen models, (models, examples, queries), by groups of examples with equally many of them.
 
-    Yields the examples of a group and their values (examples of the group, queries, chosen models), models in order.
+    Yields the examples of a group, at most `BLOCK`, and their values (examples of the group, queries, chosen models),
+    examples and models in order.
 
     Raises:
         DataError: if an example has fewer than ``fewest`` chosen models; ``kind`` names them, `TRAINED` or `UNTRAINED`.
@@ -54,10 +58,12 @@ def chosen_values(shadows: Floats, chosen: Bools, fewest: int, kind: str) -> Ite
             "Train more shadow models."
         )
     for count in np.unique(counts):
-        rows = np.flatnonzero(counts == count)
-        everything = shadows.transpose(1, 2, 0)[rows]
-        kept = np.broadcast_to(chosen.T[rows][:, None, :], everything.shape)
-        yield rows, everything[kept].reshape(*everything.shape[:2], int(count))
+        group = np.flatnonzero(counts == count)
+        for start in range(0, len(group), BLOCK):
+            rows = group[start : start + BLOCK]
+            everything = shadows.transpose(1, 2, 0)[rows]
+            kept = np.broadcast_to(chosen.T[rows][:, None, :], everything.shape)
+            yield rows, everything[kept].reshape(*everything.shape[:2], int(count))
 
 
 def medians(values: Floats) -> Floats:
