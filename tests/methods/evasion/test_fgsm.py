@@ -120,7 +120,8 @@ def test_gradients_that_are_not_numbers_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fooled", "level"), [(900, "high"), (520, "elevated"), (85, "elevated"), (50, "low"), (0, "low")]
+    ("fooled", "level"),
+    [(900, "high"), (520, "elevated"), (130, "elevated"), (95, "undecided"), (50, "low"), (0, "low")],
 )
 def test_the_verdict_goes_by_the_bounds_at_the_usual_size(fooled, level):
     true = np.zeros(1000, np.int64)

@@ -165,10 +165,10 @@ def test_a_copy_that_cannot_be_loaded_is_one_sentence(tmp_path, splits):
 @pytest.mark.parametrize(
     ("bounds", "level"),
     [
-        ((0.85, 0.9), "high"),
+        ((0.86, 0.9), "high"),
         ((0.84, 0.9), "elevated"),
-        ((0.6, 0.7), "elevated"),
-        ((0.5, 0.61), "elevated"),
+        ((0.61, 0.7), "elevated"),
+        ((0.59, 0.61), "undecided"),
         ((0.5, 0.59), "low"),
         ((0.5, 0.9), "undecided"),
     ],

@@ -76,26 +76,28 @@ def evasion_metrics(attacked: Attacked) -> list[Metric]:
 def verdict(metrics: list[Metric], attacked: Attacked, attack: str) -> Verdict:
     """The level by the success rate at the deciding epsilon.
 
-    ``high`` if its lower bound is above `HIGH_SUCCESS`, ``low`` if its upper bound is below `LOW_SUCCESS`,
-    ``undecided`` if its interval holds both, else ``elevated``. ``attack`` begins the sentence.
+    ``high`` if its lower bound is above `HIGH_SUCCESS`, ``elevated`` if above `LOW_SUCCESS`; ``low`` if its upper bound
+    is below that; ``undecided`` if the interval holds `LOW_SUCCESS`. ``attack`` begins the sentence.
     """
     epsilon = attacked.deciding
     success = next(metric for metric in metrics if metric.name == f"success_at_{epsilon:g}")
     if success.interval is None:
         raise ValueError("success must have an interval")
-    level: Level = "elevated"
+    level: Level = "undecided"
     if success.interval.low > HIGH_SUCCESS:
         level = "high"
+    elif success.interval.low > LOW_SUCCESS:
+        level = "elevated"
     elif success.interval.high < LOW_SUCCESS:
         level = "low"
-    elif success.interval.low < LOW_SUCCESS and success.interval.high > HIGH_SUCCESS:
-        level = "undecided"
     noise = float(attacked.fooled(attacked.noisy, epsilon).mean())
     sentence = (
         f"{attack} that changes no pixel by more than {epsilon:g} ({255 * epsilon:.3g} of 255 grey levels) makes the "
         f"model err on {within(success)} of the images that it had right; random noise of that size does on "
         f"{percent(noise)}."
     )
+    if level == "undecided":
+        sentence += f" The interval holds {percent(LOW_SUCCESS)}, where low ends: more test images would decide."
     return Verdict(level=level, metric=success.name, sentence=sentence)
 
 

@@ -97,24 +97,25 @@ def stealing_metrics(compared: Compared, spent: Spent, context: Context) -> list
 
 
 def verdict(agreed: Metric, spent: Spent) -> Verdict:
-    """``high`` above `HIGH_AGREEMENT` (lower bound), ``low`` below `LOW_AGREEMENT` (upper bound), else ``elevated``.
+    """The level by the interval of the agreement.
 
-    ``undecided`` if the interval holds both.
+    ``high`` if its lower bound is above `HIGH_AGREEMENT`, ``elevated`` if above `LOW_AGREEMENT`; ``low`` if its upper
+    bound is below that; ``undecided`` if the interval holds `LOW_AGREEMENT`.
     """
     if agreed.interval is None:
         raise ValueError("agreement must have an interval")
-    level: Level = "elevated"
-    if agreed.interval.low >= HIGH_AGREEMENT:
+    level: Level = "undecided"
+    if agreed.interval.low > HIGH_AGREEMENT:
         level = "high"
+    elif agreed.interval.low > LOW_AGREEMENT:
+        level = "elevated"
     elif agreed.interval.high < LOW_AGREEMENT:
         level = "low"
-    elif agreed.interval.low < LOW_AGREEMENT and agreed.interval.high >= HIGH_AGREEMENT:
-        level = "undecided"
     meaning = {
         "high": "Whoever can ask so much owns a working substitute.",
         "elevated": "It is a usable though imperfect substitute, and more questions would improve it.",
         "low": "It is a poor substitute; a thief would need more questions or a better attack.",
-        "undecided": "There are too few test images to say more.",
+        "undecided": f"The interval holds {percent(LOW_AGREEMENT)}, where low ends: more test images would decide.",
     }[level]
     cost = f"{spent.images:,} questions" + (f" (US$ {spent.price:,.2f})" if spent.price else "")
     sentence = f"A copy made from {cost} agrees with the target on {within(agreed)} of unseen images. {meaning}"
