@@ -62,11 +62,11 @@ class MembershipMethod(Method):
         default=None, ge=2, description="At most so many non-members are judged, drawn at random; none: all of them."
     )
 
-    def ask(self, access: Any, data: Splits, context: Context) -> Population:
+    def ask(self, access: Any, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.
 
-        A budget that does not allow both caps shrinks them in proportion. Non-members that are members too are left
-        out.
+        A budget that does not allow ``questions`` for each sample shrinks members and non-members in proportion; a
+        method that asks more than once says so there. Non-members that are members too are left out.
 
         Raises:
             DataError: if a part is missing, or more than `MOST_OVERLAP` of the non-members are members.
@@ -79,7 +79,7 @@ class MembershipMethod(Method):
             min(len(part), cap or len(part))
             for part, cap in ((data.members, self.max_members), (data.non_members, self.max_non_members))
         ]
-        wanted = _affordable(oracle, sizes)
+        wanted = _affordable(oracle, sizes, questions)
         before = oracle.ledger.duplicates
         members = _ask(oracle, data.members, wanted[0], context, "members")
         non_members = _ask(oracle, data.non_members, wanted[1], context, "non-members")
@@ -106,10 +106,10 @@ def is_recorded(images: Images, oracle: Oracle) -> bool:
     return images.shape == (1, 1, oracle.num_classes)
 
 
-def _affordable(oracle: Oracle, sizes: list[int]) -> list[int]:
-    if oracle.remaining is None or sum(sizes) <= oracle.remaining:
+def _affordable(oracle: Oracle, sizes: list[int], questions: int) -> list[int]:
+    if oracle.remaining is None or questions * sum(sizes) <= oracle.remaining:
         return sizes
-    shrunk = [size * oracle.remaining // sum(sizes) for size in sizes]
+    shrunk = [size * (oracle.remaining // questions) // sum(sizes) for size in sizes]
     if min(shrunk) < 2:
         raise BudgetError(
             f"The budget leaves {oracle.remaining} images; membership inference needs members and non-members, "

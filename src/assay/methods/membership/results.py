@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,19 +66,30 @@ def low_rate_metrics(scores: Scores, seed: int) -> list[Metric]:
     accuracy = held_out_accuracy(*scores, seed)
     return [
         rate_metric("balanced_accuracy", "Balanced accuracy", accuracy, everybody),
-        *(
-            rate_metric(f"tpr_at_fpr_{rate:g}", f"TPR at {100 * rate:g} % FPR", tpr_at(roc, rate), roc.members)
-            for rate in FALSE_POSITIVE_RATES
-        ),
-        *(
-            rate_metric(
-                f"precision_at_prior_{prior:g}",
-                f"Precision at {100 * ALARMS:g} % FPR where {100 * prior:g} % are members",
-                precision_at(roc, ALARMS, prior),
-                everybody,
-            )
-            for prior in PRIORS
-        ),
+        *true_positive_rates(scores),
+        *precision_metrics(lambda prior: precision_at(roc, ALARMS, prior), everybody),
+    ]
+
+
+def true_positive_rates(scores: Scores) -> list[Metric]:
+    """``tpr_at_fpr_<rate>`` at each of `roc.FALSE_POSITIVE_RATES`."""
+    roc = roc_curve(*scores)
+    return [
+        rate_metric(f"tpr_at_fpr_{rate:g}", f"TPR at {100 * rate:g} % FPR", tpr_at(roc, rate), roc.members)
+        for rate in FALSE_POSITIVE_RATES
+    ]
+
+
+def precision_metrics(precision: Callable[[float], Rate], n: int) -> list[Metric]:
+    """``precision_at_prior_<prior>`` at each of `roc.PRIORS`, for thresholds of `ALARMS` false positives."""
+    return [
+        rate_metric(
+            f"precision_at_prior_{prior:g}",
+            f"Precision at {100 * ALARMS:g} % FPR where {100 * prior:g} % are members",
+            precision(prior),
+            n,
+        )
+        for prior in PRIORS
     ]
 
 

@@ -51,6 +51,20 @@ class Rate(NamedTuple):
     note: str
 
 
+class Flagged(NamedTuple):
+    """How many of the members and of the non-members a threshold flags."""
+
+    true: int
+    members: int
+    false: int
+    non_members: int
+
+    def __str__(self) -> str:
+        return (
+            f"Flags {self.true:,} of {self.members:,} members and {self.false:,} of {self.non_members:,} non-members."
+        )
+
+
 class Operating(NamedTuple):
     """One threshold and how many members and non-members it flags."""
 
@@ -103,10 +117,15 @@ def held_out_accuracy(members: NDArray[Any], non_members: NDArray[Any], seed: in
         threshold, _ = best_threshold(roc_curve(halves[0][chosen], halves[1][chosen]))
         true += int((halves[0][judged] >= threshold).sum())
         false += int((halves[1][judged] >= threshold).sum())
-    bounds = difference_of_proportions(true, len(first), false, len(second))
-    value = (1 + true / len(first) - false / len(second)) / 2
-    halved = bounds._replace(low=(1 + bounds.low) / 2, high=(1 + bounds.high) / 2)
-    return Rate(value, halved, "The threshold was chosen on one half of the samples and judged on the other.")
+    note = "The threshold was chosen on one half of the samples and judged on the other."
+    return balanced_accuracy(Flagged(true, len(first), false, len(second)), note)
+
+
+def balanced_accuracy(flagged: Flagged, note: str) -> Rate:
+    """(tpr + 1 - fpr) / 2 of a threshold that does not come from these samples, with Newcombe's interval."""
+    bounds = difference_of_proportions(*flagged)
+    value = (1 + flagged.true / flagged.members - flagged.false / flagged.non_members) / 2
+    return Rate(value, bounds._replace(low=(1 + bounds.low) / 2, high=(1 + bounds.high) / 2), note)
 
 
 def unsupported(roc: Roc, rate: float) -> str:
@@ -139,7 +158,7 @@ def tpr_at(roc: Roc, rate: float) -> Rate:
         return Rate(None, None, reason)
     point = operate(roc, rate)
     bounds = clopper_pearson(point.true_positives, roc.members)
-    return Rate(point.true_positives / roc.members, bounds, _flagged(roc, point))
+    return Rate(point.true_positives / roc.members, bounds, str(_flagged(roc, point)))
 
 
 def precision_at(roc: Roc, rate: float, prior: float) -> Rate:
@@ -150,15 +169,22 @@ def precision_at(roc: Roc, rate: float, prior: float) -> Rate:
     """
     if reason := unsupported(roc, rate):
         return Rate(None, None, reason)
-    point = operate(roc, rate)
-    if point.true_positives == point.false_positives == 0:
+    flagged = _flagged(roc, operate(roc, rate))
+    if flagged.true == flagged.false == 0:
         return Rate(None, None, f"No sample is flagged at a false-positive rate of {100 * rate:g} %.")
+    return precision(flagged, prior)
+
+
+def precision(flagged: Flagged, prior: float) -> Rate:
+    """`precision_at` for one threshold, wherever it comes from."""
+    if flagged.true == flagged.false == 0:
+        return Rate(None, None, "The threshold flags no sample.")
     level = float(np.sqrt(0.95))
-    hits = clopper_pearson(point.true_positives, roc.members, level)
-    alarms = clopper_pearson(point.false_positives, roc.non_members, level)
+    hits = clopper_pearson(flagged.true, flagged.members, level)
+    alarms = clopper_pearson(flagged.false, flagged.non_members, level)
     low, high = _precision(hits.low, alarms.high, prior), _precision(hits.high, alarms.low, prior)
-    value = _precision(point.true_positives / roc.members, point.false_positives / roc.non_members, prior)
-    return Rate(value, Bounds(low, high, 0.95, "Clopper-Pearson"), _flagged(roc, point))
+    value = _precision(flagged.true / flagged.members, flagged.false / flagged.non_members, prior)
+    return Rate(value, Bounds(low, high, 0.95, "Clopper-Pearson"), str(flagged))
 
 
 def thinned(roc: Roc, points: int = 400) -> tuple[Floats, Floats]:
@@ -178,11 +204,8 @@ def _allowed(roc: Roc, rate: float) -> int:
     return int(np.floor(rate * roc.non_members * (1 + 1e-12)))
 
 
-def _flagged(roc: Roc, point: Operating) -> str:
-    return (
-        f"Flags {point.true_positives:,} of {roc.members:,} members "
-        f"and {point.false_positives:,} of {roc.non_members:,} non-members."
-    )
+def _flagged(roc: Roc, point: Operating) -> Flagged:
+    return Flagged(point.true_positives, roc.members, point.false_positives, roc.non_members)
 
 
 def _precision(tpr: float, fpr: float, prior: float) -> float:
