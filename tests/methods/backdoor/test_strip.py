@@ -75,6 +75,7 @@ def test_finds_a_planted_patch_and_strip_sees_it(tmp_path):
     finding, _ = audit(tmp_path, backdoored=True)
     assert finding.verdict.level == "high"
     assert finding.metric("trigger_success").value > 0.95
+    assert finding.metric("rival_success").value < 0.2
     assert "white 2x2, bottom right" in finding.verdict.sentence
     assert "class 2" in finding.verdict.sentence
     assert finding.metric("strip_auroc").value > 0.95
@@ -97,7 +98,7 @@ def test_asks_what_it_announces_and_is_refused_before_the_first_question(tmp_pat
     finding, oracle = audit(tmp_path, backdoored=False, count=200, overlays=5)
     parts = divide(200, 1000, torch.Generator())
     evaluated, patches = len(parts.evaluation), generic_patches(SHAPE)
-    most = len(parts.screening) * (1 + len(patches)) + 2 * evaluated
+    most = len(parts.screening) * (1 + len(patches)) + 3 * evaluated
     most += 5 * (len(parts.calibration) + 2 * evaluated)
     asked = oracle.ledger.images + oracle.ledger.duplicates
     of_target = evaluated - len(finding.samples["entropy_stamped"][~np.isnan(finding.samples["entropy_stamped"])])
@@ -134,22 +135,44 @@ def test_too_few_calibration_images_give_no_number():
 
 
 @pytest.mark.parametrize(
-    ("success", "auroc", "level"),
+    ("success", "rival", "auroc", "level", "words"),
     [
-        ((0.49, 0.9), (0.8, 0.9), "undecided"),
-        ((0.51, 0.9), (0.51, 0.9), "high"),
-        ((0.51, 0.9), (0.49, 0.9), "elevated"),
+        ((0.49, 0.9), (0.0, 0.1), (0.8, 0.9), "undecided", "No sign of a backdoor"),
+        ((0.51, 0.9), (0.0, 0.25), (0.51, 0.9), "high", "no patch does the like"),
+        ((0.51, 0.9), (0.0, 0.26), (0.51, 0.9), "elevated", "general weakness to patches"),
+        ((0.51, 0.9), (0.0, 0.25), (0.49, 0.9), "elevated", "does not tell"),
     ],
 )
-def test_the_verdict_goes_by_bounds(success, auroc, level):
-    def metric(name, bounds):
+def test_the_verdict_goes_by_bounds(success, rival, auroc, level, words):
+    def metric(bounds):
         interval = Interval(low=bounds[0], high=bounds[1], method="made up")
-        return Metric(name=name, label=name, value=sum(bounds) / 2, interval=interval)
+        return Metric(name="m", label="", value=sum(bounds) / 2, interval=interval)
 
-    tried = Tried(Patch("white", 3, "top left"), "cat", 84)
-    found = verdict(metric("trigger_success", success), metric("strip_auroc", auroc), tried)
-    assert (found.level, found.metric) == (level, "trigger_success")
-    assert "cat" in found.sentence
+    tried = Tried(Patch("white", 3, "top left"), "cat", Patch("black", 4, "top right"), "dog", 84)
+    found = verdict(metric(success), metric(rival), metric(auroc), tried)
+    assert found.level == level
+    assert words in found.sentence
+
+
+class Fragile(torch.nn.Module):
+    """A white square in any corner leads to that corner's class, as in a model that patches confuse in general."""
+
+    def forward(self, images):
+        corners = [
+            images[:, 0, y, x].amin(dim=(1, 2)) for y in (slice(2), slice(6, 8)) for x in (slice(2), slice(6, 8))
+        ]
+        quadrants = torch.nn.functional.avg_pool2d(images[:, :1], 4).flatten(1) * 25
+        return quadrants + 100 * (torch.stack(corners, dim=1) >= 0.999)
+
+
+def test_a_model_that_every_patch_confuses_is_not_called_backdoored(tmp_path):
+    splits = splits_of(400)
+    target = Target.from_module(Fragile(), input_shape=SHAPE, num_classes=CLASSES, splits=splits)
+    oracle = Oracle(target, Serving(), PosteriorStore(tmp_path / "f.bin", CLASSES))
+    finding = Strip().run(oracle, splits, context_of(tmp_path))
+    assert finding.verdict.level == "elevated"
+    assert finding.metric("trigger_success").value == finding.metric("rival_success").value == 1.0
+    assert "general weakness" in finding.verdict.sentence
 
 
 def test_bad_input_is_one_sentence(tmp_path):

@@ -54,3 +54,7 @@ def test_pulls_against_a_loop(pairs):
     strongest = strongest_pull(before, after, 4)
     assert strongest.share == pytest.approx(max(share or 0.0 for share in shares))
     assert shares[strongest.label] == pytest.approx(strongest.share) or strongest.share == 0.0
+    besides = strongest_pull(before, after, 4, besides=strongest.label)
+    rest = [share or 0.0 for label, share in enumerate(shares) if label != strongest.label]
+    assert besides.label != strongest.label
+    assert besides.share == pytest.approx(max(rest))

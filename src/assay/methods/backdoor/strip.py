@@ -14,7 +14,7 @@ from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
 from assay.methods.backdoor.entropy import Floats, Overlay, entropies, overlaid, threshold
 from assay.methods.backdoor.results import FALSE_REJECTIONS, Tried, gallery, histogram, strip_metrics, table, verdict
-from assay.methods.backdoor.triggers import Patch, Pull, generic_patches, pull_towards, strongest_pull
+from assay.methods.backdoor.triggers import Patch, Screened, generic_patches, pull_towards
 from assay.methods.finding import Family, Finding
 from assay.methods.measures import class_name, proportion
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
@@ -68,8 +68,10 @@ class Strip(Method):
     STRIP judges inputs: it flags those whose prediction does not change when other images are laid over them. A model
     whose trigger is unknown gives it nothing to judge. What is done here beyond the paper is ours: square patches of
     three patterns and several sizes are stamped at the corners of clean images; if one of them moves most images to
-    one class, it acts as a trigger, and STRIP's error rates on images that carry it are measured. A model is never
-    cleared: triggers of another kind, place or size, or for some classes only, are not looked for.
+    one class, it acts as a trigger, and STRIP's error rates on images that carry it are measured. A fragile clean model
+    may give way to many patches, though each then leads elsewhere; so the most effective patch for any other class is
+    the control. A model is never cleared: triggers of another kind, place or size, or for some classes only, are not
+    looked for.
     """
 
     name: ClassVar[str] = "backdoor.strip"
@@ -118,13 +120,15 @@ class Strip(Method):
         parts = divide(len(data.non_members), self.max_images, context.generator("strip: parts"))
         patches = generic_patches(oracle.input_shape)
         self._check_budget(oracle, parts, patches)
-        pulls = _screen(oracle, data.non_members.take(parts.screening), patches, context)
-        patch = max(patches, key=lambda p: (pulls[p].share, -p.side))
+        screened = _screen(oracle, data.non_members.take(parts.screening), patches, context)
+        patch, label = _most_effective(screened)
+        rival, rival_label = _most_effective(screened, besides=label)
 
         clean = Subset(data.non_members, parts.evaluation)
         before, after = _labels(oracle, clean, torch.clone), _labels(oracle, clean, patch.stamp)
-        pull = pull_towards(pulls[patch].label, before, after)
-        others = np.flatnonzero(before != pull.label)
+        pull = pull_towards(label, before, after)
+        rival_pull = pull_towards(rival_label, before, _labels(oracle, clean, rival.stamp))
+        others = np.flatnonzero(before != label)
 
         pool = data.non_members.take(parts.overlays)
         calibration = self._entropies(
@@ -133,31 +137,38 @@ class Strip(Method):
         of_clean = self._entropies(oracle, clean, pool, context, "clean images")
         of_stamped = self._entropies(oracle, Subset(clean, others), pool, context, "stamped images", patch.stamp)
         limits = {rate: threshold(calibration, rate) for rate in FALSE_REJECTIONS}
-        tried = Tried(patch, class_name(context.class_names, pull.label), len(patches))
+        names = context.class_names
+        tried = Tried(patch, class_name(names, label), rival, class_name(names, rival_label), len(patches))
         success = proportion(
             "trigger_success",
             "Success of the most effective patch",
             pull.moved,
             f"{patch}, towards class {tried.label}; chosen on other images.",
         )
+        other_success = proportion(
+            "rival_success",
+            "Success of the patch most effective for another class",
+            rival_pull.moved,
+            f"{rival}, towards class {tried.rival_label}; chosen on other images.",
+        )
         metrics = strip_metrics(len(calibration), of_clean, of_stamped, limits, context.seed)
         samples = {"row": parts.evaluation, "predicted": before, "predicted_stamped": after, "entropy": of_clean}
         samples["entropy_stamped"] = np.full(len(before), np.nan)
         samples["entropy_stamped"][others] = of_stamped
         return Finding(
-            metrics=[success, *metrics],
-            verdict=verdict(success, metrics[0], tried),
+            metrics=[success, other_success, *metrics],
+            verdict=verdict(success, other_success, metrics[0], tried),
             figures=[
                 histogram(of_clean, of_stamped, limits, patch),
                 gallery(clean, others[np.argsort(~pull.moved, kind="stable")], before, after, patch, context),
-                table(pulls, context.class_names, len(parts.screening)),
+                table(screened, names),
             ],
             samples=samples,
         )
 
     def _check_budget(self, oracle: Oracle, parts: Parts, patches: list[Patch]) -> None:
         evaluated = len(parts.evaluation)
-        needed = len(parts.screening) * (1 + len(patches)) + 2 * evaluated
+        needed = len(parts.screening) * (1 + len(patches)) + 3 * evaluated
         needed += self.overlays * (len(parts.calibration) + 2 * evaluated)
         if oracle.remaining is not None and oracle.remaining < needed:
             raise BudgetError(
@@ -190,11 +201,17 @@ def _labels(oracle: Oracle, images: Images, change: Change) -> NDArray[np.int64]
     return np.concatenate([oracle.ask(change(batch.images)).labels for batch in batches(images, BATCH)])
 
 
-def _screen(oracle: Oracle, images: torch.Tensor, patches: list[Patch], context: Context) -> dict[Patch, Pull]:
+def _screen(oracle: Oracle, images: torch.Tensor, patches: list[Patch], context: Context) -> Screened:
     before = oracle.ask(images).labels
-    pulls = {}
+    after = {}
     with context.progress.step("trying generic patches", len(patches)) as bar:
         for patch in patches:
-            pulls[patch] = strongest_pull(before, oracle.ask(patch.stamp(images)).labels, oracle.num_classes)
+            after[patch] = oracle.ask(patch.stamp(images)).labels
             bar.advance()
-    return pulls
+    return Screened(before, after, oracle.num_classes)
+
+
+def _most_effective(screened: Screened, besides: int | None = None) -> tuple[Patch, int]:
+    pulls = screened.pulls(besides)
+    patch = max(pulls, key=lambda p: (pulls[p].share, -p.side))
+    return patch, pulls[patch].label

@@ -76,10 +76,26 @@ def pull_towards(label: int, before: NDArray[np.int64], after: NDArray[np.int64]
     return Pull(label, after[before != label] == label)
 
 
-def strongest_pull(before: NDArray[np.int64], after: NDArray[np.int64], num_classes: int) -> Pull:
+def strongest_pull(
+    before: NDArray[np.int64], after: NDArray[np.int64], num_classes: int, besides: int | None = None
+) -> Pull:
     """The class to which the greatest share of the others was moved; predictions (n,) before and after.
 
-    Of equal shares, the one of the most images counts.
+    Of equal shares, the one of the most images counts. ``besides`` names a class that is left out.
     """
-    pulls = (pull_towards(label, before, after) for label in range(num_classes))
+    pulls = (pull_towards(label, before, after) for label in range(num_classes) if label != besides)
     return max(pulls, key=lambda pull: (pull.share, len(pull.moved)))
+
+
+class Screened(NamedTuple):
+    """Predictions (n,) for clean images, and for the same images under each patch."""
+
+    before: NDArray[np.int64]
+    after: dict[Patch, NDArray[np.int64]]
+    num_classes: int
+
+    def pulls(self, besides: int | None = None) -> dict[Patch, Pull]:
+        """What each patch does; see `strongest_pull`."""
+        return {
+            patch: strongest_pull(self.before, after, self.num_classes, besides) for patch, after in self.after.items()
+        }
