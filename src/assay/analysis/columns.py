@@ -13,11 +13,12 @@ from assay.analysis.correlation import (
     benjamini_hochberg,
     correlate,
     holm,
+    rank_interval,
     without_lowest,
     without_most_influential,
 )
 from assay.base.errors import DataError, LoadError, UsageError, nearest
-from assay.base.intervals import Floats
+from assay.base.intervals import Bounds, Floats
 
 SUFFIXES = (".csv", ".parquet")
 KS = (0, 1, 3, 5)
@@ -29,6 +30,7 @@ class Group(NamedTuple):
 
     name: str
     correlation: Correlation
+    rho_interval: Bounds
     holm: float
     bh: float
     without_lowest: list[Without]
@@ -84,6 +86,7 @@ def correlate_columns(path: Path, x: str, y: str, by: str | None, seed: int = 0)
             Group(
                 name,
                 found[i],
+                rank_interval(one, other, seed),
                 float(strict[i]),
                 float(mild[i]),
                 without_lowest(one, other, one, KS),

@@ -16,14 +16,13 @@ RESAMPLES = 10_000
 
 
 class Correlation(NamedTuple):
-    """Pearson's r of n pairs with its interval, Spearman's rho with its own, and their two-sided p-values."""
+    """Pearson's r of n pairs with its interval, Spearman's rho, and their two-sided p-values."""
 
     n: int
     r: float
     interval: Bounds
     p: float
     rho: float
-    rho_interval: Bounds
     rho_p: float
 
 
@@ -38,23 +37,31 @@ class Without(NamedTuple):
 def correlate(x: ArrayLike, y: ArrayLike, seed: int = 0) -> Correlation:
     """Pearson's and Spearman's correlation of pairs.
 
-    Intervals resample pairs 10,000 times (percentiles). The p-values are those of Student's t.
+    The interval resamples pairs 10,000 times (percentiles). The p-values are those of Student's t.
 
     Raises:
         DataError: if there are fewer than 4 pairs, or one side does not vary.
     """
     a, b = _pairs(x, y)
     r, rho = stats.pearsonr(a, b), stats.spearmanr(a, b)
-    ranked = [np.asarray(stats.rankdata(side)) for side in (a, b)]
     return Correlation(
         n=len(a),
         r=float(r.statistic),
         interval=bootstrap(pearson, a, b, seed=seed, resamples=RESAMPLES),
         p=float(r.pvalue),
         rho=float(rho.statistic),
-        rho_interval=bootstrap(spearman, *ranked, seed=seed, resamples=RESAMPLES),
         rho_p=float(rho.pvalue),
     )
+
+
+def rank_interval(x: ArrayLike, y: ArrayLike, seed: int = 0) -> Bounds:
+    """The interval of Spearman's rho: pairs resampled 10,000 times (percentiles).
+
+    Raises:
+        DataError: as `correlate`.
+    """
+    ranks = [np.asarray(stats.rankdata(side)) for side in _pairs(x, y)]
+    return bootstrap(spearman, *ranks, seed=seed, resamples=RESAMPLES)
 
 
 def pearson(x: Floats, y: Floats) -> Floats:

@@ -58,7 +58,6 @@ def scatter(rows: Sequence[Mapping[str, Any]], x: str, y: str, group: str, title
             shape=alt.Shape(f"{group}:N"),
             tooltip=["name:N", f"{group}:N", f"{x}:Q", f"{y}:Q"],
         )
-        .interactive()
     )
     return chart
 

@@ -158,6 +158,11 @@ class _Table:
             found.append(self.statistic(f"D3{letter}", label, ratios.get(name), _ratio, attack, task))
         found.append(self.mean("D3a", "mean attack accuracy, ImageNet-1k", 0.363, imagenet, "attack_accuracy"))
         found.append(self.mean("D3a", "mean task accuracy, ImageNet-1k", 0.731, imagenet, "accuracy"))
+        worst = min(imagenet, key=lambda row: row.numbers["attack_accuracy"])
+        value, name = worst.numbers["attack_accuracy"], worst.texts["Model Name"]
+        found.append(
+            Quantity("D7", "lowest attack accuracy released, ImageNet-1k", None, value, n=len(imagenet), note=name)
+        )
         best = [row for row in imagenet if row.numbers["accuracy"] > 0.75]
         label = "attack accuracy at most 0.4, ImageNet-1k models over 0.75"
         found.append(self.share("D6", label, best, lambda row: row.numbers["attack_accuracy"] <= 0.4))
@@ -237,7 +242,11 @@ class _Table:
                 "agreement",
             )
         )
-        found.append(self.mean("D14", "mean agreement, security models, CIFAR-10", None, hard, "agreement"))
+        for column, what in (("agreement", "agreement"), ("attack_accuracy", "attack accuracy")):
+            (values,) = self.columns(hard, column)
+            for word, value in (("lowest", values.min()), ("highest", values.max())):
+                label = f"{word} {what}, security models, CIFAR-10"
+                found.append(Quantity("D14", label, None, float(value), n=len(values)))
         both = [*hard, *self.of("cifar10")]
         label = "r(modified-entropy AUC, gap), CIFAR-10,"
         found.append(self.r("D15", f"{label} benchmark and security", 0.609, both, "entropy_auc", "gap"))

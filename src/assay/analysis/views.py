@@ -200,7 +200,7 @@ def correlations(found: Correlated) -> View:
     left: list[list[Cell]] = []
     for group in found.groups:
         c = group.correlation
-        numbers = (c.r, *_bounds(c.interval), c.rho, *_bounds(c.rho_interval), c.p, group.holm, group.bh)
+        numbers = (c.r, *_bounds(c.interval), c.rho, *_bounds(group.rho_interval), c.p, group.holm, group.bh)
         rows.append([group.name, c.n, *(_digits(number) for number in numbers)])
         pairs = zip(group.without_lowest, group.without_most_influential, strict=True)
         left += [[group.name, low.k, low.n, round(low.r, 4), round(worst.r, 4)] for low, worst in pairs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from assay.base.errors import UsageError, nearest
@@ -57,9 +57,10 @@ def home() -> Path:
     return Path(os.environ.get("ASSAY_HOME") or Path.home() / ".assay") / "catalogue"
 
 
-def packaged() -> list[Listing]:
+@cache
+def packaged() -> tuple[Listing, ...]:
     """The listings that come with Assay, in the order in which they are believed."""
-    return [curated.entries(), *map(read_listing, packaged_files())]
+    return (curated.entries(), *map(read_listing, packaged_files()))
 
 
 def own(folder: Path) -> list[Listing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,10 +100,11 @@ def export(catalogue: Catalogue, records: Sequence[Record], path: Path) -> None:
 
         pq.write_table(to_arrow(catalogue, records), path)
     elif suffix == ".csv":
-        frame = to_arrow(catalogue, records).to_pandas()
-        for name in ("sources", "country", "training_data"):
-            frame[name] = frame[name].map(lambda texts: "; ".join(texts) if texts is not None else None)
-        frame.to_csv(path, index=False, lineterminator="\n")
+        table = to_arrow(catalogue, records)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, table.column_names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _flat(value) for name, value in row.items()} for row in table.to_pylist())
     elif suffix == ".json":
         rows = [
             {
@@ -110,10 +113,12 @@ def export(catalogue: Catalogue, records: Sequence[Record], path: Path) -> None:
             }
             for record in records
         ]
-        import json
-
         path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
         raise UsageError(
             f"A catalogue is exported as {', '.join(SUFFIXES)}, not as {suffix or 'a file without suffix'}."
         )
+
+
+def _flat(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value
