@@ -27,7 +27,7 @@ FEWEST_IMAGES = 40
 MOST_SCREENED = 50
 """Images that every generic patch is stamped on; the most effective patch is then measured on others."""
 
-BATCH = 512
+BATCH = 256
 """Overlaid images asked about at a time."""
 
 Change = Callable[[torch.Tensor], torch.Tensor]
