@@ -141,6 +141,7 @@ def run(name: str, arrays: Path, repeats: int, options: argparse.Namespace) -> R
 
     Raises:
         LookupError: if it is not there, or fails; the message says why.
+        OSError: if its interpreter is not there.
     """
     python = options.art_python if name.startswith("ART") else sys.executable
     result = arrays / "result.npz"
@@ -163,7 +164,7 @@ def hold(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One contest: a row for each contestant, the peer last; prints as it goes."""
     contest = CONTESTS[name]
     repeats = 1 if contest.several_seeds else options.repeats
-    runs: dict[str, list[Run]] = {who: [] for who in (*contest.ours, contest.peer)}
+    runs: dict[str, list[Run]] = {who: [] for who in (contest.peer, *contest.ours)}
     for seed in range(options.seeds if contest.several_seeds else 1):
         with tempfile.TemporaryDirectory() as folder:
             made = contest.arrays(np.random.default_rng(seed), options.size) | {"seed": np.array(seed)}
@@ -173,11 +174,10 @@ def hold(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
             for who, done in runs.items():
                 try:
                     done.append(run(who, Path(folder), repeats, options))
-                except LookupError as error:
-                    print(f"{name}: {who} skipped: {error}", flush=True)
+                except (LookupError, OSError) as error:
+                    print(f"  skipped: {who}: {error}", flush=True)
+                    return []
     theirs = runs.pop(contest.peer)
-    if not (theirs and all(runs.values())):
-        return []
     rows = []
     for who, ours in runs.items():
         differences = [furthest(a.found, b.found) for a, b in zip(ours, theirs, strict=True)]
