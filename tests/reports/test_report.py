@@ -16,7 +16,7 @@ from assay.reports.wording import QUESTIONS
 from assay.studies.outcome import Outcome
 from reports.samples import outcome, outcomes, ratio, target, unfinished
 
-LEVELS: tuple[Level, ...] = ("undecided", "low", "elevated", "high")
+LEVELS: tuple[Level, ...] = ("low", "undecided", "elevated", "high")
 
 
 def answer(report: Report, family: str) -> Answer:
@@ -72,7 +72,7 @@ def test_unassessed_questions_say_why() -> None:
     assert answer(report, "backdoor").sentence == "No method finished: 1 did not apply."
     assert answer(report, "stealing").sentence == "No method of this kind was run."
     assert {one.level for one in report.answers} == {"not assessed"}
-    assert report.summary.startswith("Nothing can be said about digits/cnn-overfitted; whether it can be stolen, ")
+    assert report.summary.startswith("Nothing is settled about digits/cnn-overfitted; whether it can be stolen, ")
     assert [one.reason for one in report.unfinished] == ["not for this", "broke", "not for this"]
 
 

@@ -15,7 +15,8 @@ from assay.studies.outcome import Outcome, Stored, TargetFacts
 
 SCHEMA_VERSION = 1
 
-_RANK: dict[Level, int] = {"undecided": 0, "low": 1, "elevated": 2, "high": 3}
+_RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
+"""One method that found little does not settle what another had to leave open."""
 
 
 class Answer(Stored):

@@ -64,7 +64,7 @@ def summary(name: str, levels: Mapping[Family, AnswerLevel]) -> str:
     undecided = [_WHETHER[family] for family in FAMILIES if levels[family] == "undecided"]
     unassessed = [_WHETHER[family] for family in FAMILIES if levels[family] == "not assessed"]
     parts = [
-        f"Under the attacks that were run, {name} {listed(known)}" if known else f"Nothing can be said about {name}"
+        f"Under the attacks that were run, {name} {listed(known)}" if known else f"Nothing is settled about {name}"
     ]
     if undecided:
         parts.append(f"{listed(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided")

@@ -128,7 +128,8 @@ def test_the_verdict_goes_by_the_bounds_at_the_usual_size(fooled, level):
     after = {e: np.zeros(1000, np.int64) for e in (0.01, 0.03, 0.1)}
     after[0.03][:fooled] = 1
     after[0.1][:] = 1
-    attacked = Attacked(true, true, after, dict.fromkeys(after, true))
+    attacked = Attacked(3, true, true, after, dict.fromkeys(after, true))
     found = verdict(evasion_metrics(attacked), attacked, "An attack")
     assert (found.level, found.metric) == (level, "success_at_0.03")
     assert "7.65 of 255 grey levels" in found.sentence
+    assert verdict(evasion_metrics(attacked), attacked._replace(channels=1), "An attack").metric == "success_at_0.1"

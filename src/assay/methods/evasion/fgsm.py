@@ -79,7 +79,11 @@ class Fgsm(Method):
         test = drawn(data.non_members, self.max_images, context.generator("fgsm: images"))
         before = np.concatenate([predictions(box, batch.images) for batch in batches(test, BATCH)])
         attacked = Attacked(
-            test.labels, before, {e: before.copy() for e in self.epsilons}, {e: before.copy() for e in self.epsilons}
+            test.shape[0],
+            test.labels,
+            before,
+            {e: before.copy() for e in self.epsilons},
+            {e: before.copy() for e in self.epsilons},
         )
         targets = np.flatnonzero(attacked.right)
         generator = context.generator("fgsm: noise")

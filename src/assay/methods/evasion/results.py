@@ -14,8 +14,9 @@ from assay.methods.measures import class_name, percent, proportion, within
 from assay.methods.method import Context
 from assay.methods.pictures import magnified, save_png
 
-USUAL_EPSILON = 8 / 255
-"""The size at which attacks on colour images are usually compared; the nearest one that was tried decides."""
+USUAL_EPSILON = {1: 0.1, 3: 8 / 255}
+"""The size, by channels, at which attacks are usually compared: grey images such as MNIST's (0.1 to 0.3) stand larger
+changes than colour images. The nearest one that was tried decides."""
 
 HIGH_SUCCESS = 0.50
 """A success rate above this (lower bound) is high."""
@@ -30,8 +31,10 @@ class Attacked(NamedTuple):
     """Labels (n,) of n test images: true ones, and predicted ones before, under attack and under noise, by epsilon.
 
     An attack succeeds where a right prediction becomes wrong; where it was wrong already nothing is counted.
+    ``channels`` are those of the images.
     """
 
+    channels: int
     true: Labels
     before: Labels
     after: dict[float, Labels]
@@ -48,8 +51,9 @@ class Attacked(NamedTuple):
 
     @property
     def deciding(self) -> float:
-        """The epsilon nearest to `USUAL_EPSILON`."""
-        return min(self.after, key=lambda epsilon: abs(epsilon - USUAL_EPSILON))
+        """The epsilon nearest to `USUAL_EPSILON` for such images."""
+        usual = USUAL_EPSILON.get(self.channels, USUAL_EPSILON[3])
+        return min(self.after, key=lambda epsilon: abs(epsilon - usual))
 
 
 def evasion_metrics(attacked: Attacked) -> list[Metric]:

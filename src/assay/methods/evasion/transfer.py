@@ -120,6 +120,7 @@ class Transfer(Method):
     def _attack(self, oracle: Oracle, box: WhiteBox, test: Subset, context: Context) -> Attacked:
         evaluator, generator = oracle.evaluator(), context.generator("transfer: noise")
         attacked = Attacked(
+            test.shape[0],
             test.labels,
             np.empty_like(test.labels),
             {e: np.empty_like(test.labels) for e in self.epsilons},
