@@ -27,9 +27,9 @@ def test_entropy_against_a_triple_loop(seed, shape, sharpness):
 
 def test_entropy_is_over_classes_not_over_overlays_or_inputs():
     one_hot = np.eye(4, dtype=np.float32)
-    certain_but_changing = one_hot[[0, 1, 2, 3]]
-    uncertain_but_constant = np.full((4, 4), 0.25, np.float32)
-    bits = entropies(np.stack([certain_but_changing, uncertain_but_constant, one_hot[[2, 2, 2, 2]]]))
+    certain_but_changing, certain_and_constant = one_hot[[0, 1, 3]], one_hot[[2, 2, 2]]
+    uncertain_but_constant = np.full((3, 4), 0.25, np.float32)
+    bits = entropies(np.stack([certain_but_changing, uncertain_but_constant, certain_and_constant]))
     assert bits.tolist() == [0.0, 2.0, 0.0]
 
 

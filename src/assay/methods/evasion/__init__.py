@@ -1,0 +1,1 @@
+"""Evasion: how small a change of an image makes the model err."""

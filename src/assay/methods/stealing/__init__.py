@@ -1,0 +1,1 @@
+"""Stealing: how good a copy can be had for how many questions."""
