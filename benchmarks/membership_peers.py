@@ -177,6 +177,9 @@ def hold(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
                 except (LookupError, OSError) as error:
                     print(f"  skipped: {who}: {error}", flush=True)
                     return []
+                if contest.several_seeds:
+                    found = {key: value.tolist() for key, value in done[-1].found.items()}
+                    print(f"  seed {seed}: {who}: {done[-1].seconds[0]:.1f} s {found}", flush=True)
     theirs = runs.pop(contest.peer)
     rows = []
     for who, ours in runs.items():
@@ -238,8 +241,8 @@ def main() -> None:
         for row in found:
             print(show(row, CONTESTS[name].goal), flush=True)
         rows += found
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
