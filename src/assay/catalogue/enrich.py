@@ -57,14 +57,16 @@ def parse_computed(row: dict[str, str]) -> Computed:
 
 
 def computed(values: Values) -> Statement:
-    """From the network itself. MACs are given only at the model's own input size."""
+    """From the network itself. MACs are given only at the model's own input size, if its source says which that is."""
     rows = computed_table().get(values.get("builder", ""), ())
-    size = values.get("input", rows[0].input if rows else None)
-    exact = next((row for row in rows if row.input == size), None)
-    known = exact._asdict() if exact else (rows[0]._asdict() if rows else {})
-    if known and not exact:
-        del known["macs"], known["input"]
-    return Statement("computed", known, frozenset({"input"}))
+    size = values.get("input")
+    row = next((row for row in rows if size in (None, row.input)), None) or next(iter(rows), None)
+    known = row._asdict() if row else {}
+    if row and size is not None:
+        del known["input"]
+        if row.input != size:
+            del known["macs"]
+    return Statement("computed", known)
 
 
 def from_architecture(values: Values) -> Statement:

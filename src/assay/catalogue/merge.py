@@ -108,8 +108,7 @@ def _record(entries: list[Entry], sources: list[str]) -> Record:
                 if conflict not in conflicts:
                     conflicts.append(conflict)
 
-    for statement in said:
-        add(*computed(statement.values))
+    add(*next((found for one in said if (found := computed(one.values)).values), Statement("computed", {})))
     for statement in said:
         add(*statement)
     for table in TABLES:

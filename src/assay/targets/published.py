@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import torch
@@ -111,49 +108,55 @@ def jobs(entries: Iterable[Entry]) -> list[Job]:
     return [found[key] for key in sorted(found, key=str)]
 
 
+Rows = dict[tuple[str, str], dict[str, str]]
+"""Rows of the table by builder and input size."""
+
+
 def annotate(entries: Iterable[Entry], table: Path, progress: Progress) -> dict[str, str]:
     """Computes what the table lacks and writes it anew, sorted; what is in it already is not computed again.
 
     After an interruption the rows computed so far are found again beside the table. Returns why each builder that
     could not be computed could not.
     """
-    known: dict[tuple[str, str], dict[str, str]] = {}
     unfinished = table.with_suffix(".partial")
-    for path in (table, unfinished):
-        if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                known |= {(row["builder"], row["input"]): row for row in csv.DictReader(file, COMPUTED_COLUMNS)}
-    known.pop(("builder", "input"), None)
+    rows = _read(table) | _read(unfinished)
     wanted = jobs(entries)
+    missing = [job for job in wanted if not _is_in(rows, job)]
+    done = {job.key: parse_computed(rows[_place(job)]) for job in wanted if _place(job) in rows}
     failures: dict[str, str] = {}
-    done: dict[tuple[str, int | None, Shape | None], Computed] = {}
-    for job in wanted:
-        row = known.get((job.builder, size_text(job.input))) if job.input else None
-        if row:
-            done[job.key] = parse_computed(row)
-    built = {builder for builder, _ in known}
-    with (
-        progress.step("layers and costs of networks", len(wanted)) as step,
-        unfinished.open("a", encoding="utf-8") as file,
-    ):
+    with progress.step("layers and costs of networks", len(missing)) as step, unfinished.open("a") as file:
         writer = csv.DictWriter(file, COMPUTED_COLUMNS, lineterminator="\n")
-        for job in wanted:
-            step.advance()
-            present = (job.builder, size_text(job.input)) in known if job.input else job.builder in built
-            if present:
-                continue
+        for job in missing:
             try:
                 found = done[job.key] = done.get(job.key) or _compute(job)
             except AssayError as error:
                 failures[job.builder] = str(error)
-                continue
-            row = _row(job.builder, found)
-            known[job.builder, row["input"]] = row
-            writer.writerow(row)
-            file.flush()
-    _write(table, known)
+            else:
+                row = _row(job.builder, found)
+                rows[job.builder, row["input"]] = row
+                writer.writerow(row)
+                file.flush()
+            step.advance()
+    _write(table, rows)
     unfinished.unlink()
     return failures
+
+
+def _place(job: Job) -> tuple[str, str]:
+    return job.builder, size_text(job.input)
+
+
+def _is_in(rows: Rows, job: Job) -> bool:
+    return _place(job) in rows if job.input else any(builder == job.builder for builder, _ in rows)
+
+
+def _read(path: Path) -> Rows:
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        found = {(row["builder"], row["input"]): row for row in csv.DictReader(file, COMPUTED_COLUMNS)}
+    found.pop(("builder", "input"), None)
+    return found
 
 
 def _compute(job: Job) -> Computed:
@@ -165,12 +168,11 @@ def _compute(job: Job) -> Computed:
 
 
 def _compute_on(device: str, job: Job) -> Computed:
-    with at_most(120):
-        module = build_published(job.builder, job.classes, job.input, device)
-        size = job.input or own_input(module)
-        if size is None:
-            raise LoadError(f"{job.builder} does not say which images it takes.")
-        return complexity(module, size)
+    module = build_published(job.builder, job.classes, job.input, device)
+    size = job.input or own_input(module)
+    if size is None:
+        raise LoadError(f"{job.builder} does not say which images it takes.")
+    return complexity(module, size)
 
 
 def _row(builder: str, found: Computed) -> dict[str, str]:
@@ -178,7 +180,7 @@ def _row(builder: str, found: Computed) -> dict[str, str]:
     return {"builder": builder, "input": size_text(found.input), **values}
 
 
-def _write(table: Path, rows: dict[tuple[str, str], dict[str, str]]) -> None:
+def _write(table: Path, rows: Rows) -> None:
     temporary = table.with_suffix(".new")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COMPUTED_COLUMNS, lineterminator="\n")
@@ -190,23 +192,3 @@ def _write(table: Path, rows: dict[tuple[str, str], dict[str, str]]) -> None:
 def size_text(size: Shape | None) -> str:
     """``3x224x224``."""
     return "x".join(map(str, size or ()))
-
-
-@contextmanager
-def at_most(seconds: int) -> Iterator[None]:
-    """Stops what runs inside after so many seconds.
-
-    Raises:
-        LoadError: then.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise LoadError(f"It took longer than {seconds} seconds.")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
