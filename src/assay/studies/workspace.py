@@ -30,8 +30,8 @@ class Workspace:
     """A folder of outcomes.
 
     ``trials/KEY.json`` are the finished trials, ``artefacts/KEY/`` their files, ``attempts/KEY.json`` the last failed
-    or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``shared/`` what trials share, ``quarantine/`` what was
-    found damaged, and ``index.sqlite`` an index that may be deleted at any time.
+    or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``shared/`` what trials
+    share, ``quarantine/`` what was found damaged, and ``index.sqlite`` an index that may be deleted at any time.
     """
 
     def __init__(self, path: Path | str) -> None:
