@@ -6,7 +6,7 @@ from assay.access import Oracle, PosteriorStore, Serving
 from assay.base.errors import AccessError, BudgetError, LoadError
 from assay.methods.evasion.transfer import Transfer
 from assay.methods.stealing.basic import BasicStealing
-from assay.methods.stealing.surrogate import Surrogate, save_surrogate
+from assay.methods.stealing.surrogate import Surrogate, resizing, save_surrogate
 from assay.targets.architectures import build
 from methods.evasion.small import CLASSES, SHAPE, context_of, target_of
 from oracles.evasion import fgsm
@@ -17,15 +17,17 @@ def stolen(tmp_path):
     """A folder with a surrogate, and the surrogate; the target will be the same network with small changes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = build("digits-mlp", CLASSES, SHAPE)
+        network = build("digits-mlp", CLASSES, SHAPE)
         with torch.no_grad():
-            module[-1].weight.mul_(6)
+            network[-1].weight.mul_(6)
+    module = resizing(network, SHAPE[1:])
     folder = tmp_path / "stolen"
     folder.mkdir()
     described = Surrogate(
         architecture="digits-mlp",
         num_classes=CLASSES,
         input_shape=SHAPE,
+        size=SHAPE[1:],
         queries=321,
         price=0.0,
         agreement=0.9,

@@ -13,7 +13,7 @@ from assay.methods.finding import Interval, Metric
 from assay.methods.method import Context
 from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.results import verdict
-from assay.methods.stealing.surrogate import load_surrogate
+from assay.methods.stealing.surrogate import load_surrogate, reduced
 from assay.targets.data import ArrayImages
 from assay.targets.splits import Splits
 from assay.targets.target import Target
@@ -35,7 +35,7 @@ class Counted(torch.nn.Module):
 
     def forward(self, images):
         self.seen += len(images)
-        return torch.nn.functional.avg_pool2d(images, 4).flatten(1) * 25
+        return torch.nn.functional.adaptive_avg_pool2d(images, 2).flatten(1) * 25
 
 
 def images_of(count, seed, labels=None):
@@ -56,15 +56,18 @@ def steal(folder, splits, serving=None, seed=0, **options):
     module.seen = 0
     folder.mkdir(exist_ok=True)
     oracle = Oracle(target, serving or Serving(), PosteriorStore(folder / "store.bin", CLASSES))
-    context = Context(
+    finding = BasicStealing(**{**FAST, **options}).run(oracle, splits, context_of(folder, seed))
+    return finding, oracle, module
+
+
+def context_of(folder, seed=0):
+    return Context(
         seed=seed,
         device=torch.device("cpu"),
         artefacts=folder,
         shared=folder / "shared",
         class_names=("nw", "ne", "sw", "se"),
     )
-    finding = BasicStealing(**{**FAST, **options}).run(oracle, splits, context)
-    return finding, oracle, module
 
 
 def test_steals_and_measures_what_it_says(tmp_path, splits):
@@ -160,6 +163,35 @@ def test_a_copy_that_cannot_be_loaded_is_one_sentence(tmp_path, splits):
     (tmp_path / "surrogate.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0garbage!")
     with pytest.raises(LoadError, match="cannot be loaded"):
         load_surrogate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "size"),
+    [
+        ((3, 32, 32), 64, (32, 32)),
+        ((3, 224, 224), 64, (64, 64)),
+        ((1, 300, 100), 60, (60, 20)),
+        ((1, 2, 900), 9, (1, 9)),
+    ],
+)
+def test_large_images_are_reduced_for_the_surrogate(shape, side, size):
+    assert reduced(shape, side) == size
+
+
+def test_a_reduced_surrogate_is_loaded_as_it_was_measured(tmp_path, splits):
+    wide = Splits(
+        *(part and ArrayImages(part.images.repeat(2, axis=2).repeat(2, axis=3), part.labels, "wide") for part in splits)
+    )
+    target = Target.from_module(Counted(), input_shape=(1, 16, 16), num_classes=CLASSES, splits=wide)
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    oracle = Oracle(target, Serving(), PosteriorStore(folder / "store.bin", CLASSES))
+    found = BasicStealing(**FAST, largest_side=8).run(oracle, wide, context_of(folder))
+    copy, described = load_surrogate(folder)
+    assert described.size == (8, 8)
+    answers = predict(copy, wide.non_members.take(found.samples["row"]), torch.device("cpu")).argmax(1).numpy()
+    assert np.array_equal(answers, found.samples["surrogate"])
+    assert found.metric("agreement").value > 0.7
 
 
 @pytest.mark.parametrize(

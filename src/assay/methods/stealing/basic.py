@@ -22,7 +22,7 @@ from assay.methods.stealing.results import (
     training_curve,
     verdict,
 )
-from assay.methods.stealing.surrogate import Surrogate, save_surrogate
+from assay.methods.stealing.surrogate import Surrogate, reduced, resizing, save_surrogate
 from assay.targets.data import Images
 from assay.targets.splits import Splits
 from assay.training import Log, Recipe, fit, predict, seeded_build
@@ -61,6 +61,7 @@ class BasicStealing(Method):
             "epochs": 30,
             "optimiser": "sgd",
             "learning_rate": 0.01,
+            "largest_side": 224,
         },
     }
 
@@ -69,6 +70,9 @@ class BasicStealing(Method):
     )
     up_to: int = Field(default=2_500, ge=1, description="Images to ask about at most where budget is not given.")
     architecture: str = Field(default="small-cnn", description="The surrogate's architecture.")
+    largest_side: int = Field(
+        default=64, ge=8, description="Images with a longer side are reduced to it before the surrogate sees them."
+    )
     epochs: int = Field(default=10, ge=1, description="Passes over the answers.")
     batch_size: int = Field(default=64, ge=1, description="Images per training step.")
     optimiser: Literal["sgd", "adam", "adamw", "lion"] = Field(
@@ -102,6 +106,7 @@ class BasicStealing(Method):
             architecture=self.architecture,
             num_classes=oracle.num_classes,
             input_shape=oracle.input_shape,
+            size=reduced(oracle.input_shape, self.largest_side),
             queries=spent.images,
             price=spent.price,
             agreement=float(compared.same.mean()),
@@ -142,7 +147,9 @@ class BasicStealing(Method):
             optimiser=self.optimiser,
             learning_rate=self.learning_rate,
         )
-        module = seeded_build(self.architecture, oracle.num_classes, oracle.input_shape, context.seed)
+        size = reduced(oracle.input_shape, self.largest_side)
+        shape = (oracle.input_shape[0], *size)
+        module = resizing(seeded_build(self.architecture, oracle.num_classes, shape, context.seed), size)
         name = digest_json(
             {"answers": digest_arrays(taught=taught), "questions": questions.digest, **self.model_dump(mode="json")}
         )
