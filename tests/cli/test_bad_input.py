@@ -159,7 +159,7 @@ def test_images_that_do_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_budgets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ("run", "stealing.basic", "good.toml", "--set")
     assert "budget" in complaint(capsys, *run, "stealing.basic.budget=0", code=4)
-    assert "pool" in complaint(capsys, *run, "stealing.basic.budget=1000", code=3)
+    assert "holds 30" in complaint(capsys, *run, "stealing.basic.budget=1000", code=3)
 
 
 def test_workspaces(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
