@@ -12,8 +12,8 @@ import torch
 
 import published
 from assay.methods.membership.lira import lira_offline
-from assay.methods.membership.logits import scaled_logit
-from assay.methods.membership.rmia import offline, online, rmia, rmia_vote
+from assay.methods.membership.logits import scaled_logit, softmax_confidence
+from assay.methods.membership.rmia import Likelihood, offline, online, rmia, rmia_vote
 from contestants import CONTESTANTS
 from membership_peers import CONTESTS, furthest
 
@@ -85,6 +85,22 @@ def test_the_scaled_logit_equals_that_of_the_authors_and_of_leakpro(folder, tmp_
     assert np.abs(ours - authors).max() <= 1e-9
     leakpro = published.leakpro(folder, "LiRA").rescale_logits(logits[:, 0, 0].copy(), labels)
     assert np.abs(ours[:, 0] - leakpro).max() <= 1e-9
+
+
+def test_rmia_online_equals_leakpro_where_each_example_is_in_half_of_the_models(folder):
+    """It averages over all models; ours over IN and OUT models, half and half."""
+    arrays = CONTESTS["rmia"].arrays(np.random.default_rng(2), 0.01)
+    attack = published.leakpro(folder, "RMIA")
+    attack.ground_truth_indices, attack.logits_theta = arrays["labels"], arrays["target"]
+    attack.logits_shadow_models, attack.online, attack.gamma, attack.temperature = arrays["shadows"], True, 2.0, 1.0
+    attack.epsilon, attack.ratio_z = 0.0, np.atleast_2d(arrays["z_given"] / arrays["z_marginal"])
+    attack.audit_dataset = {"in_members": np.arange(len(arrays["labels"])), "out_members": np.arange(0)}
+    attack._run_attack()
+    target, shadows = (softmax_confidence(arrays[name], arrays["labels"]) for name in ("target", "shadows"))
+    population = Likelihood(arrays["z_given"], arrays["z_marginal"])
+    ours = rmia(online(target, shadows, arrays["inside"]), population, gamma=2.0)
+    assert len(np.unique(ours)) > 20
+    assert np.abs(ours - attack.in_member_signals[:, 0]).max() <= 1e-9
 
 
 def test_leakpros_offline_score_is_the_probability_whose_complement_ours_takes(folder):
