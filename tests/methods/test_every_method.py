@@ -20,6 +20,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "backdoor.strip": {},
     "evasion.fgsm": {"max_images": 60},
     "evasion.transfer": {},
+    "membership.augmentation": {"max_members": 100, "max_non_members": 100},
+    "membership.boundary": {"max_members": 20, "max_non_members": 20, "queries_per_sample": 40, "directions": 8},
     "membership.label_only": {},
     "membership.metrics": {},
     "membership.mlp": {},

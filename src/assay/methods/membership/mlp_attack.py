@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
 from assay.methods.finding import Finding
-from assay.methods.membership.attack import MembershipMethod, Part
+from assay.methods.membership.attack import MembershipMethod, Part, Population
 from assay.methods.membership.results import auc_metric, low_rate_metrics, roc_figure, verdict
 from assay.methods.method import Context, Need, Preset, method
 from assay.targets.splits import Splits
@@ -66,11 +66,7 @@ class MlpAttack(MembershipMethod):
         """See `Method.run`."""
         people = self.ask(access, data, context)
         parts = (people.members, people.non_members)
-        if min(len(part.rows) for part in parts) < FEWEST:
-            raise DataError(f"The learned attack needs at least {FEWEST} members and {FEWEST} non-members.")
-        halves = [
-            _halve(len(part.rows), context.generator(f"membership.mlp: half {i}")) for i, part in enumerate(parts)
-        ]
+        halves = known_and_judged(people, context, self.name)
         scores = {}
         for name in ("mlp_full", "mlp_top_3", "mlp_full_and_correctness"):
             inside, outside = (features(part, name) for part in parts)
@@ -91,6 +87,25 @@ class MlpAttack(MembershipMethod):
             figures=[roc_figure(scores)],
             samples={**columns, **{name: np.concatenate(pair) for name, pair in scores.items()}},
         )
+
+
+def known_and_judged(
+    people: Population, context: Context, purpose: str
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For members and for non-members, the positions, in order, of the two halves of a random halving.
+
+    Raises:
+        DataError: if there are fewer than `FEWEST` of either.
+    """
+    parts = (people.members, people.non_members)
+    if min(len(part.rows) for part in parts) < FEWEST:
+        needed = f"The learned attack needs at least {FEWEST} members and {FEWEST} non-members. {people.note}"
+        raise DataError(needed.rstrip())
+    orders = [
+        torch.randperm(len(part.rows), generator=context.generator(f"{purpose}: half {i}")).numpy()
+        for i, part in enumerate(parts)
+    ]
+    return [(np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])) for order in orders]
 
 
 def features(part: Part, name: str) -> NDArray[np.float32]:
@@ -165,9 +180,3 @@ def attack_network(rows: torch.Tensor, seed: int) -> nn.Module:
 
 def _as_images(rows: torch.Tensor) -> torch.Tensor:
     return rows.reshape(len(rows), 1, 1, -1).clamp(0, 1)
-
-
-def _halve(count: int, generator: torch.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Known and judged rows, in order, of a random halving."""
-    order = torch.randperm(count, generator=generator).numpy()
-    return np.sort(order[: count // 2]), np.sort(order[count // 2 :])
