@@ -42,13 +42,11 @@ def test_pictures(tmp_path: Path) -> None:
         page.write(tmp_path / "x.doc", view)
 
 
-def test_the_rest_of_many_bars_is_one() -> None:
-    (values,) = bars({"a": 5, "b": 4, "c": 3, "d": 2}, "x", most=2).to_dict()["datasets"].values()
-    assert values == [
-        {"value": "a", "models": 5},
-        {"value": "b", "models": 4},
-        {"value": "2 others", "models": 5},
-    ]
+def test_bars_say_how_many_are_left_out() -> None:
+    chart = bars({"a": 5, "b": 4, "c": 3, "d": 2}, "x", most=2).to_dict()
+    (values,) = chart["datasets"].values()
+    assert values == [{"value": "a", "models": 5}, {"value": "b", "models": 4}]
+    assert chart["title"] == "x (2 more)"
     assert lines([{"k": 0, "r": 0.5, "d": "x"}], "k", "r", "d", "x").to_dict()["layer"]
 
 

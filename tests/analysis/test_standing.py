@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.analysis.measured import measurements, protocol
-from assay.analysis.standing import place, standings
+from assay.analysis.standing import meaning, place, standings
 from assay.base.intervals import clopper_pearson
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.entry import Entry, Source, listing
@@ -110,6 +110,28 @@ def test_outcomes_join_records_by_the_digest_of_their_weights_or_by_name() -> No
     ]
     assert joined.unknown == ["stranger"]
     assert joined.summary()[1] == "stranger is not in the catalogue; assay catalogue add adds it."
+
+
+def test_seeds_of_one_trial_are_one_measurement() -> None:
+    known = Catalogue(merge([listing(Source(name="a", title="A"), [Entry(id="a/two")])]))
+    first, second = outcome("a/two", "b" * 64), outcome("a/two", "b" * 64, seed=1)
+    second = second.model_copy(update={"metrics": [Metric(name="auc", label="AUC", value=0.8)]})
+    (one,) = measurements([first, second], known, "us").measurements
+    assert (one.value, one.low, one.high) == (pytest.approx(0.7), None, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("surrogate_accuracy", "more stealable"),
+        ("auc_loss", "leakier about its training data (auc loss)"),
+        ("tpr_at_fpr_0.01", "leakier about its training data (tpr at fpr 0.01)"),
+        ("success_at_0.03", "more easily evaded (success at 0.03)"),
+        ("price", None),
+    ],
+)
+def test_what_a_higher_value_means(metric: str, words: str | None) -> None:
+    assert meaning(metric) == words
 
 
 def test_a_protocol_is_everything_but_the_model_and_the_seed() -> None:

@@ -138,6 +138,9 @@ def test_annotation_by_two_people(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_join_a_workspace_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = refused(capsys, "catalogue", "join", tmp_path / "workspace")
+    assert (code, "There is no workspace" in error) == (4, True)
+    (tmp_path / "workspace").mkdir()
     assert run("catalogue", "join", tmp_path / "workspace") == 0
     assert "0 measurements of 0 models joined." in capsys.readouterr().out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,37 +69,35 @@ def correlate_columns(path: Path, x: str, y: str, by: str | None, seed: int = 0)
     a, b = (_numbers(path, name, columns[name]) for name in (x, y))
     groups = np.array([str(value) for value in columns[by]]) if by else np.full(len(a), "all")
     known = np.isfinite(a) & np.isfinite(b)
-    parts, left_out = [], []
-    for name in sorted(set(groups[known])):
-        rows = known & (groups == name)
-        enough = rows.sum() >= FEWEST and np.ptp(a[rows]) > 0 and np.ptp(b[rows]) > 0
-        if enough:
-            parts.append((str(name), a[rows], b[rows]))
-        else:
-            left_out.append(f"{name} ({int(rows.sum())})")
-    if not parts:
+    parts = [(str(name), *(side[known & (groups == name)] for side in (a, b))) for name in sorted(set(groups[known]))]
+    found = correlate_groups(x, y, parts, seed)
+    if not found.groups:
         raise DataError(f"No group of {path.name} has {FEWEST} rows with both {x} and {y}, varying.")
-    found = [correlate(one, other, seed) for _, one, other in parts]
+    return found
+
+
+def correlate_groups(x: str, y: str, parts: Sequence[tuple[str, Floats, Floats]], seed: int = 0) -> Correlated:
+    """Correlations of named groups of finite pairs (n,), (n,), with what the two sides are called."""
+    enough = [len(a) >= FEWEST and np.ptp(a) > 0 and np.ptp(b) > 0 for _, a, b in parts]
+    left_out = [f"{name} ({len(a)})" for (name, a, _), kept in zip(parts, enough, strict=True) if not kept]
+    kept = list(compress(parts, enough))
+    found = [correlate(a, b, seed) for _, a, b in kept]
     strict, mild = (adjust([one.p for one in found]) for adjust in (holm, benjamini_hochberg))
-    return Correlated(
-        x,
-        y,
-        [
-            Group(
-                name,
-                found[i],
-                rank_interval(one, other, seed),
-                float(strict[i]),
-                float(mild[i]),
-                without_lowest(one, other, one, KS),
-                without_most_influential(one, other, KS),
-                one,
-                other,
-            )
-            for i, (name, one, other) in enumerate(parts)
-        ],
-        left_out,
-    )
+    groups = [
+        Group(
+            name,
+            found[i],
+            rank_interval(a, b, seed),
+            float(strict[i]),
+            float(mild[i]),
+            without_lowest(a, b, a, KS),
+            without_most_influential(a, b, KS),
+            a,
+            b,
+        )
+        for i, (name, a, b) in enumerate(kept)
+    ]
+    return Correlated(x, y, groups, left_out)
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, list[object]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from assay.base.digests import digest_json
+from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.measurement import Measurement
 from assay.studies.outcome import Outcome
+from assay.studies.workspace import Workspace
 
 
 class Joined(NamedTuple):
@@ -24,10 +29,22 @@ class Joined(NamedTuple):
         return [f"{len(self.measurements)} measurements of {models} models joined.", *missing]
 
 
+def read_outcomes(workspace: Path) -> list[Outcome]:
+    """The outcomes of a workspace.
+
+    Raises:
+        UsageError: if there is no such workspace.
+        WorkspaceError: if it cannot be read.
+    """
+    if not workspace.is_dir():
+        raise UsageError(f"There is no workspace {workspace}.")
+    return Workspace(workspace).outcomes()
+
+
 def measurements(outcomes: Iterable[Outcome], catalogue: Catalogue, source: str) -> Joined:
     """Every metric of every finished outcome whose target is in the catalogue, by the digest of its weights or by name.
 
-    ``source`` says whose workspace it is.
+    ``source`` says whose workspace it is. Seeds of one trial are one measurement: their mean, without an interval.
     """
     by_digest = {
         record.facts.weights_digest.removeprefix("sha256:"): record.id
@@ -57,7 +74,19 @@ def measurements(outcomes: Iterable[Outcome], catalogue: Catalogue, source: str)
             for metric in outcome.metrics
             if metric.value is not None
         ]
-    return Joined(found, sorted(set(unknown)))
+    return Joined(_over_seeds(found), sorted(set(unknown)))
+
+
+def _over_seeds(found: list[Measurement]) -> list[Measurement]:
+    groups: dict[tuple[str, str, str], list[Measurement]] = defaultdict(list)
+    for one in found:
+        groups[one.record, one.protocol, one.metric].append(one)
+    return [
+        group[0]
+        if len(group) == 1
+        else group[0].model_copy(update={"value": fmean(one.value for one in group), "low": None, "high": None})
+        for group in groups.values()
+    ]
 
 
 def protocol(outcome: Outcome) -> str:

@@ -12,15 +12,12 @@ ACCENT = "#0b62a3"
 
 
 def bars(counts: Mapping[str, int], title: str, most: int = 20) -> Chart:
-    """Counts as horizontal bars, the largest first; beyond ``most`` the rest is one bar."""
-    shown = list(counts.items())[:most]
-    rest = sum(list(counts.values())[most:])
-    rows: list[dict[str, Any]] = [{"value": value, "models": count} for value, count in shown]
-    if rest:
-        rows.append({"value": f"{len(counts) - most} others", "models": rest})
+    """Counts as horizontal bars, the first ``most`` of them; the title says how many are left out."""
+    rows: list[dict[str, Any]] = [{"value": value, "models": count} for value, count in list(counts.items())[:most]]
     order: list[str] = [row["value"] for row in rows]
+    rest = f" ({len(counts) - most} more)" if len(counts) > most else ""
     chart: Chart = (
-        alt.Chart(alt.InlineData(values=rows), title=title, width=360, height=18 * len(rows))
+        alt.Chart(alt.InlineData(values=rows), title=title + rest, width=360, height=18 * len(rows))
         .mark_bar(color=ACCENT)
         .encode(
             x=alt.X("models:Q", title="models"),

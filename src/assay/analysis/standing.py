@@ -13,11 +13,15 @@ from assay.catalogue.names import datasets
 
 WORDS = {
     "attack_accuracy": "more stealable",
+    "surrogate_accuracy": "more stealable",
     "agreement": "more stealable (by agreement)",
     "entropy_auc": "leakier about its training data",
     "correctness_auc": "leakier about its training data (by correctness)",
+    "auc_": "leakier about its training data",
+    "tpr_at_": "leakier about its training data",
+    "success_at_": "more easily evaded",
 }
-"""What a higher value of a metric means."""
+"""What a higher value means, by the metric's name or how it begins; other metrics have no standing."""
 
 FEWEST = 5
 """Models to compare with, below which a standing says nothing."""
@@ -37,13 +41,21 @@ class Standing(NamedTuple):
     @property
     def sentence(self) -> str:
         """In words: more stealable than 83 % of the 46 other CIFAR-10 models measured under the same protocol."""
-        words = WORDS.get(self.metric, f"higher in {self.metric.replace('_', ' ')}")
+        words = meaning(self.metric) or ""
         known = datasets().get(self.dataset)
         return (
             f"{words[0].upper()}{words[1:]} than {100 * self.share:.0f} % of the {self.peers} other "
             f"{known.title if known else self.dataset} models measured under the same protocol ({self.protocol}); "
             f"95 % interval {100 * self.interval.low:.0f} to {100 * self.interval.high:.0f} %."
         )
+
+
+def meaning(metric: str) -> str | None:
+    """What a higher value of a metric means, with what tells metrics of one kind apart; None if it is no risk."""
+    if metric in WORDS:
+        return WORDS[metric]
+    kind = next((kind for kind in WORDS if kind.endswith("_") and metric.startswith(kind)), None)
+    return f"{WORDS[kind]} ({metric.replace('_', ' ')})" if kind else None
 
 
 def place(value: float, others: list[float]) -> tuple[float, Bounds]:
@@ -64,7 +76,7 @@ def standings(catalogue: Catalogue, record: Record) -> list[Standing]:
     found = []
     for (protocol, metric), values in sorted(groups.items()):
         others = [value for name, value in values.items() if name != record.id]
-        if record.id in values and len(others) >= FEWEST:
+        if meaning(metric) and record.id in values and len(others) >= FEWEST:
             share, interval = place(values[record.id], others)
             found.append(Standing(metric, protocol, dataset, values[record.id], len(others), share, interval))
     return found

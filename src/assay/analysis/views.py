@@ -182,12 +182,18 @@ def claims(analysis: Analysis, tables: Tables) -> View:
             for row in tables.benchmark
             if dataset(row) in STUDIED
         ]
-        steps = [{"data set": r[0], "without": r[1], "r": r[3]} for r in dropped]
+        steps = [
+            {"data set": TITLES[name], "weakest left out": w.k, "r": w.r}
+            for name, without in analysis.leverage.items()
+            for w in without
+        ]
         gaps = [point for point in points if "entropy_auc" in point]
         return [
             scatter(points, "agreement", "attack_accuracy", "dataset", "Agreement and attack accuracy (D1)"),
             scatter(points, "accuracy", "attack_accuracy", "dataset", "Task and attack accuracy (D2)"),
-            lines(steps, "without", "r", "data set", "r(attack, task accuracy) without the weakest victims (D2)"),
+            lines(
+                steps, "weakest left out", "r", "data set", "r(attack, task accuracy) without the weakest victims (D2)"
+            ),
             scatter(gaps, "gap", "entropy_auc", "dataset", "Overfitting and membership inference (D8)"),
         ]
 

@@ -115,12 +115,11 @@ def join(
 ) -> None:
     """Take over a workspace's outcomes as measurements of catalogued models."""
     from assay.analysis import page
-    from assay.analysis.measured import measurements
+    from assay.analysis.measured import measurements, read_outcomes
     from assay.catalogue.catalogue import home, load_catalogue
     from assay.catalogue.keep import keep_measurements
-    from assay.studies import Workspace
 
-    joined = measurements(Workspace(workspace).outcomes(), load_catalogue(folder), by)
+    joined = measurements(read_outcomes(workspace), load_catalogue(folder), by)
     keep_measurements(folder or home(), f"workspace-{by}", joined.measurements)
     page.show(page.View("Join", joined.summary()))
 
