@@ -92,8 +92,8 @@ def test_an_image_that_does_not_fit_is_one_sentence() -> None:
     ("builder", "message"),
     [
         ("tensorflow:resnet", "No installed package builds 'tensorflow:resnet'; known: timm, torchvision, pytorchcv."),
-        ("torchvision:resnet19", "torchvision cannot build 'resnet19'"),
-        ("timm:resnet19", "timm cannot build 'resnet19'"),
+        ("torchvision:resnet19", "torchvision has no classifier 'resnet19': did you mean 'resnet1"),
+        ("timm:resnet19", "timm has no network 'resnet19': did you mean 'resnet1"),
     ],
 )
 def test_what_cannot_be_built_says_so(builder: str, message: str) -> None:

@@ -11,10 +11,11 @@ import torch
 
 from assay.base.errors import AssayError, LoadError, UsageError
 from assay.base.progress import Progress
-from assay.base.vision import import_timm, import_torchvision
+from assay.base.vision import import_timm
 from assay.catalogue.enrich import COMPUTED_COLUMNS, Computed, parse_computed
 from assay.catalogue.entry import Entry
 from assay.catalogue.sources.timm import is_classifier
+from assay.targets.architectures.libraries import timm_library, torchvision_models
 from assay.targets.complexity import complexity
 
 Shape = tuple[int, int, int]
@@ -45,12 +46,12 @@ def build_published(
 
 def _timm(name: str, classes: int | None, input_shape: Shape | None, device: torch.device) -> torch.nn.Module:
     with device:
-        module: torch.nn.Module = import_timm().create_model(name, pretrained=False)
+        module: torch.nn.Module = timm_library(name).create_model(name, pretrained=False)
     return module
 
 
 def _torchvision(name: str, classes: int | None, input_shape: Shape | None, device: torch.device) -> torch.nn.Module:
-    models = import_torchvision().models
+    models = torchvision_models(name)
     options: dict[str, object] = {"num_classes": classes or 1000}
     if name.startswith("vit_") and input_shape is not None:
         options["image_size"] = input_shape[-1]
