@@ -119,7 +119,10 @@ def expand(references: Sequence[str]) -> list[str]:
             raise UsageError(f"No catalogue id matches {reference!r}.")
         found.update(dict.fromkeys(matches))
     if not found:
-        raise UsageError("Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file.")
+        raise UsageError(
+            "Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file; or recorded answers, with "
+            "--outputs."
+        )
     return list(found)
 
 
@@ -138,7 +141,12 @@ def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
     if len(audits) == 1:
         return audits[0].write(folder)
     place = folder or audits[0].workspace.path / "reports"
-    pages = {audit.write(place / slug(audit.report.target.name)): audit.report for audit in audits}
+    reports = [audit.report for audit in audits]
+    names = [slug(report.target.name) for report in reports]
+    pages = {}
+    for audit, report, name in zip(audits, reports, names, strict=True):
+        unique = name if names.count(name) == 1 else f"{name}-{report.target.digest[:8]}"
+        pages[audit.write(place / unique)] = report
     write_overview(pages, place / "index.html")
     return place / "index.html"
 
