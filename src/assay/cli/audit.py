@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from assay.api import Audit
+    from assay.targets.target import Target
 
 Workspace = Annotated[Path, Parameter(help="Folder of outcomes; what is finished there is not run again.")]
 Out = Annotated[Path | None, Parameter(help="Folder for report.html and report.json [default: in the workspace].")]
@@ -49,12 +50,19 @@ def audit(
     out: Out = None,
     device: Device = "auto",
     seed: Seed = 0,
+    outputs: Annotated[
+        Path | None,
+        Parameter(
+            help="In place of a model: a .npz file of answers recorded elsewhere (see README, Recorded answers)."
+        ),
+    ] = None,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
     from assay.api import expand
 
     wanted = {"preset": preset, "methods": method, "seed": seed, "data": data, "device": device}
-    return _audit(expand(references), settings, _serving(output, policy), workspace, out, wanted)
+    targets = expand(references) if outputs is None else [_recorded(outputs, references, data)]
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted)
 
 
 def run(
@@ -76,12 +84,21 @@ def run(
     return _audit([reference], settings, _serving(output, policy), workspace, out, wanted)
 
 
+def _recorded(outputs: Path, references: Sequence[str], data: str | None) -> Target:
+    from assay.base.errors import UsageError
+    from assay.targets.outputs import read_outputs
+
+    if references or data is not None:
+        raise UsageError("--outputs stands in place of a model and its data: name one or the other.")
+    return read_outputs(outputs)
+
+
 def _serving(output: str | None, policies: tuple[str, ...]) -> dict[str, Any]:
     return ({"output": output} if output else {}) | ({"policies": policies} if policies else {})
 
 
 def _audit(
-    references: Sequence[str],
+    targets: Sequence[Target | str],
     settings: Sequence[str],
     serving: dict[str, Any],
     workspace: Path,
@@ -94,8 +111,8 @@ def _audit(
 
     opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
     audits = [
-        api.audit(reference, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
-        for reference in references
+        api.audit(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
+        for target in targets
     ]
     return show(audits, out)
 

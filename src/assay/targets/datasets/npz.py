@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def load_npz(path: Path, reading: Reading) -> Dataset:
 
 
 def _part(path: Path, part: str) -> ArrayImages | None:
-    images, labels = _arrays(path, f"x_{part}", f"y_{part}")
+    names = (f"x_{part}", f"y_{part}")
+    found = read_arrays(path, names)
+    images, labels = (found.get(name) for name in names)
     name = f"{path.stem} {part}"
     if images is None and labels is None:
         return None
@@ -41,12 +44,18 @@ def _part(path: Path, part: str) -> ArrayImages | None:
     return ArrayImages(channels_first(images, name), labels[:, 0] if column else labels, name)
 
 
-def _arrays(path: Path, *names: str) -> list[NDArray[Any] | None]:
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz file, or those of them that are named.
+
+    Raises:
+        LoadError: if the file is damaged.
+        UnsafeFileError: if it holds pickled objects.
+    """
     try:
         if not zipfile.is_zipfile(path):
             raise LoadError(f"{path} is not a .npz archive, or is cut short.")
         with np.load(path, allow_pickle=False) as archive:
-            return [archive.get(name) for name in names]
+            return {name: archive[name] for name in archive.files if names is None or name in names}
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise UnsafeFileError(
