@@ -42,3 +42,25 @@ def correlate(
     else:
         tables = read_tables(table)
         page.show(views.claims(analyse(tables, seed), tables), out)
+
+
+@app.command
+def relate(
+    workspace: Annotated[Path, Parameter(help="A folder of outcomes, as assay audit leaves it.")],
+    x: Annotated[str, Parameter(help="A metric, such as overfitting_gap; METHOD:METRIC where several report it.")],
+    /,
+    *metrics: Annotated[str, Parameter(help="Metrics to correlate with it, such as auc_modified_entropy.")],
+    out: Annotated[Path | None, Parameter(help="Also write it as .html, or its picture as .svg, .png or .pdf.")] = None,
+    seed: Annotated[int, Parameter(help="Of the resamples.")] = 0,
+) -> None:
+    """Correlations of metrics over the models of a workspace, with bootstrap intervals."""
+    from assay.analysis import page
+    from assay.analysis.relation import relate, view
+    from assay.base.errors import UsageError, WorkspaceError
+    from assay.studies import Workspace
+
+    if not metrics:
+        raise UsageError(f"Name the metrics to correlate with {x}.")
+    if not (workspace / "workspace.json").exists():
+        raise WorkspaceError(f"{workspace} is not a workspace: it holds no workspace.json.")
+    page.show(view(relate(Workspace(workspace).outcomes(), x, metrics, seed)), out)
