@@ -68,6 +68,18 @@ def test_the_packaged_listings_are_not_stale() -> None:
     assert staleness() == []
 
 
+def test_another_version_of_a_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"timm": "99.0", "torchvision": "0.28.0"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert newer_packages() == ["timm 99.0 is installed, and the catalogue describes 1.0.31."]
+
+
 @pytest.mark.parametrize("name", ["torchvision", "timm", "pytorchcv"])
 def test_generating_again_gives_the_packaged_bytes(name: str, tmp_path: Path) -> None:
     try:

@@ -94,14 +94,15 @@ def one(record: Record, measured: Sequence[Measurement], places: Sequence[Standi
     return View(record.id, notes, tables)
 
 
-def statistics(found: Statistics) -> View:
-    """Counts and coverage of a catalogue."""
+def statistics(found: Statistics, remarks: Sequence[str] = ()) -> View:
+    """Counts and coverage of a catalogue; ``remarks`` are shown with its other notes."""
     share = f"{found.with_parameters} have parameters ({_percent(found.with_parameters, found.buildable)})"
     macs = f"{found.with_macs} MACs ({_percent(found.with_macs, found.buildable)})"
     notes = [
         f"{found.records} distinct models of {found.datasets} data sets; {found.classifiers} are image classifiers.",
         f"{found.merged} are listed by several sources; of {found.conflicts} two sources contradict each other.",
         f"Installed packages can build {found.buildable}: of these {share} and {macs}.",
+        *remarks,
     ]
     tables = [Table("Sources", ("source", "models"), list(found.sources.items()))]
     for name, counts in found.counts.items():

@@ -49,10 +49,12 @@ def stats(query: Query = "", /, *, out: Out = None, folder: Folder = None) -> No
     """Counts by year, family, country and data set, and of how many models each field is known."""
     from assay.analysis import page, views
     from assay.catalogue.catalogue import load_catalogue
+    from assay.catalogue.generate import newer_packages
     from assay.catalogue.stats import statistics
     from assay.catalogue.table import Search
 
-    page.show(views.statistics(statistics(Search(load_catalogue(folder)).find(query))), out)
+    found = statistics(Search(load_catalogue(folder)).find(query))
+    page.show(views.statistics(found, newer_packages()), out)
 
 
 @app.command
