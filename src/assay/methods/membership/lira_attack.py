@@ -1,0 +1,94 @@
+"""LiRA as a method: shadow models, four likelihood-ratio tests, and thresholds from the shadow models."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from assay.base.errors import DataError
+from assay.methods.finding import Finding, Histogram
+from assay.methods.membership.calibration import Score, in_turn
+from assay.methods.membership.lira import lira_offline, lira_online
+from assay.methods.membership.logits import scaled_logit
+from assay.methods.membership.shadow_attack import ShadowAttack, shadow_finding
+from assay.methods.membership.shadows import Bools, Floats
+from assay.methods.membership.vulnerability import exposure
+from assay.methods.method import Context, method
+from assay.targets.splits import Splits
+
+MANY = 64
+"""With fewer shadow models a variance fixed for all examples is better (Carlini et al., S&P 2022, section VI-B)."""
+
+FEWEST_PER_EXAMPLE = 6
+"""Shadow models that leave each example two of a kind when one plays the target."""
+
+VARIANTS: dict[str, Score] = {
+    "lira_online_fixed": partial(lira_online, fixed_variance=True),
+    "lira_online_per_example": lira_online,
+    "lira_offline_fixed": partial(lira_offline, fixed_variance=True),
+    "lira_offline_per_example": lira_offline,
+}
+
+
+@method
+class Lira(ShadowAttack):
+    """The likelihood-ratio attack with scaled logits, online and offline, with a fixed and a per-example variance.
+
+    All four variants are reported from the same shadow models. The verdict rests on the one that the options name, by
+    default online with a fixed variance below 64 shadow models and a per-example one from there on. ``exposure`` in the
+    samples is what shadow models alone say of each example (`vulnerability.exposure`).
+    """
+
+    name: ClassVar[str] = "membership.lira"
+    title: ClassVar[str] = "Likelihood-ratio attack (LiRA)"
+    summary: ClassVar[str] = (
+        "Compares the target's answer with those of shadow models that were, and were not, trained on the sample."
+    )
+    paper: ClassVar[str] = "Carlini et al., Membership Inference Attacks From First Principles, S&P 2022"
+
+    online: bool = Field(
+        default=True,
+        description="Whether the verdict rests on the test that also uses shadow models trained on the sample.",
+    )
+    variance: Literal["auto", "fixed", "per-example"] = Field(
+        default="auto", description="The variance that the verdict rests on; auto: fixed below 64 shadow models."
+    )
+
+    @property
+    def deciding(self) -> str:
+        """The variant that the verdict rests on."""
+        fixed = self.variance == "fixed" or (self.variance == "auto" and self.models < MANY)
+        return f"lira_{'online' if self.online else 'offline'}_{'fixed' if fixed else 'per_example'}"
+
+    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+        """See `Method.run`."""
+        if self.deciding.endswith("per_example") and self.models < FEWEST_PER_EXAMPLE:
+            raise DataError(
+                f"A variance for each example needs at least {FEWEST_PER_EXAMPLE} shadow models; {self.models} are "
+                "asked for. Train more, or take variance=fixed."
+            )
+        known = self.shadow(access, data, context)
+        target, shadows = known.values(scaled_logit)
+        scores = {name: score(target, shadows, known.inside) for name, score in VARIANTS.items()}
+        calibrating = in_turn(VARIANTS[self.deciding], shadows, known.inside)
+        columns = {"log_odds": target.mean(axis=1), "exposure": exposure(shadows, known.inside)}
+        found = shadow_finding(known, scores, self.deciding, (calibrating, known.inside), context, columns)
+        found.figures.append(_likeness(target, shadows, known.inside))
+        return found
+
+
+def _likeness(target: Floats, shadows: Floats, inside: Bools) -> Histogram:
+    low, high = np.quantile(np.concatenate([target.ravel(), shadows.ravel()]), [0.001, 0.999]).tolist()
+    edges = np.linspace(low, high if high > low else low + 1, 41)
+    parts = {"target": target, "shadow models, trained on it": shadows[inside], "shadow models, not": shadows[~inside]}
+    return Histogram(
+        title="Is the target like its shadow models?",
+        caption="The target's curve should lie among those of models trained on a sample and models not. Where it "
+        "does not, the shadow models were trained unlike the target, and another recipe would find more.",
+        x_label="Scaled logit of the true label",
+        edges=edges.tolist(),
+        counts={name: (np.histogram(part, edges)[0] / part.size).tolist() for name, part in parts.items()},
+    )

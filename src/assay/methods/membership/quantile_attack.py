@@ -1,0 +1,178 @@
+"""Membership inference by quantile regression: how high an image would score if it were no member."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import ndtri
+from torch import nn
+from torch.nn.functional import softplus
+
+from assay.base.errors import DataError
+from assay.base.intervals import clopper_pearson
+from assay.methods.finding import Finding, Metric
+from assay.methods.membership.attack import MembershipMethod
+from assay.methods.membership.results import (
+    Scores,
+    auc_metric,
+    exposed_gallery,
+    low_rate_metrics,
+    rate_metric,
+    roc_figure,
+    verdict,
+)
+from assay.methods.membership.roc import Rate
+from assay.methods.membership.signals import log_odds
+from assay.methods.method import Context, Need, Preset, method
+from assay.targets.data import Images, Subset
+from assay.targets.splits import Splits
+from assay.training.engine import fit, predict, seeded_build
+from assay.training.recipe import Recipe
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+"""The quantiles that are predicted."""
+
+ALPHAS = (0.05, 0.01, 0.001)
+"""False-positive rates that a threshold at the quantile 1 - alpha aims at."""
+
+FEWEST = 10
+"""Non-members to learn quantiles from, at least."""
+
+
+@method
+class QuantileRegression(MembershipMethod):
+    """A network predicts, from the image, quantiles of the score that a non-member would get; no shadow models.
+
+    The non-members are split in half at random. One half is the attacker's own data, which it knows the target was not
+    trained on: the network learns from their scores (scaled logits), by the pinball loss at several quantiles that
+    cannot cross. The members and the other half are judged. A sample is flagged at a false-positive rate alpha where
+    its score exceeds its own quantile 1 - alpha. For the ROC curve its place among its quantiles is carried to the
+    standard normal distribution, linearly between quantiles and beyond the outermost.
+    """
+
+    name: ClassVar[str] = "membership.quantile"
+    needs: ClassVar[Need] = "posteriors"
+    novel_inputs: ClassVar[bool] = True
+    title: ClassVar[str] = "Membership inference by quantile regression"
+    summary: ClassVar[str] = (
+        "Learns from known non-members how high an image scores if it is none, and flags those that score higher."
+    )
+    threat_model: ClassVar[str] = (
+        "Black box with data. The attacker has labelled images of the same kind that it knows the target was not "
+        "trained on (half of the non-members here), gets the posteriors for every sample, once, and trains one small "
+        "network. It knows no member."
+    )
+    paper: ClassVar[str] = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, NeurIPS 2023"
+    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {}, "full": {"max_members": None, "epochs": 30}}
+
+    architecture: str = Field(default="small-cnn", description="The architecture of the network.")
+    epochs: int = Field(default=10, ge=1, description="Passes over the attacker's own images.")
+    learning_rate: float = Field(default=0.001, gt=0.0, description="Adam's learning rate; it falls to 0.")
+
+    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+        """See `Method.run`.
+
+        Raises:
+            DataError: if fewer than `FEWEST` non-members are left to learn from, or none to judge.
+        """
+        people = self.ask(access, data, context)
+        assert data.members is not None
+        assert data.non_members is not None
+        scores = [log_odds(part.answers.require_posteriors(), part.labels) for part in people[:2]]
+        count = len(scores[1])
+        order = torch.randperm(count, generator=context.generator("membership.quantile: half")).numpy()
+        own, judged = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
+        if len(own) < FEWEST:
+            raise DataError(f"Quantile regression needs at least {2 * FEWEST} non-members; there are {count}.")
+        places = self._places(
+            Subset(data.non_members, people.non_members.rows[own]),
+            scores[1][own],
+            (
+                (Subset(data.members, people.members.rows), scores[0]),
+                (Subset(data.non_members, people.non_members.rows[judged]), scores[1][judged]),
+            ),
+            context,
+        )
+        auc = auc_metric("quantile", places, people.note)
+        kept = np.concatenate([np.arange(len(scores[0])), len(scores[0]) + judged])
+        columns = {name: column[kept] for name, column in people.columns().items()}
+        return Finding(
+            metrics=[auc, *low_rate_metrics(places, context.seed), *level_metrics(places)],
+            verdict=verdict(auc, places),
+            figures=[
+                roc_figure({"quantile": places}),
+                exposed_gallery(data.members, people.members.rows, places[0], context.artefacts),
+            ],
+            samples={
+                **columns,
+                "quantile": np.concatenate(places),
+                "log_odds": np.concatenate([scores[0], scores[1][judged]]),
+            },
+        )
+
+    def _places(
+        self, own: Images, own_scores: Floats, judged: tuple[tuple[Images, Floats], ...], context: Context
+    ) -> Scores:
+        module = seeded_build(self.architecture, len(LEVELS), own.shape, context.seed)
+        recipe = Recipe(
+            epochs=self.epochs, batch_size=64, optimiser="adam", learning_rate=self.learning_rate, mixed_precision=False
+        )
+        middle, spread = float(own_scores.mean()), float(own_scores.std()) or 1.0
+        wanted = torch.from_numpy((own_scores - middle) / spread).float()[:, None]
+        fit(
+            module, own, wanted, recipe, seed=context.seed, device=context.device, progress=context.progress,
+            label="training the quantile regression", loss=pinball,
+        )  # fmt: skip
+        members, non_members = (
+            place((scores - middle) / spread, quantiles(predict(module, images, context.device)).numpy())
+            for images, scores in judged
+        )
+        return members, non_members
+
+
+def quantiles(outputs: torch.Tensor) -> torch.Tensor:
+    """Rising quantiles (n, levels) from a network's outputs: the first, and positive steps to the next."""
+    return torch.cat([outputs[:, :1], softplus(outputs[:, 1:]) + 1e-3], dim=1).cumsum(dim=1)
+
+
+def pinball(module: nn.Module, images: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pinball loss of scores (n, 1), meaned over `LEVELS`: max(t u, (t - 1) u) with u = score - quantile.
+
+    Bertran et al., NeurIPS 2023; Koenker and Bassett, Econometrica 46 (1978). It is least, on average, at the quantile.
+    """
+    outputs = module(images)
+    levels = torch.tensor(LEVELS, device=outputs.device)
+    under = scores - quantiles(outputs.float())
+    return torch.maximum(levels * under, (levels - 1) * under).mean(), outputs
+
+
+def place(scores: Floats, predicted: NDArray[np.floating[Any]]) -> Floats:
+    """Where scores (n,) lie among their own rising quantiles (n, levels), as a standard normal deviate (n,)."""
+    bounds, deviates = predicted.astype(np.float64), ndtri(LEVELS)
+    at = np.clip((scores[:, None] >= bounds).sum(axis=1) - 1, 0, len(LEVELS) - 2)
+    rows = np.arange(len(scores))
+    low, high = bounds[rows, at], bounds[rows, at + 1]
+    return np.asarray(deviates[at] + (scores - low) / (high - low) * (deviates[at + 1] - deviates[at]))
+
+
+def level_metrics(places: Scores) -> list[Metric]:
+    """``found_at_<alpha>`` and ``alarms_at_<alpha>``: rates above the predicted quantile 1 - alpha.
+
+    Nothing here was chosen on the judged samples; how far the rate of false positives is from alpha says how good the
+    regression is.
+    """
+    metrics = []
+    for alpha in ALPHAS:
+        threshold = ndtri(1 - alpha)
+        for name, kind, part in zip(("found", "alarms"), ("Members", "Non-members"), places, strict=True):
+            hits = int((part > threshold).sum())
+            rate = Rate(hits / len(part), clopper_pearson(hits, len(part)), "")
+            label = f"{kind} above their own quantile {1 - alpha:g}"
+            metrics.append(rate_metric(f"{name}_at_{alpha:g}", label, rate, len(part)))
+    return metrics
