@@ -93,7 +93,7 @@ def from_dataset(values: Values) -> Statement:
 
 @cache
 def papers() -> dict[str, Values]:
-    """What is known of papers, by arXiv identifier."""
+    """Venue, year, number of authors and countries of papers, by arXiv identifier, as SecurityNet's table has them."""
     table = {}
     for row in csv.DictReader(StringIO((DATA / "papers.csv").read_text(encoding="utf-8"))):
         known: Values = {name: text for name, text in row.items() if text and name != "paper"}
