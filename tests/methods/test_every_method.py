@@ -16,6 +16,8 @@ from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
 from assay.targets.reference import load_target
 from assay.targets.target import Target
 
+SHADOWS = {"models": 4, "architecture": "digits-mlp", "epochs": 2, "max_members": 150, "max_non_members": 150}
+
 ROWS: dict[str, dict[str, Any]] = {
     "backdoor.strip": {},
     "evasion.fgsm": {"max_images": 60},
@@ -23,8 +25,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "membership.augmentation": {"max_members": 100, "max_non_members": 100},
     "membership.boundary": {"max_members": 20, "max_non_members": 20, "queries_per_sample": 40, "directions": 8},
     "membership.label_only": {},
+    "membership.lira": SHADOWS,
     "membership.metrics": {},
     "membership.mlp": {},
+    "membership.pooled": SHADOWS,
+    "membership.quantile": {"epochs": 2, "max_members": 150, "max_non_members": 150},
+    "membership.rmia": SHADOWS,
     "stealing.basic": {"epochs": 2},
 }
 

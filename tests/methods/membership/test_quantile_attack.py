@@ -7,9 +7,9 @@ from scipy.stats import norm
 
 from assay.base.errors import DataError
 from assay.methods.membership.quantile_attack import (
-    ALPHAS,
     LEVELS,
     QuantileRegression,
+    conformal_threshold,
     level_metrics,
     pinball,
     place,
@@ -36,13 +36,21 @@ def test_the_pinball_loss_by_hand():
     assert float(value) == pytest.approx(expected / (6 * len(LEVELS)), rel=1e-5)
 
 
-@pytest.mark.parametrize("alpha", ALPHAS)
-def test_a_threshold_is_the_predicted_quantile(alpha):
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_score_above_a_predicted_quantile_has_a_place_above_the_level(level):
     generator = np.random.default_rng(0)
     predicted = np.sort(generator.normal(size=(200, len(LEVELS))), axis=1)
     scores = generator.normal(size=200)
-    at = LEVELS.index(1 - alpha)
-    assert ((place(scores, predicted) > norm.ppf(1 - alpha)) == (scores > predicted[:, at])).all()
+    at = LEVELS.index(level)
+    assert ((place(scores, predicted) > norm.ppf(level)) == (scores > predicted[:, at])).all()
+
+
+def test_conformal_thresholds_hold_their_level():
+    generator = np.random.default_rng(1)
+    exceeded = [generator.normal() > conformal_threshold(generator.normal(size=39), 0.05) for _ in range(4000)]
+    assert np.mean(exceeded) == pytest.approx(0.05, abs=0.011)
+    assert conformal_threshold(np.arange(99.0), 0.01) == 98.0
+    assert conformal_threshold(np.arange(98.0), 0.01) is None
 
 
 def test_places_are_linear_between_quantiles_and_rise_beyond():
@@ -51,10 +59,12 @@ def test_places_are_linear_between_quantiles_and_rise_beyond():
     assert place(scores, np.tile(bounds, (400, 1))) == pytest.approx((scores - 1) / 3)
 
 
-def test_rates_above_the_quantiles_by_hand():
-    places = (np.array([3.0, 2.0, 1.7, 0.0]), np.array([1.7, 0.0]))
-    found = {metric.name: metric.value for metric in level_metrics(places)}
-    assert (found["found_at_0.05"], found["found_at_0.01"], found["alarms_at_0.05"]) == (0.75, 0.25, 0.5)
+def test_rates_above_the_thresholds_by_hand():
+    places = (np.array([30.0, 19.0, 18.5, 0.0]), np.array([18.1, 0.0]))
+    metrics = {metric.name: metric for metric in level_metrics(places, np.arange(19.0))}
+    assert (metrics["found_at_0.05"].value, metrics["alarms_at_0.05"].value) == (0.75, 0.5)
+    assert metrics["found_at_0.01"].value is None
+    assert "19 held-out images cannot support 1 %" in metrics["found_at_0.01"].note
 
 
 def run(data, folder, **options):
@@ -74,5 +84,5 @@ def test_the_attacker_keeps_half_of_the_non_members_and_flags_few_of_the_rest(tm
 
 
 def test_too_few_non_members_are_one_sentence(tmp_path):
-    with pytest.raises(DataError, match="at least 20 non-members; there are 18"):
+    with pytest.raises(DataError, match="at least 8 images to learn from; 7 are left"):
         run(people.splits(50, 18), tmp_path)

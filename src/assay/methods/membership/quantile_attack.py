@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,10 +40,13 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 """The quantiles that are predicted."""
 
 ALPHAS = (0.05, 0.01, 0.001)
-"""False-positive rates that a threshold at the quantile 1 - alpha aims at."""
+"""False-positive rates that thresholds are calibrated for."""
 
-FEWEST = 10
-"""Non-members to learn quantiles from, at least."""
+LEARNED = 0.8
+"""The share of the attacker's own images that quantiles are learned from; thresholds come from the rest."""
+
+FEWEST = 8
+"""Images to learn quantiles from, at least."""
 
 
 @method
@@ -50,10 +54,11 @@ class QuantileRegression(MembershipMethod):
     """A network predicts, from the image, quantiles of the score that a non-member would get; no shadow models.
 
     The non-members are split in half at random. One half is the attacker's own data, which it knows the target was not
-    trained on: the network learns from their scores (scaled logits), by the pinball loss at several quantiles that
-    cannot cross. The members and the other half are judged. A sample is flagged at a false-positive rate alpha where
-    its score exceeds its own quantile 1 - alpha. For the ROC curve its place among its quantiles is carried to the
-    standard normal distribution, linearly between quantiles and beyond the outermost.
+    trained on: the network learns from four fifths of their scores (scaled logits), by the pinball loss at several
+    quantiles that cannot cross. The members and the other half are judged by their place among their own quantiles,
+    carried to the standard normal distribution, linearly between quantiles and beyond the outermost. As a network that
+    fits its images too closely predicts quantiles that are too low, thresholds for false-positive rates alpha are the
+    quantiles 1 - alpha of the places of the last fifth, which it has not seen (split conformal calibration).
     """
 
     name: ClassVar[str] = "membership.quantile"
@@ -87,26 +92,24 @@ class QuantileRegression(MembershipMethod):
         scores = [log_odds(part.answers.require_posteriors(), part.labels) for part in people[:2]]
         count = len(scores[1])
         order = torch.randperm(count, generator=context.generator("membership.quantile: half")).numpy()
-        own, judged = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
-        if len(own) < FEWEST:
-            raise DataError(f"Quantile regression needs at least {2 * FEWEST} non-members; there are {count}.")
-        places = self._places(
-            Subset(data.non_members, people.non_members.rows[own]),
-            scores[1][own],
-            (
-                (Subset(data.members, people.members.rows), scores[0]),
-                (Subset(data.non_members, people.non_members.rows[judged]), scores[1][judged]),
-            ),
-            context,
+        judged, last, first = (
+            np.sort(rows) for rows in np.split(order, [-(-count // 2), count - int(LEARNED * (count // 2))])
         )
-        auc = auc_metric("quantile", places, people.note)
+        if len(first) < FEWEST:
+            raise DataError(f"Quantile regression needs at least {FEWEST} images to learn from; {len(first)} are left.")
+        images = Subset(data.members, people.members.rows), Subset(data.non_members, people.non_members.rows)
+        own = (Subset(images[1], first), scores[1][first])
+        others = [(images[0], scores[0]), *((Subset(images[1], rows), scores[1][rows]) for rows in (judged, last))]
+        *places, calibrating = self._places(*own, others, context)
+        pair = (places[0], places[1])
+        auc = auc_metric("quantile", pair, people.note)
         kept = np.concatenate([np.arange(len(scores[0])), len(scores[0]) + judged])
         columns = {name: column[kept] for name, column in people.columns().items()}
         return Finding(
-            metrics=[auc, *low_rate_metrics(places, context.seed), *level_metrics(places)],
-            verdict=verdict(auc, places),
+            metrics=[auc, *low_rate_metrics(pair, context.seed), *level_metrics(pair, calibrating)],
+            verdict=verdict(auc, pair),
             figures=[
-                roc_figure({"quantile": places}),
+                roc_figure({"quantile": pair}),
                 exposed_gallery(data.members, people.members.rows, places[0], context.artefacts),
             ],
             samples={
@@ -117,8 +120,8 @@ class QuantileRegression(MembershipMethod):
         )
 
     def _places(
-        self, own: Images, own_scores: Floats, judged: tuple[tuple[Images, Floats], ...], context: Context
-    ) -> Scores:
+        self, own: Images, own_scores: Floats, judged: Sequence[tuple[Images, Floats]], context: Context
+    ) -> list[Floats]:
         module = seeded_build(self.architecture, len(LEVELS), own.shape, context.seed)
         recipe = Recipe(
             epochs=self.epochs, batch_size=64, optimiser="adam", learning_rate=self.learning_rate, mixed_precision=False
@@ -129,11 +132,10 @@ class QuantileRegression(MembershipMethod):
             module, own, wanted, recipe, seed=context.seed, device=context.device, progress=context.progress,
             label="training the quantile regression", loss=pinball,
         )  # fmt: skip
-        members, non_members = (
+        return [
             place((scores - middle) / spread, quantiles(predict(module, images, context.device)).numpy())
             for images, scores in judged
-        )
-        return members, non_members
+        ]
 
 
 def quantiles(outputs: torch.Tensor) -> torch.Tensor:
@@ -161,18 +163,27 @@ def place(scores: Floats, predicted: NDArray[np.floating[Any]]) -> Floats:
     return np.asarray(deviates[at] + (scores - low) / (high - low) * (deviates[at + 1] - deviates[at]))
 
 
-def level_metrics(places: Scores) -> list[Metric]:
-    """``found_at_<alpha>`` and ``alarms_at_<alpha>``: rates above the predicted quantile 1 - alpha.
+def conformal_threshold(places: Floats, alpha: float) -> float | None:
+    """The least of places (n,) that a new one exceeds with probability alpha at most; None if n is too small.
 
-    Nothing here was chosen on the judged samples; how far the rate of false positives is from alpha says how good the
-    regression is.
+    Split conformal prediction: the ceil((1 - alpha)(n + 1))-th smallest of n held-out values.
     """
+    rank = int(np.ceil((1 - alpha) * (len(places) + 1) - 1e-9))
+    return float(np.sort(places)[rank - 1]) if rank <= len(places) else None
+
+
+def level_metrics(places: Scores, calibrating: Floats) -> list[Metric]:
+    """``found_at_<alpha>`` and ``alarms_at_<alpha>``: rates above `conformal_threshold` of the held-out places."""
     metrics = []
     for alpha in ALPHAS:
-        threshold = ndtri(1 - alpha)
+        threshold = conformal_threshold(calibrating, alpha)
         for name, kind, part in zip(("found", "alarms"), ("Members", "Non-members"), places, strict=True):
-            hits = int((part > threshold).sum())
-            rate = Rate(hits / len(part), clopper_pearson(hits, len(part)), "")
-            label = f"{kind} above their own quantile {1 - alpha:g}"
+            if threshold is None:
+                rate = Rate(None, None, f"{len(calibrating)} held-out images cannot support {100 * alpha:g} %.")
+            else:
+                hits = int((part > threshold).sum())
+                note = f"The threshold comes from {len(calibrating):,} images that are not judged."
+                rate = Rate(hits / len(part), clopper_pearson(hits, len(part)), note)
+            label = f"{kind} flagged at a threshold calibrated for {100 * alpha:g} % FPR"
             metrics.append(rate_metric(f"{name}_at_{alpha:g}", label, rate, len(part)))
     return metrics
