@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from assay.base.digests import digest_file
 from assay.base.errors import AssayError, DataError, LoadError, UnsafeFileError, UsageError
+from assay.catalogue.catalogue import load_catalogue
 from assay.targets.architectures import build
 from assay.targets.reference import load_target, open_model, pick_device
 
@@ -133,3 +134,28 @@ def test_weights_with_the_classes_of_the_library_only(mirror: Path) -> None:
     torch.save(build("torchvision:squeezenet1_1", 10, (3, 224, 224)).state_dict(), path)
     with pytest.raises(LoadError, match=r"of another shape \(classifier\.1\.weight 10x512x1x1 instead of 1000x"):
         open_model(f"torchvision:squeezenet1_1?sha256={digest_file(path)}")
+
+
+@pytest.mark.parametrize(
+    ("listed", "named"),
+    [
+        ("torchvision/mobilenet_v3_small/IMAGENET1K_V1", "torchvision:mobilenet_v3_small.IMAGENET1K_V1"),
+        ("timm/test_vit.r160_in1k", "timm:test_vit.r160_in1k"),
+    ],
+)
+def test_ids_of_the_catalogue_name_a_librarys_models(listed: str, named: str) -> None:
+    assert listed in load_catalogue()
+    by_id, by_name = (open_model(f"{reference}?weights=random").target for reference in (listed, named))
+    assert by_id.weights_digest == by_name.weights_digest
+
+
+def test_weights_that_torchvision_does_not_have() -> None:
+    with pytest.raises(UsageError, match="IMAGENET1K_V1"):
+        open_model("torchvision/resnet18/IMAGENET1K_V9")
+
+
+def test_a_model_that_is_only_listed_is_told_from_one_that_is_not() -> None:
+    with pytest.raises(UsageError, match="in the catalogue"):
+        open_model("pytorchcv/alexnetb")
+    with pytest.raises(UsageError, match="no model"):
+        open_model("pytorchcv/alexnetz")

@@ -36,6 +36,9 @@ class Catalogue:
                 found[record.id].append(measurement)
         return found
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
     def get(self, name: str) -> Record:
         """The record of that id, or that a source lists under that name.
 

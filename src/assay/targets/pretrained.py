@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from assay.base.digests import digest_file
-from assay.base.errors import LoadError, UsageError
+from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.progress import Progress
 from assay.catalogue.record import Preprocessing, Weights
 from assay.targets.architectures.libraries import build_torchvision, timm_library, torchvision_models
@@ -59,12 +59,18 @@ def timm_published(name: str) -> Published:
 
 
 def torchvision_published(name: str) -> Published:
-    """What torchvision says of a classifier and its default weights.
+    """What torchvision says of a classifier, whose name may end in the tag of its weights (else the default ones).
 
     Raises:
         UsageError: if it has none of that name.
     """
-    entry = torchvision_models(name).get_model_weights(name).DEFAULT
+    model, _, tag = name.partition(".")
+    choices = torchvision_models(model).get_model_weights(model)
+    if tag and tag not in choices.__members__:
+        raise UsageError(f"torchvision has no weights {tag!r} of {model}: {nearest(tag, choices.__members__)}")
+    entry = choices[tag] if tag else choices.DEFAULT
+    if entry.meta["categories"] is None:
+        raise UsageError(f"torchvision:{name} gives features, not classes: choose weights with a classifier.")
     transforms, categories = entry.transforms(), tuple(entry.meta["categories"])
     side = transforms.crop_size[0]
     accuracy = entry.meta["_metrics"].get("ImageNet-1K", {}).get("acc@1")

@@ -9,6 +9,7 @@ import torch
 
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
+from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import curated
 from assay.targets.opening import Opened, open_entry, open_file, open_library
 from assay.targets.parts import Parts, load_parts
@@ -28,8 +29,10 @@ def load_target(
     """A model made ready to be assessed.
 
     Args:
-        reference: an id of the catalogue (``akamaster/cifar10-resnet20``), ``timm:NAME`` or ``torchvision:NAME``
-            (``?sha256=...`` names its weights, ``?weights=random`` leaves it untrained), or the path of a target file.
+        reference: an id of the catalogue (``akamaster/cifar10-resnet20``, ``timm/resnet18.tv_in1k``,
+            ``torchvision/resnet18/IMAGENET1K_V1``); ``timm:NAME`` or ``torchvision:NAME``, where the name may end in
+            the tag of its weights; or the path of a target file. ``?sha256=...`` after a library's model names its
+            weights, ``?weights=random`` leaves it untrained.
         data: a data set's name or path, in place of the model's own. An image folder is brought to the model's input
             size; other images must have it.
         device: ``cpu``, ``cuda`` or ``auto``. What another runtime evaluates (ONNX, TFLite) stays on the CPU.
@@ -56,9 +59,9 @@ def load_target(
 def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None) -> Opened:
     """A model without its data; see `load_target`."""
     place, report = pick_device(device), progress or silent()
-    library, _, name = reference.partition(":")
+    library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
-        return open_library(library, name, place, seed, report)
+        return open_library(library, name.replace("/", "."), place, seed, report)
     if reference.endswith(".toml"):
         return open_file(Path(reference).expanduser(), place, seed, report)
     entry = curated().get(reference)
@@ -66,6 +69,11 @@ def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: 
         return open_entry(entry, place, report)
     if Path(reference).expanduser().is_file():
         raise UsageError(f"{reference} is a file of weights: describe it in a target file (TOML), and name that.")
+    if reference in load_catalogue():
+        raise UsageError(
+            f"{reference} is in the catalogue, but not with all that loading it takes: have its weights at hand, and "
+            "describe them in a target file (TOML)."
+        )
     raise UsageError(f"There is no model {reference!r}: {nearest(reference, curated())}")
 
 

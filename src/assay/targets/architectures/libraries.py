@@ -64,12 +64,13 @@ def build_timm(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Modu
 
 
 def build_torchvision(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
-    """One of torchvision's classifiers, for colour images.
+    """One of torchvision's classifiers, for colour images. A tag of weights after the name is passed over.
 
     Raises:
         UsageError: if torchvision has none of that name.
         DataError: if it cannot be built for such images.
     """
+    name = name.partition(".")[0]
     models = torchvision_models(name)
     options = {"num_classes": num_classes, **_OPTIONS.get(name, {})}
     if name.startswith("vit_"):
