@@ -54,7 +54,7 @@ class BasicStealing(Method):
     parts: ClassVar[tuple[str, ...]] = ("non_members", "auxiliary")
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {
         "quick": {},
-        "standard": {"up_to": 10_000, "epochs": 20},
+        "standard": {"up_to": 10_000},
         "full": {
             "up_to": 25_000,
             "architecture": "resnet18-cifar",
@@ -73,7 +73,7 @@ class BasicStealing(Method):
     largest_side: int = Field(
         default=64, ge=8, description="Images with a longer side are reduced to it before the surrogate sees them."
     )
-    epochs: int = Field(default=10, ge=1, description="Passes over the answers.")
+    epochs: int = Field(default=20, ge=1, description="Passes over the answers.")
     batch_size: int = Field(default=64, ge=1, description="Images per training step.")
     optimiser: Literal["sgd", "adam", "adamw", "lion"] = Field(
         default="adam", description="sgd has a momentum of 0.9; the learning rate falls to 0 along a cosine."
