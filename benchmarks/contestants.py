@@ -157,8 +157,8 @@ def song_mittal_thresholds(a: Arrays, peers: Path) -> Work:
     return work
 
 
-def ours_mlp(**recipe: int) -> Callable[[Arrays, Path], Work]:
-    """The learned attack of `membership.mlp`, with its recipe or one that differs by the keywords."""
+def ours_mlp(seen: str, **recipe: int) -> Callable[[Arrays, Path], Work]:
+    """The learned attack of `membership.mlp` on the features of that name; keywords change its recipe."""
 
     def prepare(a: Arrays, peers: Path) -> Work:
         import torch
@@ -170,7 +170,7 @@ def ours_mlp(**recipe: int) -> Callable[[Arrays, Path], Work]:
         def part(number: int) -> np.ndarray:
             posteriors, labels = a[f"posteriors_{number}"], a[f"labels_{number}"]
             answers = Answers(posteriors.argmax(axis=1), posteriors)
-            return features(Part(np.arange(len(labels)), labels, answers), "mlp_full_and_correctness")
+            return features(Part(np.arange(len(labels)), labels, answers), seen)
 
         def work() -> Arrays:
             scores = learned_scores(
@@ -184,25 +184,31 @@ def ours_mlp(**recipe: int) -> Callable[[Arrays, Path], Work]:
     return prepare
 
 
-def art_mlp(a: Arrays, peers: Path) -> Work:
-    """ART's learned attack with its defaults."""
-    import torch
-    from art.attacks.inference.membership_inference import MembershipInferenceBlackBox
-    from art.estimators.classification import BlackBoxClassifier
+def art_mlp(with_labels: bool) -> Callable[[Arrays, Path], Work]:
+    """ART's learned attack with its defaults: on posteriors and labels as it documents, or on sorted posteriors."""
 
-    target = BlackBoxClassifier(lambda rows: rows, input_shape=(CLASSES,), nb_classes=CLASSES)
+    def prepare(a: Arrays, peers: Path) -> Work:
+        import torch
+        from art.attacks.inference.membership_inference import MembershipInferenceBlackBox
+        from art.estimators.classification import BlackBoxClassifier
 
-    def work() -> Arrays:
-        np.random.seed(int(a["seed"]))
-        torch.manual_seed(int(a["seed"]))
-        attack = MembershipInferenceBlackBox(target, attack_model_type="nn")
-        attack.fit(pred=a["posteriors_0"], y=a["labels_0"], test_pred=a["posteriors_1"], test_y=a["labels_1"])
-        scores = [
-            attack.infer(None, a[f"labels_{i}"], pred=a[f"posteriors_{i}"], probabilities=True).ravel() for i in (2, 3)
+        target = BlackBoxClassifier(lambda rows: rows, input_shape=(CLASSES,), nb_classes=CLASSES)
+        posteriors = [
+            a[f"posteriors_{i}"] if with_labels else -np.sort(-a[f"posteriors_{i}"], axis=1) for i in range(4)
         ]
-        return {"auc": _auc(*scores)}
+        labels = [a[f"labels_{i}"] if with_labels else None for i in range(4)]
 
-    return work
+        def work() -> Arrays:
+            np.random.seed(int(a["seed"]))
+            torch.manual_seed(int(a["seed"]))
+            attack = MembershipInferenceBlackBox(target, attack_model_type="nn")
+            attack.fit(pred=posteriors[0], y=labels[0], test_pred=posteriors[1], test_y=labels[1])
+            scores = [attack.infer(None, labels[i], pred=posteriors[i], probabilities=True).ravel() for i in (2, 3)]
+            return {"auc": _auc(*scores)}
+
+        return work
+
+    return prepare
 
 
 CONTESTANTS: dict[str, Callable[[Arrays, Path], Work]] = {
@@ -215,10 +221,12 @@ CONTESTANTS: dict[str, Callable[[Arrays, Path], Work]] = {
     "privacy_meter tuned rmia": meter_tuned_rmia,
     "ours thresholds": ours_thresholds,
     "authors thresholds": song_mittal_thresholds,
-    "ours mlp": ours_mlp(),
-    "ours mlp, batches of 100": ours_mlp(batch_size=100),
-    "ours mlp, batches of 100, 100 epochs": ours_mlp(batch_size=100, epochs=100),
-    "ART mlp": art_mlp,
+    "ours mlp": ours_mlp("mlp_full"),
+    "ours mlp, batches of 100": ours_mlp("mlp_full", batch_size=100),
+    "ours mlp, batches of 100, 100 epochs": ours_mlp("mlp_full", batch_size=100, epochs=100),
+    "ART mlp": art_mlp(with_labels=False),
+    "ours mlp with correctness": ours_mlp("mlp_full_and_correctness"),
+    "ART mlp with labels": art_mlp(with_labels=True),
 }
 
 

@@ -32,8 +32,22 @@ def test_unequal_scores_are_not_compared(monkeypatch):
         return Run({"scores": np.array([1.0, 2.0 + 1e-6 * name.startswith("ours")])}, [1.0, 3.0, 2.0], 5.0)
 
     monkeypatch.setattr(membership_peers, "run", fake)
-    with pytest.raises(SystemExit, match=r"differ by 1e-06; nothing is compared"):
+    with pytest.raises(SystemExit, match=r"are 1e-06 apart; nothing is compared"):
         hold("lira", OPTIONS)
+
+
+@pytest.mark.parametrize(("ours", "passes"), [(0.6, False), (0.694, False), (0.696, True), (0.8, True)])
+def test_an_auc_may_be_higher_and_not_much_lower(ours, passes, monkeypatch):
+    monkeypatch.setattr(
+        membership_peers,
+        "run",
+        lambda name, *_: Run({"auc": np.array(ours if name.startswith("ours") else 0.7)}, [1.0], 0.0),
+    )
+    if passes:
+        assert hold("mlp", OPTIONS)[0]["largest_difference"] == pytest.approx(0.7 - ours)
+    else:
+        with pytest.raises(SystemExit):
+            hold("mlp", OPTIONS)
 
 
 def test_a_contest_is_summed_up(monkeypatch):
