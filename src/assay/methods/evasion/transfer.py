@@ -55,7 +55,7 @@ class Transfer(Method):
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0015", "AML.T0043.002")
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "quick": {},
+        "quick": {"surrogate": BasicStealing.presets["quick"]},
         "standard": {"max_images": 2000, "surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 10_000, "surrogate": BasicStealing.presets["full"]},
     }

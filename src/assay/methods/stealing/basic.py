@@ -53,7 +53,7 @@ class BasicStealing(Method):
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0024.002", "AML.T0005.001")
     parts: ClassVar[tuple[str, ...]] = ("non_members", "auxiliary")
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "quick": {},
+        "quick": {"epochs": 12},
         "standard": {"up_to": 10_000},
         "full": {
             "up_to": 25_000,
