@@ -104,7 +104,7 @@ def bench(reference: str, images: int) -> Bench:
     target = load_target(reference, seed=0)
     assert target.module is not None
     assert target.splits.non_members is not None
-    test = Subset(target.splits.non_members, np.arange(min(2000, 10 * images)))
+    test = Subset(target.splits.non_members, np.arange(min(len(target.splits.non_members), 10 * images)))
     right = np.flatnonzero(predict(target.module, test, target.device).argmax(1).numpy() == test.labels)
     return Bench(target, WhiteBox(target), test, Subset(test, right[:images]))
 
