@@ -55,7 +55,6 @@ PAIRS: dict[str, tuple[str, ...]] = {
         "int8=tensor",
         "fold+int8+activations",
         "low-rank=0.5+tune",
-        "distil=resnet20",
     ),
     RESNET8: (NOTHING, "akamaster/cifar10-resnet32", "int8", "mlcommons/cifar10-resnet8-int8"),
 }
