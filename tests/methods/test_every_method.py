@@ -146,6 +146,9 @@ def test_finds_something_that_holds(name: str, target: Target, workspace: Worksp
             assert all(len(row) == len(figure.columns) for row in figure.files)
             assert len(figure.rows) == len(figure.files)
     assert outcome.spent.images > 0
+    samples = pq.read_table(folder / "samples.parquet").to_pandas() if outcome.artefacts else pd.DataFrame()
+    for name in set(names) & set(samples):
+        assert outcome.metric(name).value == pytest.approx(samples[name].mean()), f"{name} is not its column's mean"
 
 
 @pytest.mark.parametrize("name", ROWS)
