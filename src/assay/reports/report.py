@@ -15,7 +15,7 @@ from assay.studies.outcome import Outcome, Stored, TargetFacts
 
 SCHEMA_VERSION = 1
 
-_RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
+RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
 """One method that found little does not settle what another had to leave open."""
 
 
@@ -148,8 +148,8 @@ class _Judged(NamedTuple):
     def risk(self) -> tuple[int, float]:
         """What the worst method has most of: its level, then its verdict's number, which grows with the risk."""
         if self.metric is None or self.metric.value is None:
-            return _RANK[self.verdict.level], float("-inf")
-        return _RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
+            return RANK[self.verdict.level], float("-inf")
+        return RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
 
 
 def _unassessed(failed: int, skipped: int, beside: int) -> str:
