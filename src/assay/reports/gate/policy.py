@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -124,7 +124,7 @@ def read_policy(path: Path) -> Policy:
     try:
         rules = _File.model_validate(table).rule
     except ValidationError as error:
-        raise UsageError(f"The policy {path.name} is wrong: {_sentence(error, table)}") from None
+        raise UsageError(f"The policy {path.name} is wrong: {_sentence(error)}") from None
     for number, rule in enumerate(rules, start=1):
         if rule.method is not None and rule.method not in METHODS.names():
             raise UsageError(
@@ -135,9 +135,9 @@ def read_policy(path: Path) -> Policy:
     return Policy(path, tuple(rules), tuple(lines) if len(lines) == len(rules) else (1,) * len(rules))
 
 
-def _sentence(error: ValidationError, table: dict[str, Any]) -> str:
-    """The first complaint as one sentence."""
-    first = error.errors()[0]
+def _sentence(error: ValidationError) -> str:
+    """The first complaint as one sentence; a key that does not exist is what most likely explains the others."""
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     where = first["loc"]
     rule = f"rule {where[1] + 1}: " if len(where) > 1 and isinstance(where[1], int) else ""
     if first["type"] == "extra_forbidden":
@@ -146,7 +146,7 @@ def _sentence(error: ValidationError, table: dict[str, Any]) -> str:
     if first["type"] == "literal_error":
         expected = str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         return f"{rule}{where[-1]}: {first['input']!r} is unknown; {nearest(str(first['input']), expected)}"
-    if first["type"] == "missing" or not table:
+    if first["type"] == "missing":
         return "there is no rule; begin each with [[rule]]."
     message = str(first["msg"]).removeprefix("Value error, ")
     key = f"{where[-1]}: " if where and isinstance(where[-1], str) else ""
