@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from assay.base.intervals import auc_bounds, delong_auc, difference_of_proportions
 from assay.methods.finding import Interval, Metric
@@ -101,8 +102,34 @@ def simulated(trials: int) -> dict[str, float]:
 
 
 def test_an_unchanged_model_rises_as_rarely_as_is_promised() -> None:
-    trials = 3000
+    trials = 1500
     allowed = ALPHA + 3.3 * math.sqrt(ALPHA * (1 - ALPHA) / trials)
     rates = simulated(trials)
     assert {name: rate for name, rate in rates.items() if rate > allowed} == {}
     assert max(rates.values()) > 0.002, "intervals that never err are too wide to be of use"
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_shares_keep_their_promise_where_it_is_one_in_a_thousand(rate: float) -> None:
+    n, alpha = 40, 1e-3
+    chance = binom.pmf(np.arange(n + 1), n, rate)
+    likely = np.flatnonzero(chance > 1e-9)
+    wrong = sum(
+        chance[a] * chance[b]
+        for a in likely
+        for b in likely[likely < a]
+        if independent(share(int(a), n), share(int(b), n), alpha).low > 0
+    )
+    assert wrong <= alpha
+
+
+@pytest.mark.parametrize("changing", [0.1, 0.3])
+def test_pairs_keep_their_promise_where_it_is_one_in_a_thousand(changing: float) -> None:
+    n, alpha, wrong = 100, 1e-3, 0.0
+    for changed in np.flatnonzero(binom.pmf(np.arange(n + 1), n, changing) > 1e-9):
+        for gained in range(int(changed) + 1):
+            counts = [gained, changed - gained, n - changed]
+            found = paired(np.repeat([1, 0, 1], counts), np.repeat([0, 1, 1], counts), 1.0, alpha)
+            if found.low > 0:
+                wrong += float(binom.pmf(changed, n, changing) * binom.pmf(gained, changed, 0.5))
+    assert 0.1 * alpha < wrong <= 1.2 * alpha, "the normal approximation may err by a fifth, and does not"
