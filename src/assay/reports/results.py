@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from assay.base.errors import NothingAssessedError, WorkspaceError
+from assay.base.errors import NothingAssessedError, UsageError, WorkspaceError, nearest
 from assay.reports.report import Report, assemble
 from assay.studies.workspace import Workspace
 
@@ -42,6 +42,23 @@ def load_results(path: Path) -> list[Result]:
     if not results:
         raise NothingAssessedError(f"{path} holds no result: there is neither a workspace nor a report.json in it.")
     return sorted(results, key=lambda result: (result.report.target.name, result.report.target.digest))
+
+
+def one_report(path: Path, model: str | None = None) -> Report:
+    """The only report at a path, or that of the named model.
+
+    Raises:
+        UsageError: if there are several to choose from, or none of that model.
+        AssayError: see `load_results`.
+    """
+    reports = [result.report for result in load_results(path)]
+    names = [report.target.name for report in reports]
+    if model is not None and model not in names:
+        raise UsageError(f"{path} holds no result for {model!r}: {nearest(model, names)}")
+    chosen = [report for report in reports if model in (None, report.target.name)]
+    if len(chosen) > 1:
+        raise UsageError(f"{path} holds {len(chosen)} results ({', '.join(sorted(set(names)))}): say which --model.")
+    return chosen[0]
 
 
 def _read(file: Path) -> Result:

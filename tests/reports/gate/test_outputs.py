@@ -11,8 +11,9 @@ import pytest
 from assay.cli import main
 from assay.reports.gate.check import Gate, check
 from assay.reports.gate.junit import write_junit
-from assay.reports.gate.markdown import cell_text, markdown
+from assay.reports.gate.markdown import markdown
 from assay.reports.gate.sarif import write_sarif
+from assay.reports.markdown import plain
 from assay.reports.report import assemble, write_json
 from oracles.gate import sarif_complaints
 from reports.gate.cases import RULE, fgsm, policy, result, share
@@ -69,7 +70,7 @@ def test_markdown_has_the_failed_first_and_no_markup_from_names(tmp_path: Path) 
     assert "Ours \\| theirs" in lines[4]
     assert "<script>" not in "".join(lines)
     assert {line.replace("\\|", "").count("|") for line in lines[2:]} == {6}
-    assert cell_text("a\n[b](c)") == "a \\[b\\](c)"
+    assert plain("a\n[b](c)") == "a \\[b\\](c)"
 
 
 def write_result(folder: Path, hits: int, name: str = "m") -> str:
