@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from assay.reports.format import asked, date, metric_text
 from assay.reports.markdown import plain, table
 from assay.reports.report import Report, verdict_metric
@@ -53,7 +55,7 @@ def model_index(report: Report) -> str:
         metric = verdict_metric(outcome)
         if metric is None or metric.value is None:
             continue
-        arguments = {"n": metric.n, "unit": metric.unit or None, "seed": outcome.seed}
+        arguments: dict[str, Any] = {"n": metric.n, "unit": metric.unit or None, "seed": outcome.seed}
         if metric.interval is not None:
             low, high = float(metric.interval.low), float(metric.interval.high)
             arguments |= {"low": low, "high": high, "level": metric.interval.level, "interval": metric.interval.method}
