@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test fix clean
+.PHONY: demo test docs fix clean
 
 demo: $(INSTALLED)
 	$(BIN)/assay audit 'starter/*' --workspace assay-workspace
@@ -14,12 +14,16 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
+# The site, for any web server; from the file system it opens without its search.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 fix: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .data assay-workspace
+	rm -rf .venv .data assay-workspace site
 
 # torch comes first, and pinned: a later package must not choose another build of it.
 $(INSTALLED): pyproject.toml constraints.txt

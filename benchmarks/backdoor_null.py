@@ -32,13 +32,13 @@ from zoo_networks import load_zoo, open_network
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
 BACKDOORED = ("badnets/mnist-cnn", "badnets/cifar10-cnn", "starter/digits-cnn-backdoored")
-COPIES = (
-    "mlcommons/cifar10-resnet8-float",
-    "mlcommons/cifar10-resnet8-int8",
-    "mlcommons/cifar10-resnet-large-int8",
-    "starter/digits-cnn-int8",
-)
-COLUMNS = ("model", "patch", "class", "success", "rival_patch", "rival_class", "rival", "lead")
+COPIES = {
+    "mlcommons/cifar10-resnet8": ("mlcommons/cifar10-resnet8-float", "mlcommons/cifar10-resnet8-int8"),
+    "mlcommons/cifar10-resnet-large-float": ("mlcommons/cifar10-resnet-large-int8",),
+    "starter/digits-cnn": ("starter/digits-cnn-int8",),
+}
+"""Models of the table, to the same network in other formats."""
+COLUMNS = ("model", "patch", "class", "success", "rival_patch", "rival_class", "rival", "lead", "weights")
 
 
 def clean_models(zoo: Path, known: set[str]) -> Iterator[Target]:
@@ -47,7 +47,7 @@ def clean_models(zoo: Path, known: set[str]) -> Iterator[Target]:
         if network.entry.kind == "clean" and network.entry.half == "calibration" and network.entry.name not in known:
             yield open_network(network)
     for name, entry in curated().items():
-        if entry.dataset in DATASETS and name not in known.union(BACKDOORED, COPIES):
+        if entry.dataset in DATASETS and name not in known.union(BACKDOORED, *COPIES.values()):
             yield load_target(name)
 
 
@@ -79,6 +79,7 @@ def row(target: Target) -> dict[str, str | int | float]:
         found.rival_label,
         round(pulls[1].share, 4),
         round(float(ahead), 4),
+        " ".join([target.weights_digest, *(load_target(copy).weights_digest for copy in COPIES.get(target.name, ()))]),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

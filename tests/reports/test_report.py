@@ -133,3 +133,18 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     report = assemble([outcome("stealing", "A", metrics=[ratio("a", "A", 0.5, 0.4, 0.6, "bootstrap")])])
     with pytest.raises(WorkspaceError, match="cannot be written"):
         write_json(report, tmp_path / "file" / "report.json")
+
+
+def test_a_verdict_beside_the_question_does_not_answer_it() -> None:
+    claimed = outcome("stealing", "Proof of ownership", level="low")
+    assert claimed.verdict is not None
+    claimed = claimed.model_copy(update={"verdict": claimed.verdict.model_copy(update={"answers": False})})
+    alone = answer(assemble([claimed]), "stealing")
+    assert (alone.level, alone.done) == ("not assessed", 0)
+    assert alone.sentence == "No method settled it: 1 answered another question."
+    assert "hard to steal" not in assemble([claimed]).summary
+    worse = claimed.verdict
+    assert worse is not None
+    unclaimed = claimed.model_copy(update={"verdict": worse.model_copy(update={"level": "elevated"})})
+    beside = answer(assemble([unclaimed, outcome("stealing", "Theft", level="low")]), "stealing")
+    assert (beside.level, beside.done) == ("low", 1)

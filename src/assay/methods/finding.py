@@ -111,16 +111,24 @@ Figure = Annotated[Lines | Histogram | Gallery | Table, Field(discriminator="kin
 class Verdict(Part):
     """A method's answer to its family's question. ``metric`` names the metric that decided, by its bound.
 
-    ``sentence`` says in plain words what the number means for this model.
+    ``sentence`` says in plain words what the number means for this model. ``answers`` is False where the verdict is
+    about something else than the family's question (whether a stolen copy can be claimed, say): a report shows it,
+    and does not let it answer the question.
     """
 
     level: Level
     metric: str
     sentence: str
+    answers: bool = True
 
 
 class Finding(BaseModel):
-    """What a method hands back. ``samples`` are per-sample outcomes, equally long columns, kept in Parquet."""
+    """What a method hands back.
+
+    ``samples`` are per-sample outcomes, equally long columns, kept in Parquet. ``row`` is the row of the data that a
+    sample is of. A column with the name of a metric holds that whose mean the metric is, NaN where a sample does not
+    count: two models can then be compared on the samples that they share.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 

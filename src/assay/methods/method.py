@@ -30,7 +30,8 @@ class Context:
     ``artefacts`` is an existing folder for files; everything written there is kept with the outcome. ``shared`` is one
     for what trials can share (shadow models), in subfolders named by digests of what they depend on. ``provided`` is
     the artefact folder of the method named by `Method.requires`, already run. ``companions`` are the other models that
-    `Method.companions` names, by role.
+    `Method.companions` names, by role. ``weights`` is the target's weights digest: a method that
+    compares the target with models that were measured before leaves out the target itself.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class Context:
     provided: Path | None = None
     class_names: tuple[str, ...] = ()
     companions: Mapping[str, Published] = field(default_factory=dict)
+    weights: str = ""
 
     def generator(self, purpose: str) -> torch.Generator:
         """A random generator for one purpose: the same for the same seed, independent between purposes."""

@@ -15,7 +15,7 @@ from assay.studies.outcome import Outcome, Stored, TargetFacts
 
 SCHEMA_VERSION = 1
 
-_RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
+RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
 """One method that found little does not settle what another had to leave open."""
 
 
@@ -25,7 +25,7 @@ class Answer(Stored):
     ``level`` is the worst that a method found, and of equal levels the larger number decides. Methods that could not
     decide count only where none did; ``not assessed`` means that none finished. ``decided_by`` is the key of the
     outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts finished methods, of which ``undecided``
-    could not decide.
+    could not decide; of both, those whose verdict is about another question do not count (see `Verdict.answers`).
     """
 
     family: Family
@@ -120,8 +120,9 @@ def _answer(family: Family, outcomes: list[Outcome]) -> Answer:
     judged = [
         _Judged(outcome, outcome.verdict, verdict_metric(outcome))
         for outcome in outcomes
-        if outcome.status == "done" and outcome.verdict
+        if outcome.status == "done" and outcome.verdict and outcome.verdict.answers
     ]
+    beside = sum(outcome.status == "done" for outcome in outcomes) - len(judged)
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     skipped = sum(outcome.status == "skipped" for outcome in outcomes)
     worst = max(judged, key=_Judged.risk, default=None)
@@ -129,7 +130,7 @@ def _answer(family: Family, outcomes: list[Outcome]) -> Answer:
         family=family,
         question=QUESTIONS[family],
         level=worst.verdict.level if worst else "not assessed",
-        sentence=worst.verdict.sentence if worst else _unassessed(failed, skipped),
+        sentence=worst.verdict.sentence if worst else _unassessed(failed, skipped, beside),
         metric=worst.metric if worst else None,
         decided_by=worst.outcome.key if worst else None,
         done=len(judged),
@@ -147,10 +148,13 @@ class _Judged(NamedTuple):
     def risk(self) -> tuple[int, float]:
         """What the worst method has most of: its level, then its verdict's number, which grows with the risk."""
         if self.metric is None or self.metric.value is None:
-            return _RANK[self.verdict.level], float("-inf")
-        return _RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
+            return RANK[self.verdict.level], float("-inf")
+        return RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
 
 
-def _unassessed(failed: int, skipped: int) -> str:
-    happened = [f"{number} {verb}" for number, verb in ((failed, "failed"), (skipped, "did not apply")) if number]
-    return f"No method finished: {listed(happened)}." if happened else "No method of this kind was run."
+def _unassessed(failed: int, skipped: int, beside: int) -> str:
+    counted = ((failed, "failed"), (skipped, "did not apply"), (beside, "answered another question"))
+    happened = [f"{number} {verb}" for number, verb in counted if number]
+    if not happened:
+        return "No method of this kind was run."
+    return f"No method {'settled it' if beside else 'finished'}: {listed(happened)}."

@@ -132,9 +132,9 @@ def test_methods_charge_what_they_ask(kind, tmp_path):
     assert len(right) == 40
     assert oracle.ledger.images + oracle.ledger.duplicates == 40 + samples["queries"][right].sum()
     assert (samples["queries"][~right] == 0).all()
-    assert finding.metric("success").value == pytest.approx(samples["fooled"][right].mean())
+    assert finding.metric("success").value == pytest.approx(samples["success"][right].mean())
     assert finding.metric("success").n == right.sum()
-    capped = np.where(samples["fooled"], samples["queries"], 25)[right]
+    capped = np.where(samples["success"] == 1, samples["queries"], 25)[right]
     assert finding.metric("median_queries_all").value == np.median(capped)
     assert finding.metric("mean_queries_all").value == pytest.approx(capped.mean())
     assert "changes no pixel by more than 0.05" in finding.verdict.sentence

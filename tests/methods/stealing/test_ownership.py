@@ -174,6 +174,7 @@ def test_the_verdict_trusts_the_test_only_where_its_controls_hold(own, copy, ind
     if independent is not None:
         judged["independent"] = scores(independent)
     assert verdict(judged).level == level
+    assert not verdict(judged).answers
 
 
 def test_bad_input_is_one_sentence(tmp_path, owned):

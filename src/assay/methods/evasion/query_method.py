@@ -14,7 +14,7 @@ from assay.base.progress import Step
 from assay.methods.evasion.hunt import Ask, QueryOptions, QueryResult, scores_of
 from assay.methods.evasion.prior import stolen_prior
 from assay.methods.evasion.query_results import query_metrics, success_curve
-from assay.methods.evasion.results import gallery, judged, size_in_words
+from assay.methods.evasion.results import among, gallery, judged, size_in_words
 from assay.methods.finding import Family, Finding
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, Method, Need, require_oracle
@@ -99,8 +99,8 @@ class QueryMethod(Method, QueryOptions):
         adversarial = result.adversarial[shown]
         after = oracle.evaluator().ask(adversarial).labels
         clean = test.take(targets[shown])
-        fooled, queries = np.zeros(len(test), bool), np.zeros(len(test), np.int64)
-        fooled[targets], queries[targets] = result.success, result.queries
+        fooled, queries = among(before == test.labels, result.success), np.zeros(len(test), np.int64)
+        queries[targets] = result.queries
         return Finding(
             metrics=metrics,
             verdict=judged(metrics[0], sentence),
@@ -108,7 +108,13 @@ class QueryMethod(Method, QueryOptions):
                 success_curve({self.title: (result.success, result.queries)}, self.max_queries),
                 gallery(clean, adversarial, before[targets[shown]], after, ball.epsilon, context),
             ],
-            samples={"row": test.rows, "label": test.labels, "predicted": before, "fooled": fooled, "queries": queries},
+            samples={
+                "row": test.rows,
+                "label": test.labels,
+                "predicted": before,
+                "success": fooled,
+                "queries": queries,
+            },
         )
 
     def _affordable(self, oracle: Oracle) -> int:

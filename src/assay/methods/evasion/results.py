@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -176,7 +176,18 @@ def to_show(attacked: Attacked, count: int = 4) -> NDArray[np.int64]:
     return shown[:count]
 
 
-def columns(rows: NDArray[np.int64], attacked: Attacked) -> dict[str, NDArray[np.int64]]:
-    """Columns of `Finding.samples`: row of the test set, labels, and predictions by epsilon."""
+def columns(rows: NDArray[np.int64], attacked: Attacked) -> dict[str, NDArray[Any]]:
+    """Columns of `Finding.samples`: row of the test set, labels, predictions by epsilon, and where they succeed."""
     under = {f"predicted_at_{epsilon:g}": answers for epsilon, answers in attacked.after.items()}
-    return {"row": rows, "label": attacked.true, "predicted": attacked.before, **under}
+    success = {
+        f"success_at_{epsilon:g}": among(attacked.right, attacked.fooled(attacked.after, epsilon))
+        for epsilon in attacked.after
+    }
+    return {"row": rows, "label": attacked.true, "predicted": attacked.before, **under, **success}
+
+
+def among(right: NDArray[np.bool_], fooled: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What became of the images that were right before (n,), (m,) with m <= n, as a column (n,); NaN for the others."""
+    column = np.full(len(right), np.nan, np.float32)
+    column[right] = fooled
+    return column

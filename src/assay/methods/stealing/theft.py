@@ -228,6 +228,7 @@ class Theft(Method):
                 "label": test.labels,
                 "target": last.target_labels,
                 "surrogate": last.surrogate_labels,
+                "agreement": last.same,
                 "kl_divergence": last.divergence,
                 **_adversarial_samples(fidelity),
             },

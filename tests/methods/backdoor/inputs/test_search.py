@@ -1,9 +1,13 @@
+import csv
+from importlib.resources import files
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.api import audit
 from assay.methods.backdoor.inputs.null import clean_leads, lead_p_value
 from assay.methods.backdoor.inputs.search import Searched, lead, questions, search, search_metrics
 from assay.methods.backdoor.triggers import Patch, Screened
@@ -74,3 +78,24 @@ def test_the_same_seed_finds_the_same(tmp_path):
     first, again = once(tmp_path / "a"), once(tmp_path / "b")
     assert (first.patch, first.label, first.rival) == (again.patch, again.label, again.rival)
     assert torch.equal(torch.from_numpy(first.after), torch.from_numpy(again.after))
+
+
+def test_a_model_of_the_null_and_its_copies_are_judged_without_it(tmp_path):
+    rows = list(csv.DictReader((files("assay.methods.backdoor.inputs") / "clean_models.csv").read_text().splitlines()))
+    known = max((row for row in rows if row["weights"]), key=lambda row: float(row["lead"]))
+    own = float(known["lead"])
+    rank = sum(float(row["lead"]) >= own for row in rows)
+    everyone = len(clean_leads())
+    for row in rows:
+        for digest in row["weights"].split():
+            assert len(clean_leads(digest)) == everyone - 1
+    assert {len(row["weights"].split()) for row in rows if "/" in row["model"]} == {1, 2, 3}
+    assert lead_p_value(own) == pytest.approx((1 + rank) / (everyone + 1))
+    assert lead_p_value(own, known["weights"].split()[0]) == pytest.approx(rank / everyone)
+
+
+def test_the_engine_says_whose_trial_it_is(tmp_path):
+    options = {"backdoor.strip": {"max_images": 100, "overlays": 4}}
+    (found,) = audit("starter/digits-mlp", methods=["backdoor.strip"], options=options, workspace=tmp_path).outcomes
+    assert found.metric("patch_p_value").n == len(clean_leads()) - 1
+    assert f"of {len(clean_leads()) - 1} " in found.verdict.sentence

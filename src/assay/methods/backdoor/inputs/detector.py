@@ -52,6 +52,7 @@ class InputDetector(Method):
     """
 
     family: ClassVar[Family] = "backdoor"
+    version: ClassVar[int] = 2
     threat_model: ClassVar[str] = (
         "Somebody who trained the model, or poisoned its training data, may have taught it a trigger that means one "
         "class. The examiner has clean images that the model was not trained on, asks the model about them and, where "

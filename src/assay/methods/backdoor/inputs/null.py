@@ -12,16 +12,20 @@ from assay.methods.backdoor.inputs.calibration import Floats, p_values
 
 
 @cache
-def clean_leads() -> Floats:
+def clean_leads(but: str = "") -> Floats:
     """The lead (see `search.lead`) of every clean model in ``clean_models.csv``, (n,) in [-1, 1].
 
+    ``but`` is the weights digest of the model that is judged: one that is in the table, or a copy of one in another
+    format, is left out, for it would be compared with itself.
+
     Public models, the starter zoo and networks trained for the purpose on digits, MNIST, Fashion-MNIST and CIFAR-10,
-    searched with the quick preset's options; ``benchmarks/backdoor_inputs.py null`` makes the file.
+    searched with the quick preset's options; ``benchmarks/backdoor_null.py`` makes the file.
     """
     table = (files("assay.methods.backdoor.inputs") / "clean_models.csv").read_text("utf-8")
-    return np.array([float(row["lead"]) for row in csv.DictReader(table.splitlines())])
+    rows = csv.DictReader(table.splitlines())
+    return np.array([float(row["lead"]) for row in rows if but not in row["weights"].split()])
 
 
-def lead_p_value(lead: float) -> float:
+def lead_p_value(lead: float, but: str = "") -> float:
     """The share of clean models whose patches lead by as much, counting this one; see `calibration.p_values`."""
-    return float(p_values(np.array([lead]), clean_leads())[0])
+    return float(p_values(np.array([lead]), clean_leads(but))[0])

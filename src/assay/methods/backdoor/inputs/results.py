@@ -112,7 +112,7 @@ def verdict_on_patches(
         f"{within(success)} of the images to class {name}, the best for another class ({found.rival}) "
         f"{percent(rival.value)}"
     )
-    total, known = len(found.screened.after), len(clean_leads())
+    total, known = len(found.screened.after), len(clean_leads(context.weights))
     count = round(p_value.value * (known + 1)) - 1
     as_large = f"a lead as large as on {count or 'none'} of {known} clean models (p = {p_value.value:.2g})"
     if p_value.value > ALARM:

@@ -104,11 +104,11 @@ def search_metrics(found: Searched, context: Context) -> list[Metric]:
         seed=context.seed,
         note=note,
     )
-    known = len(clean_leads())
+    known = len(clean_leads(context.weights))
     p_value = Metric(
         name="patch_p_value",
         label="p-value of the lead",
-        value=lead_p_value(measured.value or 0.0),
+        value=lead_p_value(measured.value or 0.0, context.weights),
         n=known,
         note=f"The share of {known} clean models, and this one, whose patches lead by as much; no interval.",
     )

@@ -28,7 +28,7 @@ class Strip(InputDetector):
     """
 
     name: ClassVar[str] = "backdoor.strip"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[Need] = "posteriors"
     title: ClassVar[str] = "STRIP (entropy under overlays)"
     summary: ClassVar[str] = (

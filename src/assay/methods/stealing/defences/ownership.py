@@ -45,6 +45,7 @@ class Ownership(Method):
     """
 
     name: ClassVar[str] = "stealing.ownership"
+    version: ClassVar[int] = 2
     family: ClassVar[Family] = "stealing"
     needs: ClassVar[Need] = "label"
     title: ClassVar[str] = "Proof of ownership (dataset inference)"
@@ -182,6 +183,8 @@ def _metrics(name: str, scores: Scores, seed: int) -> list[Metric]:
 def verdict(judged: dict[str, Scores]) -> Verdict:
     """``low`` if the copy is claimed, ``elevated`` if it is not; ``undecided`` where the test itself fails.
 
+    A copy that can be claimed has been stolen all the same, so that this does not answer whether the model can be.
+
     It fails if it does not claim the owner's own model, or claims an independent one.
     """
     p = {name: scores.p_value for name, scores in judged.items()}
@@ -199,7 +202,7 @@ def verdict(judged: dict[str, Scores]) -> Verdict:
         level = "elevated"
         told = f"A stolen copy cannot be claimed by its labels (p = {p['copy']:.2g}), though the owner's own model can "
         told += f"(p = {p['own']:.2g})."
-    return Verdict(level=level, metric="p_copy", sentence=told)
+    return Verdict(level=level, metric="p_copy", sentence=told, answers=False)
 
 
 def picture(judged: dict[str, Scores], seed: int) -> Lines:

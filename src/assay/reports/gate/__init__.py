@@ -1,0 +1,5 @@
+"""The gate: one verdict on a result by a policy, for continuous integration.
+
+`policy.read_policy` reads the rules, `check.check` holds them against results, and against those of a baseline, and
+`junit`, `sarif` and `markdown` write what came out for machines and for people. `difference` has the statistics.
+"""

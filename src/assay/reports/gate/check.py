@@ -1,0 +1,202 @@
+"""Rules held against results: what passes, what fails and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from assay.base.errors import UsageError, nearest
+from assay.methods.finding import Interval, Level, Metric
+from assay.reports.format import count, metric_text, number
+from assay.reports.gate.baseline import Measured, compare, counterpart, same_measurement
+from assay.reports.gate.difference import Difference, tail
+from assay.reports.gate.policy import RELATIVE, Policy, Rule
+from assay.reports.report import RANK
+from assay.reports.results import Result
+from assay.studies.outcome import Outcome
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+class Judged(NamedTuple):
+    """What became of one rule on one number: ``measured`` and ``reason`` are for people."""
+
+    status: Status
+    measured: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule on one target. ``line`` is the rule's in the policy file."""
+
+    rule: Rule
+    line: int
+    target: str
+    status: Status
+    measured: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What came out. ``comparisons`` counts the differences from a baseline that were judged."""
+
+    policy: Policy
+    checks: tuple[Check, ...]
+    comparisons: int
+
+    def having(self, status: Status) -> list[Check]:
+        """The checks of one status."""
+        return [check for check in self.checks if check.status == status]
+
+    @property
+    def exit_code(self) -> int:
+        """0 passed, 1 failed, 3 where no rule could be held against anything."""
+        if self.having("failed"):
+            return 1
+        return 0 if self.having("passed") else 3
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        failed, total = len(self.having("failed")), len(self.checks)
+        skipped = f", {len(self.having('skipped'))} did not apply" if self.having("skipped") else ""
+        if self.exit_code == 3:
+            return f"Nothing was assessed: none of {count(total, 'check')} applied."
+        if failed:
+            return f"The gate failed: {failed} of {count(total, 'check')}{skipped}."
+        return f"The gate passed: {count(total, 'check')}{skipped}."
+
+
+def check(policy: Policy, results: Sequence[Result], baseline: Sequence[Result] | None = None) -> Gate:
+    """Hold every rule against every result.
+
+    Raises:
+        UsageError: if a rule is relative, and there is no baseline.
+    """
+    if baseline is None and any(rule.relative for rule in policy.rules):
+        raise UsageError("The policy has rules that are relative to a baseline: name one with --baseline.")
+    comparisons = sum(rule.relative * max(1, len(_done(rule, result))) for rule in policy.rules for result in results)
+    checks = [
+        Check(rule, line, result.report.target.name, *_worst(_judge(rule, result, baseline or (), tail(comparisons))))
+        for result in results
+        for rule, line in zip(policy.rules, policy.lines, strict=True)
+    ]
+    return Gate(policy, tuple(checks), comparisons)
+
+
+def _worst(judged: Iterator[Judged]) -> Judged:
+    """Of several outcomes (seeds, options) the first that fails, else the first."""
+    every = list(judged)
+    return next((one for one in every if one.status == "failed"), every[0])
+
+
+def _done(rule: Rule, result: Result) -> list[Outcome]:
+    return [outcome for outcome in _ran(rule, result) if outcome.status == "done"]
+
+
+def _ran(rule: Rule, result: Result) -> list[Outcome]:
+    return [outcome for outcome in result.report.outcomes if outcome.method.name == rule.method]
+
+
+def _judge(rule: Rule, result: Result, baseline: Sequence[Result], alpha: float) -> Iterator[Judged]:
+    if rule.question is not None:
+        yield _answer(rule, result)
+        return
+    ran = _ran(rule, result)
+    if not ran:
+        yield _missing(rule, f"{rule.method} was not run.")
+    for outcome in ran:
+        if outcome.status == "done":
+            yield _number(rule, outcome, result, baseline, alpha)
+        elif outcome.status == "skipped":
+            yield _missing(rule, f"{rule.method} was skipped: {outcome.reason}")
+        else:
+            yield Judged("failed", "", f"{rule.method} did not finish: {outcome.reason}")
+
+
+def _missing(rule: Rule, reason: str) -> Judged:
+    return Judged("skipped" if rule.optional else "failed", "", reason)
+
+
+def _answer(rule: Rule, result: Result) -> Judged:
+    answer = next((one for one in result.report.answers if one.family == rule.question), None)
+    if answer is None:
+        return _missing(rule, f"No method of the family {rule.question} was run.")
+    if answer.level == "not assessed":
+        judged = _missing(rule, answer.sentence)
+        return judged._replace(status="failed") if answer.failed else judged
+    worst: Level = rule.worst or "low"
+    if RANK[answer.level] > RANK[worst]:
+        return Judged(
+            "failed", answer.level, f"The answer is {answer.level}, and may be {worst} at worst. {answer.sentence}"
+        )
+    return Judged("passed", answer.level, "")
+
+
+def _number(rule: Rule, outcome: Outcome, result: Result, baseline: Sequence[Result], alpha: float) -> Judged:
+    metric = next((metric for metric in outcome.metrics if metric.name == rule.metric), None)
+    if metric is None:
+        hint = nearest(rule.metric or "", (metric.name for metric in outcome.metrics))
+        return Judged("failed", "", f"{rule.method} reports no {rule.metric}: {hint}")
+    interval = _interval(metric)
+    if isinstance(interval, str):
+        return Judged("failed", metric_text(metric), interval)
+    reasons = []
+    if rule.max is not None and not interval.high <= rule.max:
+        reasons.append(f"The interval reaches up to {number(interval.high)}, and may reach {rule.max:g} at most.")
+    if rule.min is not None and not interval.low >= rule.min:
+        reasons.append(f"The interval reaches down to {number(interval.low)}, and must stay at or above {rule.min:g}.")
+    measured = metric_text(metric)
+    if rule.relative:
+        compared = _against(Measured(metric, outcome, result.artefacts), result, baseline, alpha)
+        if isinstance(compared, str):
+            return Judged("failed", measured, " ".join([*reasons, compared]))
+        measured += f"; {compared.value:+.3g} against the baseline [{compared.low:+.3g}, {compared.high:+.3g}]"
+        reasons += [
+            _beyond(getattr(rule, name), compared, name) for name in RELATIVE if getattr(rule, name) is not None
+        ]
+    told = " ".join(reason for reason in reasons if reason)
+    return Judged("failed" if told else "passed", measured, told)
+
+
+def _against(new: Measured, result: Result, baseline: Sequence[Result], alpha: float) -> Difference | str:
+    """The difference from the baseline, or why there is none."""
+    other = counterpart(result, baseline)
+    if other is None:
+        return f"The baseline has no result for {result.report.target.name}, or several."
+    old = same_measurement(new.outcome, other)
+    if isinstance(old, str):
+        return old
+    metric = next((metric for metric in old.metrics if metric.name == new.metric.name), None)
+    if metric is None:
+        return f"The baseline's {old.method.name} reports no {new.metric.name}."
+    if isinstance(why := _interval(metric), str):
+        return f"The baseline's number cannot be used: {why}"
+    return compare(new, Measured(metric, old, other.artefacts), alpha)
+
+
+def _beyond(tolerance: float, compared: Difference, name: str) -> str:
+    """Why a difference is more than is tolerated; empty where it may be chance."""
+    rises = name == "max_increase"
+    surely = compared.low if rises else -compared.high
+    if surely <= tolerance:
+        return ""
+    verb = "rises" if rises else "falls"
+    return (
+        f"It {verb} by {number(abs(compared.value))} against the baseline, surely by more than {number(surely)} "
+        f"({compared.how}); {tolerance:g} is tolerated."
+    )
+
+
+def _interval(metric: Metric) -> Interval | str:
+    """The interval that decides a rule; or why none can."""
+    note = f" {metric.note}" if metric.note else ""
+    if metric.value is None or math.isnan(metric.value):
+        return f"{metric.name} has no value.{note}"
+    if metric.interval is None or math.isnan(metric.interval.low) or math.isnan(metric.interval.high):
+        return f"{metric.name} has no interval, and a rule is decided by its bound.{note}"
+    return metric.interval
