@@ -77,6 +77,11 @@ class PosteriorStore:
             if _checksum(record[:-CRC_BYTES]) == record[-CRC_BYTES:]:
                 self._rows.setdefault(bytes(record[:KEY_BYTES]), row)
 
+    def keys(self) -> Keys:
+        """The keys of all that is held, as it came in."""
+        self._refresh()
+        return np.frombuffer(b"".join(self._rows), dtype=f"V{KEY_BYTES}")
+
     def missing(self, keys: Keys) -> NDArray[np.int64]:
         """Positions, first occurrences only, of keys that the store does not hold."""
         self._refresh()
