@@ -77,11 +77,6 @@ class PosteriorStore:
             if _checksum(record[:-CRC_BYTES]) == record[-CRC_BYTES:]:
                 self._rows.setdefault(bytes(record[:KEY_BYTES]), row)
 
-    def keys(self) -> Keys:
-        """The keys of all that is held, as it came in."""
-        self._refresh()
-        return np.frombuffer(b"".join(self._rows), dtype=f"V{KEY_BYTES}")
-
     def missing(self, keys: Keys) -> NDArray[np.int64]:
         """Positions, first occurrences only, of keys that the store does not hold."""
         self._refresh()
@@ -91,6 +86,11 @@ class PosteriorStore:
             if name not in self._rows:
                 fresh.setdefault(name, position)
         return np.fromiter(fresh.values(), np.int64, len(fresh))
+
+    def keys(self) -> Keys:
+        """The keys of all that is held, as it came in."""
+        self._refresh()
+        return np.frombuffer(b"".join(self._rows), dtype=f"V{KEY_BYTES}")
 
     def get(self, keys: Keys) -> NDArray[np.float32]:
         """Logits float32 (n, classes) of keys that are all held.

@@ -45,7 +45,11 @@ def agreement(compared: Comparison) -> Chart:
 
 
 def prices(compared: Comparison) -> Chart | None:
-    """Accuracy with its interval against the price (logarithmic); None where no service has a price."""
+    """Accuracy with its interval against the price (logarithmic); None where no service has a price.
+
+    A name stands above its point, or below it where the nearest other accuracy is above.
+    """
+    known = [one.accuracy for one in compared.services if one.price_per_10k]
     rows = [
         {
             "service": one.name,
@@ -54,6 +58,7 @@ def prices(compared: Comparison) -> Chart | None:
             "low": one.interval.low,
             "high": one.interval.high,
             "best": one.name in compared.best,
+            "below": _nearest_is_above(one.accuracy, known),
         }
         for one in compared.services
         if one.price_per_10k
@@ -77,9 +82,20 @@ def prices(compared: Comparison) -> Chart | None:
         color=alt.condition("datum.best", alt.value(ACCENT), alt.value("#b0b5bd")),
         tooltip=["service:N", "price:Q", alt.Tooltip("accuracy:Q", format=".4f")],
     )
-    names = base.mark_text(align="left", dx=8, fontSize=11).encode(y="accuracy:Q", text="service:N")
-    chart: Chart = bars + points + names
+    names = [
+        base.transform_filter(f"datum.below === {below}")
+        .mark_text(align="left", dx=5, dy=dy, fontSize=11)
+        .encode(y="accuracy:Q", text="service:N")
+        for below, dy in (("true", 11), ("false", -9))
+    ]
+    chart: Chart = alt.layer(bars, points, *names)
     return chart
+
+
+def _nearest_is_above(value: float, values: Sequence[float]) -> bool:
+    above = [other - value for other in values if other > value]
+    under = [value - other for other in values if other < value]
+    return bool(above) and (not under or min(above) < min(under))
 
 
 def reliability(compared: Comparison) -> Chart | None:
@@ -123,10 +139,9 @@ def changed(found: Sequence[Change]) -> Chart:
         for part in one.classes
     ]  # fmt: skip
     order = list(dict.fromkeys(str(row["class"]) for row in rows))
-    base = alt.Chart(alt.InlineData(values=rows), width=360, height=200).encode(
-        x=alt.X("class:N", sort=order, title="true class", axis=alt.Axis(labelAngle=0))
-    )
-    zero = base.mark_rule(color="#8a8f98").encode(y=alt.datum(0))
+    plain = alt.Chart(alt.InlineData(values=rows), width=360, height=160)
+    zero = plain.mark_rule(color="#8a8f98").encode(y=alt.datum(0))
+    base = plain.encode(x=alt.X("class:N", sort=order, title="true class", axis=alt.Axis(labelAngle=0)))
     bars = base.mark_rule().encode(y="low:Q", y2="high:Q", color=_significance())
     points = base.mark_point(filled=True, size=60, opacity=1).encode(
         y=alt.Y("change:Q", title="change of accuracy"),

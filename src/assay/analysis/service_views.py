@@ -29,7 +29,8 @@ def compared(found: Sequence[Comparison]) -> View:
     notes = [
         "An example without an answer counts as wrong, and two services without an answer as agreeing. Intervals hold "
         "at 95 %: Wilson's for shares, Newcombe's for differences of accuracy on the same examples, the bootstrap's "
-        "for the calibration error. p is McNemar's exact test, adjusted after Holm over the pairs of a set.",
+        "for the calibration error. p is McNemar's exact test, adjusted after Holm over the pairs of a set; 0 means below "
+        "1e-300.",
     ]
     if any(service.magnitudes for one in found for service in one.services):
         notes.append(
