@@ -37,7 +37,7 @@ class Move(NamedTuple):
 
     before: int
     after: int
-    count: int
+    examples: int
 
 
 class Change(NamedTuple):
@@ -104,7 +104,8 @@ def _change(before: Recording, after: Recording, truth: Mapping[str, int]) -> Ch
         for rows in [true == label]
     ]
     kinds, counts = np.unique(np.stack([first[moved], second[moved]], axis=1), axis=0, return_counts=True)
-    moves = [Move(*kinds[i].tolist(), int(counts[i])) for i in np.argsort(-counts, kind="stable")[:MOST_MOVES]]
+    most = np.argsort(-counts, kind="stable")[:MOST_MOVES]
+    moves = [Move(int(kinds[i, 0]), int(kinds[i, 1]), int(counts[i])) for i in most]
     return Change(
         before=before.date,
         after=after.date,

@@ -65,7 +65,7 @@ def prices(compared: Comparison) -> Chart | None:
     ]
     if not rows:
         return None
-    dear = max(float(row["price"] or 0) for row in rows)
+    dear = max(one.price_per_10k or 0.0 for one in compared.services)
     base = alt.Chart(
         alt.InlineData(values=rows), title=f"{compared.name}: accuracy for the price", width=270, height=200
     ).encode(
@@ -82,13 +82,13 @@ def prices(compared: Comparison) -> Chart | None:
         color=alt.condition("datum.best", alt.value(ACCENT), alt.value("#b0b5bd")),
         tooltip=["service:N", "price:Q", alt.Tooltip("accuracy:Q", format=".4f")],
     )
-    names = [
+    under, over = (
         base.transform_filter(f"datum.below === {below}")
         .mark_text(align="left", dx=5, dy=dy, fontSize=11)
         .encode(y="accuracy:Q", text="service:N")
         for below, dy in (("true", 11), ("false", -9))
-    ]
-    chart: Chart = alt.layer(bars, points, *names)
+    )
+    chart: Chart = bars + points + under + over
     return chart
 
 

@@ -29,8 +29,8 @@ def compared(found: Sequence[Comparison]) -> View:
     notes = [
         "An example without an answer counts as wrong, and two services without an answer as agreeing. Intervals hold "
         "at 95 %: Wilson's for shares, Newcombe's for differences of accuracy on the same examples, the bootstrap's "
-        "for the calibration error. p is McNemar's exact test, adjusted after Holm over the pairs of a set; 0 means below "
-        "1e-300.",
+        "for the calibration error. p is McNemar's exact test, adjusted after Holm over the pairs of a set; 0 means "
+        "below 1e-300.",
     ]
     if any(service.magnitudes for one in found for service in one.services):
         notes.append(
@@ -108,7 +108,7 @@ def changed(service: str, found: Sequence[Change]) -> View:
             shares = [accuracy.first, accuracy.second, accuracy.difference, *_ends(accuracy.interval)]
             rows.append([one.before, one.after, name, accuracy.n, count, *shares, p])
     moves: list[list[Cell]] = [
-        [one.before, one.after, _answer(move.before), _answer(move.after), move.count]
+        [one.before, one.after, _answer(move.before), _answer(move.after), move.examples]
         for one in found
         for move in one.moves
     ]

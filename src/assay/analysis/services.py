@@ -13,6 +13,9 @@ from assay.analysis.correlation import holm
 from assay.analysis.paired import Paired, paired
 from assay.base.intervals import Bounds, wilson
 
+ROUNDED = 1e-5
+"""What recorded confidences were rounded to, generously: one over seven, written as 0.142857, is not below it."""
+
 
 class Service(NamedTuple):
     """One service: ``right`` of ``n`` examples; those that it did not answer are wrong.
@@ -94,7 +97,7 @@ def _service(recording: Recording, right: np.ndarray[tuple[int], np.dtype[np.boo
     hits, n, answered, sure = int(right.sum()), len(right), recording.answered(), recording.confidence
     magnitudes = curve = None
     if sure is not None and answered.any():
-        magnitudes = float((sure[answered] < 1 / recording.num_classes).mean())
+        magnitudes = float((sure[answered] < 1 / recording.num_classes - ROUNDED).mean())
         curve = calibration(sure[answered], right[answered], seed)
     return Service(
         name=label(recording),
