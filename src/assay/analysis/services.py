@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.access.recorded import RecordedSet, Recording
 from assay.analysis.calibration import Calibration, calibration
@@ -93,7 +94,7 @@ def worth_their_price(services: list[Service]) -> list[str]:
     ]
 
 
-def _service(recording: Recording, right: np.ndarray[tuple[int], np.dtype[np.bool_]], seed: int) -> Service:
+def _service(recording: Recording, right: NDArray[np.bool_], seed: int) -> Service:
     hits, n, answered, sure = int(right.sum()), len(right), recording.answered(), recording.confidence
     magnitudes = curve = None
     if sure is not None and answered.any():
