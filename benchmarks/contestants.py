@@ -252,13 +252,14 @@ def _auc(members: np.ndarray, non_members: np.ndarray) -> np.ndarray:
     return np.array((ranks.sum() - len(members) * (len(members) + 1) / 2) / len(members) / len(non_members))
 
 
-def _memory(field: str) -> int:
+def memory(field: str) -> int:
     """Bytes in memory now (``VmRSS``), or at most since the last reset (``VmHWM``), as Linux counts them."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """Count the most from now on, where Linux allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -266,14 +267,14 @@ def _forget_peak() -> None:
 def main(name: str, arrays: Path, result: Path, repeats: int, peers: Path) -> None:
     """Run one contestant; print CPU seconds of each run, and the first run's peak memory above the inputs."""
     work = CONTESTANTS[name]({file.stem: np.load(file) for file in arrays.glob("*.npy")}, peers)
-    _forget_peak()
-    before, seconds, peak = _memory("VmRSS"), [], 0
+    forget_peak()
+    before, seconds, peak = memory("VmRSS"), [], 0
     for run in range(repeats):
         start = time.process_time()
         found = work()
         seconds.append(time.process_time() - start)
         if not run:
-            peak = _memory("VmHWM")
+            peak = memory("VmHWM")
             np.savez(result, **found)
     print(json.dumps({"seconds": seconds, "megabytes": (peak - before) / 1e6}))
 

@@ -1,9 +1,9 @@
 """Published implementations, loaded from the developer's checkouts; nothing of them is kept here.
 
 A folder holds one checkout per repository: ``privacy`` (tensorflow), ``ml_privacy_meter`` (privacytrustlab, with the
-research code of its commit d3273416 below ``research``), ``membership-inference-evaluation`` (inspire-group) and
-``LeakPro`` (aidotse). What the numbers do not depend on (plots, TensorFlow, experiment handling) is replaced by
-stand-ins, so that neither side pays for it.
+research code of its commit d3273416 below ``research``), ``membership-inference-evaluation`` (inspire-group),
+``LeakPro`` (aidotse) and ``ML-Doctor`` (liuyugeng). What the numbers do not depend on (plots, TensorFlow, experiment
+handling) is replaced by stand-ins, so that neither side pays for it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ METER = "ml_privacy_meter/attacks.py"
 METER_RESEARCH = "ml_privacy_meter/research/2024_rmia/main.py"
 SONG_MITTAL = "membership-inference-evaluation/membership_inference_attacks.py"
 LEAKPRO = "LeakPro/leakpro/attacks/mia_attacks"
+ML_DOCTOR = "ML-Doctor/doctor/modsteal.py"
 
 
 def lira(folder: Path) -> ModuleType:
@@ -49,6 +50,11 @@ def meter_research(folder: Path) -> ModuleType:
 def song_mittal(folder: Path) -> ModuleType:
     """Song and Mittal: `black_box_benchmarks`."""
     return _load(folder / SONG_MITTAL, {})
+
+
+def ml_doctor(folder: Path) -> ModuleType:
+    """ML-Doctor's ModSteal: `train_steal_model`."""
+    return _load(folder / ML_DOCTOR, {})
 
 
 def leakpro(folder: Path, attack: str) -> Any:

@@ -13,6 +13,7 @@ from assay.base.intervals import (
     clopper_pearson,
     delong_auc,
     difference_of_proportions,
+    paired_difference,
     wilson,
 )
 from oracles.membership import auc as slow_auc
@@ -137,3 +138,24 @@ def test_bootstrap_of_rows_stays_within_the_rows(values, seed):
 def test_bootstrap_of_nothing_is_refused():
     with pytest.raises(DataError, match="nothing"):
         bootstrap(lambda rows: rows.mean(axis=1), np.empty(0), seed=0)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_a_paired_difference_turns_round_and_holds_the_estimate(both, first, second, neither):
+    if both + first + second + neither == 0:
+        return
+    found, turned = paired_difference(both, first, second, neither), paired_difference(both, second, first, neither)
+    assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low), abs=1e-12)
+    difference = (first - second) / (both + first + second + neither)
+    assert -1 <= found.low <= difference + 1e-12
+    assert difference - 1e-12 <= found.high <= 1
+
+
+def test_a_paired_difference_is_the_bootstraps_where_there_are_many_trials():
+    cells = (2_000, 400, 300, 1_300)
+    a = np.repeat([1.0, 1.0, 0.0, 0.0], cells)
+    b = np.repeat([1.0, 0.0, 1.0, 0.0], cells)
+    wanted = bootstrap(lambda rows: rows.mean(axis=1), a - b, seed=0)
+    assert paired_difference(*cells)[:2] == pytest.approx(wanted[:2], abs=0.002)
+    alone = difference_of_proportions(2_400, 4_000, 2_300, 4_000)
+    assert paired_difference(*cells).high < alone.high

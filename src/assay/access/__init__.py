@@ -2,8 +2,8 @@
 
 `Oracle` answers questions under a budget, through the service's response policies; `WhiteBox` shows the network;
 `Published` shows that of another model, such as a sibling of the target that runs on devices.
-`Recorded` holds answers that were given elsewhere. Every question is counted by a `Ledger`, and every answer of the
-network is kept in a `PosteriorStore`.
+`recorded` holds answers that services gave in the past. Every question is counted by a `Ledger`, and every answer of
+the network is kept in a `PosteriorStore`.
 """
 
 from assay.access.ledger import Ledger, Spent

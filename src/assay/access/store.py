@@ -87,6 +87,11 @@ class PosteriorStore:
                 fresh.setdefault(name, position)
         return np.fromiter(fresh.values(), np.int64, len(fresh))
 
+    def keys(self) -> Keys:
+        """The keys of all that is held, as it came in."""
+        self._refresh()
+        return np.frombuffer(b"".join(self._rows), dtype=f"V{KEY_BYTES}")
+
     def get(self, keys: Keys) -> NDArray[np.float32]:
         """Logits float32 (n, classes) of keys that are all held.
 

@@ -1,8 +1,9 @@
-"""A view: notes, tables and charts, on the terminal, as one HTML file that needs nothing else, or as a picture."""
+"""A view: notes, tables and charts, on the terminal, as one HTML file that needs nothing else, as JSON or a picture."""
 
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,13 +66,16 @@ def show(view: View, path: Path | None = None) -> None:
 
 
 def write(path: Path, view: View) -> None:
-    """An HTML page with notes, charts and tables; or, for a picture's suffix, the charts alone.
+    """An HTML page with notes, charts and tables; for ``.json`` notes and tables; for a picture's suffix charts alone.
 
     The page holds the Vega-Lite specifications and what draws them: it works without a network.
 
     Raises:
-        UsageError: if the suffix is neither ``.html`` nor a picture's, or there is nothing to draw.
+        UsageError: if the suffix is none of these, or there is nothing to draw.
     """
+    if path.suffix == ".json":
+        path.write_text(json.dumps(_plain(view), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return
     charts = view.charts()
     if path.suffix == ".html":
         drawing = _together(charts).to_html(inline=True, fullhtml=False, output_div="charts") if charts else ""
@@ -79,8 +83,17 @@ def write(path: Path, view: View) -> None:
     elif path.suffix in PICTURES and charts:
         _together(charts).save(str(path))
     else:
-        why = "there are no pictures in it" if path.suffix in PICTURES else "it can be .html, .svg, .png or .pdf"
+        why = "there are no pictures in it" if path.suffix in PICTURES else "it can be .html, .json, .svg, .png or .pdf"
         raise UsageError(f"This cannot be written as {path.suffix or path.name!r}: {why}.")
+
+
+def _plain(view: View) -> dict[str, object]:
+    """A view's notes, and each table's rows by the names of its columns."""
+    tables = [
+        {"title": table.title, "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows]}
+        for table in view.tables
+    ]
+    return {"title": view.title, "notes": list(view.notes), "tables": tables}
 
 
 def _together(charts: Sequence[Chart]) -> Chart:

@@ -70,6 +70,27 @@ def difference_of_proportions(successes_a: int, n_a: int, successes_b: int, n_b:
     return Bounds(float(difference - below), float(difference + above), level, "Newcombe")
 
 
+def paired_difference(both: int, first: int, second: int, neither: int, level: float = 0.95) -> Bounds:
+    """The interval of the difference of two proportions of the same n trials, in [-1, 1].
+
+    ``both`` trials succeeded for the two, ``first`` and ``second`` for one alone, ``neither`` for none. Newcombe,
+    Statistics in Medicine 17 (1998) 2635, method 10: the two Wilson intervals, combined by their correlation.
+    """
+    n = both + first + second + neither
+    a, b = wilson(both + first, n, level), wilson(both + second, n, level)
+    share_a, share_b = (both + first) / n, (both + second) / n
+    product = float(both + first) * (second + neither) * (both + second) * (first + neither)
+    cross = float(both) * neither - float(first) * second
+    phi = (max(cross - n / 2, 0.0) if cross > 0 else cross) / np.sqrt(product) if product else 0.0
+
+    def reach(x: float, y: float) -> float:
+        return float(np.sqrt(max(x * x - 2 * phi * x * y + y * y, 0.0)))
+
+    below, above = reach(share_a - a.low, b.high - share_b), reach(a.high - share_a, share_b - b.low)
+    difference = share_a - share_b
+    return Bounds(max(-1.0, difference - below), min(1.0, difference + above), level, "Newcombe, paired")
+
+
 def delong_auc(members: NDArray[Any], non_members: NDArray[Any]) -> Auc:
     """The probability that a member (m,) scores above a non-member (n,), ties counting one half, with its variance.
 

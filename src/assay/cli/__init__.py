@@ -22,6 +22,7 @@ app.command("assay.cli.gate:gate", help="Hold a result against a policy: one ver
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
+app.command("assay.cli.recorded:app", name="recorded", help="Services by what they answered in the past.")
 
 
 def main(arguments: list[str] | None = None) -> int:
