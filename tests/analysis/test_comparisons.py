@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assay.analysis.comparison import compare, mcnemar, sign_changes
 from assay.analysis.mixed import fit
-from assay.analysis.paired import compare, mcnemar, sign_changes
 from assay.analysis.percentile import Percentile, percentile_of
 from assay.analysis.ranks import rank
 from assay.analysis.scored import Contest, Scored, read_contest, resampled_means
@@ -239,7 +239,7 @@ def test_the_commands(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "good less poor" in (tmp_path / "c.html").read_text()
     assert main(["analysis", "ranks", where, "--out", str(tmp_path / "r.json")]) == 0
     ranks = json.loads((tmp_path / "r.json").read_text())["tables"][0]
-    assert [row[0] for row in ranks["rows"]] == ["good", "fair", "poor"]
+    assert [row["name"] for row in ranks["rows"]] == ["good", "fair", "poor"]
     assert main(["analysis", "summary", where, "agreement", "--out", str(tmp_path / "s.svg")]) == 0
     assert main(["analysis", "percentile", where, "good"]) == 0
     shown = capsys.readouterr().out

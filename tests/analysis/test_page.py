@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -38,8 +39,16 @@ def test_pictures(tmp_path: Path) -> None:
     assert "Letters" in (tmp_path / "x.svg").read_text()
     with pytest.raises(UsageError, match="there are no pictures in it"):
         page.write(tmp_path / "x.svg", page.View("x"))
-    with pytest.raises(UsageError, match=r"it can be .html, .svg, .png or .pdf"):
+    with pytest.raises(UsageError, match=r"it can be .html, .json, .svg, .png or .pdf"):
         page.write(tmp_path / "x.doc", view)
+
+
+def test_json_holds_notes_and_rows(tmp_path: Path) -> None:
+    table = page.Table("Letters", ("letter", "share"), [["a", 0.25], ["b", None]])
+    page.write(tmp_path / "x.json", page.View("x", ["said"], [table]))
+    rows = [{"letter": "a", "share": 0.25}, {"letter": "b", "share": None}]
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert found == {"title": "x", "notes": ["said"], "tables": [{"title": "Letters", "rows": rows}]}
 
 
 def test_bars_say_how_many_are_left_out() -> None:

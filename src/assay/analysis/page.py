@@ -66,24 +66,34 @@ def show(view: View, path: Path | None = None) -> None:
 
 
 def write(path: Path, view: View) -> None:
-    """An HTML page with notes, charts and tables; its numbers as JSON; or, for a picture's suffix, the charts alone.
+    """An HTML page with notes, charts and tables; for ``.json`` notes and tables; for a picture's suffix charts alone.
 
     The page holds the Vega-Lite specifications and what draws them: it works without a network.
 
     Raises:
-        UsageError: if the suffix is neither ``.html``, ``.json`` nor a picture's, or there is nothing to draw.
+        UsageError: if the suffix is none of these, or there is nothing to draw.
     """
     if path.suffix == ".json":
-        path.write_text(_json(view), encoding="utf-8")
+        path.write_text(json.dumps(_plain(view), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return
     charts = view.charts()
     if path.suffix == ".html":
-        path.write_text(html_page(view), encoding="utf-8")
+        drawing = _together(charts).to_html(inline=True, fullhtml=False, output_div="charts") if charts else ""
+        path.write_text(_page(view, drawing), encoding="utf-8")
     elif path.suffix in PICTURES and charts:
         _together(charts).save(str(path))
     else:
         why = "there are no pictures in it" if path.suffix in PICTURES else "it can be .html, .json, .svg, .png or .pdf"
         raise UsageError(f"This cannot be written as {path.suffix or path.name!r}: {why}.")
+
+
+def _plain(view: View) -> dict[str, object]:
+    """A view's notes, and each table's rows by the names of its columns."""
+    tables = [
+        {"title": table.title, "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows]}
+        for table in view.tables
+    ]
+    return {"title": view.title, "notes": list(view.notes), "tables": tables}
 
 
 def _together(charts: Sequence[Chart]) -> Chart:
@@ -93,18 +103,7 @@ def _together(charts: Sequence[Chart]) -> Chart:
     return together
 
 
-def _json(view: View) -> str:
-    tables = [
-        {"title": t.title, "columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in view.tables
-    ]
-    content = {"title": view.title, "notes": list(view.notes), "tables": tables}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def html_page(view: View) -> str:
-    """A view as an HTML page that needs nothing else."""
-    charts = view.charts()
-    drawing = _together(charts).to_html(inline=True, fullhtml=False, output_div="charts") if charts else ""
+def _page(view: View, drawing: str) -> str:
     title = html.escape(view.title)
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in view.notes)
     return (

@@ -88,8 +88,11 @@ def intervals(rows: Sequence[Mapping[str, Any]], x: str, title: str, zero: bool 
         y=y, x=alt.X("value:Q", title=title_x, scale=alt.Scale(zero=zero)), tooltip=tooltip
     )
     if any("group" in row for row in rows):
-        colour = alt.Color("group:N", title=None, scale=alt.Scale(scheme="tableau10"))
-        bars, points = bars.encode(color=colour), points.encode(color=colour, shape=alt.Shape("group:N", title=None))
+        scale = alt.Scale(scheme="tableau10")
+        bars = bars.encode(color=alt.Color("group:N", scale=scale, legend=None))
+        points = points.encode(
+            color=alt.Color("group:N", title=None, scale=scale), shape=alt.Shape("group:N", title=None)
+        )
     else:
         bars, points = bars.encode(color=alt.value(ACCENT)), points.encode(color=alt.value(ACCENT))
     layers = [bars, points]

@@ -87,7 +87,7 @@ def view(found: Summary) -> View:
             ]
         )
     model = found.model
-    head = ("", "targets", "outcomes", "mean", "low", "high", f"less {found.lines[0].name}", "low", "high")
+    head = ("", "targets", "outcomes", "mean", "low", "high", f"less {found.lines[0].name}", "less, low", "less, high")
     notes = [
         f"{model.n} outcomes of {model.groups} targets, in a linear model with a random intercept for each target "
         f"(REML); 95 % intervals: Student's t with {model.groups - 1} degrees of freedom.",

@@ -20,6 +20,7 @@ app.command("assay.cli.methods:methods", help="List the methods, or show one: op
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
+app.command("assay.cli.claims:claims", help="Published claims, and what the evidence makes of them.")
 
 
 def main(arguments: list[str] | None = None) -> int:

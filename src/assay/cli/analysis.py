@@ -90,7 +90,7 @@ def compare(
 ) -> None:
     """Every two models or methods on the same samples: differences, intervals, McNemar's test, Holm's correction."""
     from assay.analysis import page
-    from assay.analysis.paired import compare, view
+    from assay.analysis.comparison import compare, view
     from assay.analysis.scored import read_contest
 
     contest = read_contest(_opened(workspace), method, score, only)
