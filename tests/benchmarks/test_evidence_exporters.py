@@ -12,6 +12,7 @@ from assay.base.errors import NothingAssessedError
 from assay.methods.finding import Interval, Metric
 from assay.studies import Workspace, make_method
 from assay.studies.outcome import MethodFacts, Outcome, PartFacts, TargetFacts
+from claims_evidence import text
 from siblings_evidence import CAP, siblings_evidence
 from stealing_evidence import stealing_evidence
 from stealing_study import SEEDS, answers, foundation, optimisers, strategies, targets, tuning
@@ -169,3 +170,21 @@ def test_claims_and_unpairing_reach_the_ledger(tmp_path):
         "C5": "reproduced",
     }
     assert [one.found.missing for one in verdicts["C4"].checks] == [False] * 4
+
+
+def test_the_text_study_reaches_the_ledger(tmp_path):
+    starts = {
+        f"word vectors of MiniLM, {start}": {
+            "budget": 400, "agreement": [value, value + 0.01, value + 0.02], "agreement_at": {"50": [0.5, 0.5, 0.6]},
+        }
+        for start, value in (("pre-trained", 0.9), ("random", 0.55))
+    }  # fmt: skip
+    file = tmp_path / "text.json"
+    file.write_text(json.dumps({"study": "text", "tables": {"starts": starts}}))
+    found = text(file)
+    row = found.tables["starts"]["word vectors of MiniLM, random"]
+    assert set(row) == {"agreement", "agreement_at_50"}
+    assert row["agreement"].seeds == (0.55, 0.56, 0.57)
+    (claim,) = [claim for claim in load_claims(Book([found])) if claim.id == "B4"]
+    assert {one.found.verdict for one in claim.checks if not one.found.missing} == {"reproduced"}
+    assert claim.verdict == "open"  # the other checks were not run
