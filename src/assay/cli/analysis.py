@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
+    from assay.analysis.scored import Contest
     from assay.studies import Workspace
 
 app = App(name="analysis", help="Correlate, compare, rank and place what was measured of many models.")
@@ -16,14 +18,27 @@ Folder = Annotated[Path, Parameter(help="A folder of outcomes, as assay audit le
 Out = Annotated[Path | None, Parameter(help="Also write it as .html or .json, or its picture as .svg, .png or .pdf.")]
 Seed = Annotated[int, Parameter(help="Of the resamples.")]
 Method = Annotated[str | None, Parameter(help="Outcomes of this method alone, such as stealing.basic.")]
-Only = Annotated[str, Parameter(help="Only models or methods whose names contain this.")]
-Score = Annotated[
-    str | None,
-    Parameter(
-        help="A column of the kept samples, or COLUMN=COLUMN where two must agree. "
-        "By default target=surrogate for stealing, fooled for evasion."
-    ),
-]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Chosen:
+    """Which samples of a workspace are compared, and how they are shown."""
+
+    method: Method = None
+    score: Annotated[
+        str | None,
+        Parameter(
+            help="A column of the kept samples, or COLUMN=COLUMN where two must agree. "
+            "By default target=surrogate for stealing, fooled for evasion."
+        ),
+    ] = None
+    only: Annotated[str, Parameter(help="Only models or methods whose names contain this.")] = ""
+    out: Out = None
+    seed: Seed = 0
+
+
+EVERYTHING = Chosen()
 
 
 @app.command
@@ -78,43 +93,23 @@ def relate(
 
 
 @app.command
-def compare(
-    workspace: Folder,
-    /,
-    *,
-    method: Method = None,
-    score: Score = None,
-    only: Only = "",
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
+def compare(workspace: Folder, /, *, chosen: Chosen = EVERYTHING) -> None:
     """Every two models or methods on the same samples: differences, intervals, McNemar's test, Holm's correction."""
     from assay.analysis import page
     from assay.analysis.comparison import compare, view
-    from assay.analysis.scored import read_contest
 
-    contest = read_contest(_opened(workspace), method, score, only)
-    page.show(view(contest, compare(contest, seed)), out)
+    contest = _contest(workspace, chosen)
+    page.show(view(contest, compare(contest, chosen.seed)), chosen.out)
 
 
 @app.command
-def ranks(
-    workspace: Folder,
-    /,
-    *,
-    method: Method = None,
-    score: Score = None,
-    only: Only = "",
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
+def ranks(workspace: Folder, /, *, chosen: Chosen = EVERYTHING) -> None:
     """The order of models or methods, whether other samples would change it, and how alike seeds are."""
     from assay.analysis import page
     from assay.analysis.ranks import rank, view
-    from assay.analysis.scored import read_contest
 
-    contest = read_contest(_opened(workspace), method, score, only)
-    page.show(view(contest, rank(contest, seed)), out)
+    contest = _contest(workspace, chosen)
+    page.show(view(contest, rank(contest, chosen.seed)), chosen.out)
 
 
 @app.command
@@ -147,6 +142,12 @@ def percentile(
     from assay.analysis.percentile import percentiles, view
 
     page.show(view(target, percentiles(_opened(workspace).outcomes(), target, metric)), out)
+
+
+def _contest(workspace: Path, chosen: Chosen) -> Contest:
+    from assay.analysis.scored import read_contest
+
+    return read_contest(_opened(workspace), chosen.method, chosen.score, chosen.only)
 
 
 def _opened(workspace: Path) -> Workspace:

@@ -15,7 +15,7 @@ def claims(
     out: Annotated[Path | None, Parameter(help="Write a page with a picture for each claim into this folder.")] = None,
     markdown: Annotated[bool, Parameter(negative="", help="Print the page of the documentation instead.")] = False,
 ) -> None:
-    """The ledger of published claims: statement, published figure, ours, and the verdict by a rule written before."""
+    """The ledger of published claims: statement, published figure, ours, and the verdict by its rule."""
     from assay.analysis import page
     from assay.analysis.claims import load_claims
     from assay.analysis.claims.pages import write_pages

@@ -47,7 +47,7 @@ class Check(BaseModel):
 
 
 class Entry(BaseModel):
-    """One file of the ledger, written before the result is known; ``decision`` is the rule in prose.
+    """One file of the ledger; ``decision`` is the rule in prose.
 
     A ``conjunction`` claims all that its checks ask together: it is not reproduced while one of them is open.
     ``untestable`` says why no check can be made here; then there are none.

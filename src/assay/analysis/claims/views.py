@@ -75,6 +75,11 @@ def markdown(claims: Sequence[Claim]) -> str:
         "(`src/assay/analysis/claims/ledger/`); nobody writes one. *Recomputed from the authors' tables* means that "
         "the numbers are theirs and the arithmetic is ours: it is no replication.",
         "",
+        "When the rules were written: those for differences in the stealing study, before its first run; those for its "
+        "tables foundation, sizes and targets, for unpairing, for the correlations over siblings and for texts, before "
+        "their numbers were seen. Those for released tables, for the membership study, for the saving by a sibling "
+        "(C1), for optimisers (5 points) and for no difference were written when numbers were known.",
+        "",
         "| verdict | meaning |",
         "|---|---|",
         *(f"| {verdict} | {meaning} |" for verdict, meaning in MEANING.items()),
