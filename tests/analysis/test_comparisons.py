@@ -88,6 +88,7 @@ def test_what_cannot_be_compared_is_said(workspace: Path) -> None:
     opened.save(other, {"row": np.arange(3), "target": np.arange(3), "surrogate": np.arange(3)})
     with pytest.raises(DataError, match="different test images"):
         read_contest(opened)
+    assert [one.name for one in read_contest(opened, only="oo").contestants] == ["good", "poor"]
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (3, 9), (9, 3), (10, 10), (25, 11)])

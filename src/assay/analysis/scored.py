@@ -72,8 +72,8 @@ def read_contest(workspace: Workspace, method: str | None = None, score: str | N
         if len(families) != 1 or families[0] not in DEFAULTS:
             raise UsageError("Say with --score which column of the samples to compare, as COLUMN or COLUMN=COLUMN.")
         score = DEFAULTS[families[0]]
-    _same_images(outcomes)
     chosen = [one for name, one in zip(labels(outcomes), outcomes, strict=True) if only in name]
+    _same_images(chosen)
     names = labels(chosen)
     found: dict[str, dict[int, dict[Sample, float]]] = {name: {} for name in names}
     if len(found) < 2:
