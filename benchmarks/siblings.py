@@ -23,6 +23,7 @@ import torch
 from scipy.stats import spearmanr
 
 from assay.access import Published, WhiteBox
+from assay.analysis.claims.evidence import write_evidence
 from assay.base.intervals import bootstrap
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.hunt import QueryOptions
@@ -35,6 +36,7 @@ from assay.targets.data import Subset
 from assay.targets.reference import load_target, open_model
 from assay.targets.target import Target
 from assay.training import predict
+from siblings_evidence import siblings_evidence
 
 CAP = 1000
 EPSILON = 0.5
@@ -379,9 +381,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=200, help="images attacked, which the model classifies correctly")
     parser.add_argument("--only", default="", help="cells whose names contain this")
+    parser.add_argument("--evidence", type=Path, help="report: write it for the ledger of claims instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.part == "report":
+    if options.evidence:
+        write_evidence(options.evidence, siblings_evidence(options.folder))
+    elif options.part == "report":
         report(options.folder)
     else:
         run(options.part, options.folder, options.images, options.only)

@@ -11,7 +11,7 @@ tables named, all are run; ``stealing_tables.py`` prints them, with the decision
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,9 +157,9 @@ def tuning() -> Iterator[Cell]:
             yield Cell("tuning", f"{name} {rate:g}", TUNING, "partial", 10, options)
 
 
-def optimisers(workspace: Workspace) -> Iterator[Cell]:
-    """Each optimiser at the rate that was best in `tuning`, and SGD without momentum at MeBench's 0.0003 for Lion."""
-    tried = {cell.row: outcome for cell, outcome in finished(tuning(), workspace)}
+def optimisers(tuned: list[tuple[Cell, Outcome]]) -> Iterator[Cell]:
+    """Each optimiser at the rate that was best in `tuning`."""
+    tried = {cell.row: outcome for cell, outcome in tuned}
     for name, (settings, rates) in OPTIMISERS.items():
         best = max(rates, key=lambda rate: value(tried[f"{name} {rate:g}"], "agreement"))
         options = {**SMALL, **settings, "learning_rate": best, "budget": 5_000}
@@ -174,32 +174,36 @@ def sizes() -> Iterator[Cell]:
             yield from (Cell("sizes", f"{name}, {training}", DEVELOPMENT, "partial", seed, options) for seed in SEEDS)
 
 
-def starts(workspace: Workspace) -> Iterator[Cell]:
+def starts(folders: Mapping[Pretext, Path]) -> Iterator[Cell]:
     """The small surrogate from random weights, and from pre-training on Caltech-101."""
-    for row, start in {"random": "random", **{kind: str(folder) for kind, folder in pretrained(workspace)}}.items():
+    for row, start in {"random": "random", **{kind: str(folder) for kind, folder in folders.items()}}.items():
         for pool in ("partial", "caltech"):
             budgets = BUDGETS if pool == "partial" else (1_000, 2_500, 5_000, 7_500)
             options = {**SMALL, "initialisation": start, "budget": budgets[-1], "checkpoints": budgets[:-1]}
             yield from (Cell("starts", row, DEVELOPMENT, pool, seed, options) for seed in SEEDS)
 
 
-def pretrained(workspace: Workspace) -> Iterator[tuple[str, Path]]:
-    """The small surrogate, trained on Caltech-101: on its labels, and on telling turned images apart."""
+def pretrained(workspace: Workspace) -> dict[Pretext, Path]:
+    """Folders of the small surrogate, trained on Caltech-101: on its labels, and on telling turned images apart."""
     images = caltech()
     recipe = Recipe(epochs=20, batch_size=128, optimiser="adam", learning_rate=0.002, shift=2, flip=True)
-    kinds: tuple[Pretext, ...] = ("supervised", "rotation")
-    for kind in kinds:
-        folder = workspace.path / "pretrained" / kind
+    folders = pretrained_folders(workspace.path)
+    for kind, folder in folders.items():
         if not (folder / "surrogate.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             shorter = recipe.model_copy(update={"epochs": 5}) if kind == "rotation" else recipe
             pretrain("tiny-cnn", images, folder, shorter, kind=kind, largest_side=16, device=CPU, progress=on_console())
-        yield kind, folder
+    return folders
 
 
-def targets(workspace: Workspace) -> Iterator[Cell]:
+def pretrained_folders(workspace: Path) -> dict[Pretext, Path]:
+    """Where a workspace keeps the pre-trained surrogates."""
+    kinds: tuple[Pretext, ...] = ("supervised", "rotation")
+    return {kind: workspace / "pretrained" / kind for kind in kinds}
+
+
+def targets(supervised: Path) -> Iterator[Cell]:
     """Every public target, by surrogate, to see whether a better one gives more away."""
-    supervised = dict(pretrained(workspace))["supervised"]
     kinds = {"random start": {}, "pre-trained on Caltech-101": {"initialisation": str(supervised)}}
     for target in PUBLIC:
         for kind, extra in kinds.items():
@@ -247,10 +251,10 @@ def cells(table: str, workspace: Workspace) -> list[Cell]:
         "strategies": strategies,
         "answers": answers,
         "tuning": tuning,
-        "optimisers": lambda: optimisers(workspace),
+        "optimisers": lambda: optimisers(finished(tuning(), workspace)),
         "sizes": sizes,
-        "starts": lambda: starts(workspace),
-        "targets": lambda: targets(workspace),
+        "starts": lambda: starts(pretrained(workspace)),
+        "targets": lambda: targets(pretrained(workspace)["supervised"]),
         "foundation": foundation,
         "best": best,
     }

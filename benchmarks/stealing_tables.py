@@ -1,6 +1,9 @@
 """Print the tables of the stealing study as Markdown, each with its paper's claim, its rule and its verdict.
 
-    ASSAY_DATA=... ASSAY_MIRROR=... python benchmarks/stealing_tables.py WORKSPACE
+    ASSAY_DATA=... ASSAY_MIRROR=... python benchmarks/stealing_tables.py WORKSPACE [TABLE ...]
+    python benchmarks/stealing_tables.py WORKSPACE --evidence FILE
+
+The second writes what is finished for the ledger of claims, and opens neither data nor networks.
 
 Means over three seeds stand with 95 % t-intervals over the seeds (two degrees of freedom: they are wide). Differences
 are taken seed by seed, on the same test images. A claim of a difference is reproduced where its interval lies on the
@@ -10,7 +13,7 @@ difference is reproduced where the interval lies within 5 points of 0, contradic
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from assay.analysis.claims.evidence import write_evidence
 from assay.analysis.correlation import correlate
 from assay.studies import Outcome, Workspace
+from stealing_evidence import stealing_evidence
 from stealing_study import BUDGETS, TABLES, Cell, cells, finished, value
 
 Done = list[tuple[Cell, Outcome]]
@@ -243,9 +248,17 @@ def best(done: Done) -> None:
 
 
 def main() -> None:
-    """Print what is finished."""
-    workspace = Workspace(Path(sys.argv[1]))
-    for name in sys.argv[2:] or TABLES:
+    """Print what is finished, or write it as evidence."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("tables", nargs="*")
+    parser.add_argument("--evidence", type=Path)
+    options = parser.parse_args()
+    workspace = Workspace(options.workspace)
+    if options.evidence:
+        write_evidence(options.evidence, stealing_evidence(workspace))
+        return
+    for name in options.tables or TABLES:
         done = finished(cells(name, workspace), workspace)
         if not done:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-Chart = alt.Chart | alt.LayerChart | alt.VConcatChart
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 ACCENT = "#0b62a3"
 
 
@@ -70,4 +70,53 @@ def lines(rows: Sequence[Mapping[str, Any]], x: str, y: str, group: str, title: 
         tooltip=[f"{group}:N", f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".3f")],
     )
     chart: Chart = zero + curves
+    return chart
+
+
+def intervals(rows: Sequence[Mapping[str, Any]], x: str, title: str, zero: bool = False) -> Chart:
+    """A point and a bar a row, in the order of rows: ``name``, ``value``, and ``low`` and ``high`` where known.
+
+    ``zero`` draws a rule at 0. An optional ``group`` gives colour and shape.
+    """
+    order = list(dict.fromkeys(row["name"] for row in rows))
+    base = alt.Chart(alt.InlineData(values=list(rows)), title=title, width=420, height=max(60, 20 * len(order)))
+    y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=360))
+    title_x = x.replace("_", " ")
+    bars = base.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("low:Q", title=title_x), x2="high:Q")
+    tooltip = ["name:N", *(alt.Tooltip(f"{key}:Q", format=".4g") for key in ("value", "low", "high"))]
+    points = base.mark_point(filled=True, size=60).encode(
+        y=y, x=alt.X("value:Q", title=title_x, scale=alt.Scale(zero=zero)), tooltip=tooltip
+    )
+    if any("group" in row for row in rows):
+        scale = alt.Scale(scheme="tableau10")
+        bars = bars.encode(color=alt.Color("group:N", scale=scale, legend=None))
+        points = points.encode(
+            color=alt.Color("group:N", title=None, scale=scale), shape=alt.Shape("group:N", title=None)
+        )
+    else:
+        bars, points = bars.encode(color=alt.value(ACCENT)), points.encode(color=alt.value(ACCENT))
+    layers = [bars, points]
+    if zero:
+        layers.insert(0, alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color="#8a8f98").encode(x="at:Q"))
+    chart: Chart = alt.layer(*layers)
+    return chart
+
+
+def strip(own: Mapping[str, float], peers: Mapping[str, float], x: str, title: str) -> Chart:
+    """One target's value among its peers': a tick for each peer, a large point for the target."""
+    rows = [{"name": name, "value": value, "kind": "other models"} for name, value in peers.items()]
+    mine = [{"name": name, "value": value, "kind": "this model"} for name, value in own.items()]
+    axis = alt.X("value:Q", title=x.replace("_", " "), scale=alt.Scale(zero=False))
+    tooltip = ["name:N", alt.Tooltip("value:Q", format=".4g")]
+    ticks = (
+        alt.Chart(alt.InlineData(values=rows), title=title, width=520, height=60)
+        .mark_tick(thickness=2, size=28, opacity=0.7, color="#6b7078")
+        .encode(x=axis, tooltip=tooltip)
+    )
+    point = (
+        alt.Chart(alt.InlineData(values=mine))
+        .mark_point(filled=True, size=140, shape="diamond", color=ACCENT, opacity=1)
+        .encode(x=axis, tooltip=tooltip)
+    )
+    chart: Chart = alt.layer(ticks, point)
     return chart

@@ -23,6 +23,7 @@ app.command("assay.cli.export:app", name="export", help="Results for model cards
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
 app.command("assay.cli.recorded:app", name="recorded", help="Services by what they answered in the past.")
+app.command("assay.cli.claims:claims", help="Published claims, and what the evidence makes of them.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,140 @@
+"""Two models or methods on the same samples: by how much they differ, and whether that can be chance."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+from assay.analysis.correlation import RESAMPLES, holm
+from assay.analysis.page import Cell, Table, View
+from assay.analysis.scored import Contest, resampled_means
+from assay.base.intervals import CHUNK, Bounds, Floats
+
+if TYPE_CHECKING:
+    from assay.analysis.pictures import Chart
+
+
+class Pair(NamedTuple):
+    """One contestant less another: mean difference over samples, its interval, p-value and Holm's p over all pairs.
+
+    ``only_first`` and ``only_second`` count the samples on which one scores more than the other.
+    """
+
+    first: str
+    second: str
+    difference: float
+    interval: Bounds
+    only_first: int
+    only_second: int
+    p: float
+    test: str
+    holm: float
+
+
+def compare(contest: Contest, seed: int = 0) -> list[Pair]:
+    """All pairs of contestants, in their order.
+
+    Differences are of each sample's mean over seeds. The interval resamples samples, pairs together, 10,000 times
+    (percentiles): it speaks of other samples, not of other seeds. The p-value is McNemar's exact one where a sample
+    can only be won or lost (one seed), and otherwise that of 10,000 random changes of sign.
+    """
+    contestants = contest.contestants
+    means = np.array([one.means for one in contestants])
+    places = list(combinations(range(len(contestants)), 2))
+    first, second = (np.array([place[i] for place in places]) for i in (0, 1))
+    drawn = resampled_means(means, seed, RESAMPLES)
+    changes = means[first] - means[second]
+    exact = np.array([bool(np.isin(change, (-1.0, 0.0, 1.0)).all()) for change in changes])
+    p_values = np.ones(len(places))
+    p_values[~exact] = sign_changes(changes[~exact], seed)
+    pairs = []
+    for i, (a, b) in enumerate(places):
+        won, lost = int((changes[i] > 0).sum()), int((changes[i] < 0).sum())
+        low, high = np.quantile(drawn[:, a] - drawn[:, b], [0.025, 0.975])
+        pairs.append(
+            Pair(
+                contestants[a].name,
+                contestants[b].name,
+                float(changes[i].mean()),
+                Bounds(float(low), float(high), 0.95, "bootstrap"),
+                won,
+                lost,
+                mcnemar(won, lost) if exact[i] else float(p_values[i]),
+                "McNemar, exact" if exact[i] else "changes of sign",
+                1.0,
+            )
+        )
+    adjusted = holm([pair.p for pair in pairs])
+    return [pair._replace(holm=float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """McNemar's exact two-sided p-value (Psychometrika 12, 1947): a fair coin for the samples that differ."""
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def sign_changes(changes: Floats, seed: int) -> Floats:
+    """Two-sided p-values (k,) of k rows of differences (k, n): how often random signs lead as far from 0.
+
+    Fisher's randomisation test with 10,000 draws, the observed signs counted among them (Phipson and Smyth, SAGMB 9,
+    2010).
+    """
+    if len(changes) == 0:
+        return np.zeros(0)
+    generator = np.random.default_rng(seed)
+    n, observed = changes.shape[1], np.abs(changes.sum(1)) * (1 - 1e-12)
+    reached, left = np.ones(len(changes)), RESAMPLES
+    while left:
+        count = min(left, max(1, CHUNK // n))
+        signs = generator.integers(0, 2, (count, n), dtype=np.int8) * 2.0 - 1.0
+        reached += (np.abs(signs @ changes.T) >= observed).sum(0)
+        left -= count
+    return np.asarray(reached / (RESAMPLES + 1))
+
+
+def view(contest: Contest, pairs: list[Pair]) -> View:
+    """The contestants, the pairs, and a picture of their differences."""
+    standing = sorted(contest.contestants, key=lambda one: -one.means.mean())
+    rows: list[list[Cell]] = [[one.name, len(one.seeds), round(float(one.means.mean()), 4)] for one in standing]
+    head = ("first", "second", "difference", "low", "high", "first only", "second only", "p", "Holm p", "test")
+    told: list[list[Cell]] = [
+        [
+            pair.first,
+            pair.second,
+            round(pair.difference, 4),
+            round(pair.interval.low, 4),
+            round(pair.interval.high, 4),
+            pair.only_first,
+            pair.only_second,
+            float(f"{pair.p:.2g}"),
+            float(f"{pair.holm:.2g}"),
+            pair.test,
+        ]
+        for pair in pairs
+    ]
+    notes = [
+        f"{contest.score} of {contest.n} samples that all have"
+        + (f"; {contest.left_out} that some lack are left out." if contest.left_out else "."),
+        "95 % intervals resample samples (10,000 times), pairs together; they do not speak of other seeds. "
+        f"Holm's p is over the {len(pairs)} pairs.",
+    ]
+
+    def charts() -> list[Chart]:
+        from assay.analysis.pictures import intervals
+
+        drawn = [
+            {
+                "name": f"{pair.first} less {pair.second}",
+                "value": pair.difference,
+                "low": pair.interval.low,
+                "high": pair.interval.high,
+            }
+            for pair in pairs
+        ]
+        return [intervals(drawn, contest.score, "Differences on the same samples", zero=True)]
+
+    tables = [Table("Contestants", ("name", "seeds", "mean"), rows), Table("Pairs", head, told)]
+    return View("Compared on the same samples", notes, tables, charts)
