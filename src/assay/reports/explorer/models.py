@@ -17,18 +17,18 @@ from assay.reports.format import fact, metric_text, words
 from assay.reports.report import Report, assemble
 from assay.studies.outcome import Outcome, TargetFacts
 
-NUMBERS: tuple[str, ...] = (
-    "top1",
-    "top5",
-    "robust_accuracy",
-    "parameters",
-    "macs",
-    "year",
-    "training_size",
-    "classes",
-    "weights_bytes",
-    "authors",
-)
+NUMBERS: dict[str, str] = {
+    "parameters": "parameters",
+    "macs": "multiply-accumulates per image",
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "robust_accuracy": "robust accuracy",
+    "year": "year",
+    "training_size": "training images",
+    "classes": "classes",
+    "weights_bytes": "bytes of weights",
+    "authors": "authors",
+}
 """Fields of the catalogue that the correlation browser offers."""
 
 

@@ -18,10 +18,10 @@
       await assay.pages[page](draft, query);
     } catch (error) {
       console.error(error);
-      draft.replaceChildren(h("h1", null, "This page cannot be shown"), h("p", null, error.message), h("p", null, assay.link("catalogue", {}, "All models")));
+      assay.fill(draft, h("h1", null, "This page cannot be shown"), h("p", null, error.message), h("p", null, assay.link("catalogue", {}, "All models")));
     }
     if (mine !== turn) return; // another page was asked for in the meantime
-    main.replaceChildren(...draft.childNodes);
+    assay.fill(main, [...draft.childNodes]);
     const title = main.querySelector("h1");
     document.title = `${title ? title.textContent : "Assay"} – Assay explorer`;
     for (const link of document.querySelectorAll("#pages a")) {
@@ -43,17 +43,17 @@
       const found = await assay.script("stamp", String(Date.now()));
       if (found.stamp !== assay.stamp) {
         if (assay.here().page === "studies" && !main.contains(document.activeElement)) await renew(found.stamp);
-        else notice.replaceChildren("There are new results. ", h("button", { type: "button", onclick: () => renew(found.stamp) }, "Show them"));
+        else assay.fill(notice, "There are new results. ", h("button", { type: "button", onclick: () => renew(found.stamp) }, "Show them"));
       }
       if (found.live) setTimeout(look, EVERY);
     } catch (error) {
-      notice.replaceChildren("The server has stopped; this is what it showed last.");
+      assay.fill(notice, "The server has stopped; this is what it showed last.");
     }
   }
 
   async function renew(stamp) {
     assay.forget(stamp);
-    notice.replaceChildren();
+    assay.fill(notice);
     await about();
     await show(false);
   }
@@ -73,5 +73,5 @@
     assay.stamp = found.stamp;
     await Promise.all([show(false), about()]);
     if (found.live) setTimeout(look, EVERY);
-  }).catch((error) => main.replaceChildren(h("p", null, error.message)));
+  }).catch((error) => assay.fill(main, h("p", null, error.message)));
 })();

@@ -20,6 +20,12 @@ assay.h = (tag, attributes, ...children) => assay.build(document.createElement(t
 assay.svg = (tag, attributes, ...children) =>
   assay.build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+// A node with these children and no others.
+assay.fill = (node, ...children) => {
+  node.replaceChildren();
+  return assay.build(node, null, children);
+};
+
 // Data files. Each calls assay.put when its script runs; that works from a disk, where fetching does not.
 
 assay.files = { held: new Map(), asked: new Map() };

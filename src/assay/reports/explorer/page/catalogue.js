@@ -31,7 +31,8 @@
     const counts = new Map();
     for (let i = 0; i < size; i++) counts.set(facet.of(i), (counts.get(facet.of(i)) || 0) + 1);
     const known = [...counts.keys()];
-    if (facet.levels) facet.values = site.levels.map(([level]) => level).filter((level) => counts.has(level));
+    if (facet.name === "assessed") facet.values = ["yes", "no"].filter((value) => counts.has(value));
+    else if (facet.levels) facet.values = site.levels.map(([level]) => level).filter((level) => counts.has(level));
     else if (facet.latest) facet.values = known.sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || b - a);
     else facet.values = known.sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
     const place = new Map(facet.values.map((value, code) => [value, code]));
@@ -96,9 +97,12 @@
           counts[where][facets[where].codes[i]] += 1;
         }
       }
-      facets.forEach((facet, f) => facet.boxes.forEach(({ row, number, box }, code) => {
-        number.textContent = assay.whole(counts[f][code]);
-        row.classList.toggle("none", counts[f][code] === 0 && !box.checked);
+      facets.forEach((facet, f) => facet.boxes.forEach((drawn, code) => {
+        const { row, number, box } = drawn;
+        if (drawn.shown === counts[f][code]) return;
+        drawn.shown = counts[f][code];
+        number.textContent = assay.whole(drawn.shown);
+        row.classList.toggle("none", drawn.shown === 0 && !box.checked);
       }));
       total.textContent = rows.length === size ? assay.plural(size, "model") : `${assay.whole(rows.length)} of ${assay.plural(size, "model")}`;
       clear.hidden = rows.length === size;
@@ -108,7 +112,7 @@
 
     function drawChosen() {
       const keys = [...chosen];
-      compare.replaceChildren(
+      assay.fill(compare, 
         ...(keys.length
           ? [
               keys.length > 1 ? assay.h("a", { class: "button", href: assay.address("compare", { m: keys }) }, `Compare ${keys.length} models`) : "Choose another to compare with ",
@@ -141,7 +145,7 @@
       keep();
     }));
     const narrow = matchMedia("(max-width: 62rem)").matches;
-    main.replaceChildren(
+    assay.fill(main, 
       h("h1", null, "Models"),
       site.damaged.length
         ? h("p", { class: "warning" }, `${assay.plural(site.damaged.length, "file")} of the workspace cannot be read and ${site.damaged.length === 1 ? "is" : "are"} left out: ${site.damaged.slice(0, 3).join(", ")}${site.damaged.length > 3 ? ", ..." : ""}. Run the study again to measure them anew.`)
@@ -177,18 +181,19 @@
         },
       },
       { name: "key", title: "Model", kind: "name", cell: (i) => assay.modelLink(models.key[i]), sort: (i) => models.key[i].toLowerCase() },
+      ...site.families.map(([family], place) => ({
+        name: family,
+        title: assay.familyTitle(family),
+        asked: models.levels.some((letters) => letters[place] !== "n"),
+        cell: (i) => (models.levels[i][place] === "n" ? h("span", { class: "quiet", title: "not assessed" }, "–", h("span", { class: "hidden" }, " not assessed")) : assay.badge(names.get(models.levels[i][place]))),
+        sort: (i) => (models.levels[i][place] === "n" ? null : rank[models.levels[i][place]]),
+      })).filter((column) => column.asked),
+      { name: "done", title: "Trials", kind: "number", cell: (i) => trials(models.done[i], models.failed[i]), sort: (i) => models.done[i] + models.failed[i] || null },
       text("dataset", "Data set"),
       text("family", "Family"),
       number("parameters", "Parameters", assay.count),
       number("top1", "Top-1", assay.percent),
       number("year", "Year", (year) => year ?? ""),
-      ...site.families.map(([family], place) => ({
-        name: family,
-        title: assay.familyTitle(family),
-        cell: (i) => (models.levels[i][place] === "n" ? h("span", { class: "quiet", title: "not assessed" }, "–", h("span", { class: "hidden" }, " not assessed")) : assay.badge(names.get(models.levels[i][place]))),
-        sort: (i) => (models.levels[i][place] === "n" ? null : rank[models.levels[i][place]]),
-      })),
-      { name: "done", title: "Trials", kind: "number", cell: (i) => trials(models.done[i], models.failed[i]), sort: (i) => models.done[i] + models.failed[i] || null },
     ];
     columns.head = 1;
     return columns;

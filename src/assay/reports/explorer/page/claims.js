@@ -23,11 +23,11 @@
         return (!state || verdict(claim) === state) && words.every((word) => text.includes(word));
       });
       total.textContent = `${assay.whole(found.length)} of ${assay.plural(claims.length, "claim")}`;
-      list.replaceChildren(...found.map(article));
+      assay.fill(list, ...found.map(article));
       assay.remember("claims", { verdict: state, q: search.value });
     }
 
-    main.replaceChildren(
+    assay.fill(main, 
       h("h1", null, "Claims"),
       h("p", { class: "quiet" }, claims.length ? "What papers claim, the rule that was written down before looking, and the verdict." : "This explorer holds no claims."),
       claims.length

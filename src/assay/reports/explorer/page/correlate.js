@@ -17,18 +17,18 @@
     }
     const result = h("div");
     const fields = h("div", { class: "axes" });
-    main.replaceChildren(
+    assay.fill(main, 
       h("h1", null, "Correlations"),
       h("p", { class: "quiet" }, "Each point is a model that has both numbers. Of several seeds the mean counts. Numbers of different protocols are never pooled."),
       fields, result,
     );
     if (!sources.some((source) => source.metrics.length)) {
-      result.replaceChildren(h("p", null, "There are no numbers yet."));
+      assay.fill(result, h("p", null, "There are no numbers yet."));
       return;
     }
 
     function drawFields() {
-      fields.replaceChildren(...["x", "y"].map((side) => {
+      assay.fill(fields, ...["x", "y"].map((side) => {
         const metrics = sources.find((source) => source.id === chosen[side].source).metrics;
         return h("fieldset", null, h("legend", null, side === "x" ? "Across" : "Up"),
           assay.choice("Measured by", sources.map((source) => [source.id, source.title]), chosen[side].source, (source) => {
@@ -50,7 +50,7 @@
       if (asked !== JSON.stringify(chosen)) return;
       const start = performance.now();
       const points = models.key.flatMap((key, i) => (x.values.has(key) && y.values.has(key) ? [{ key, x: x.values.get(key), y: y.values.get(key), group: models.dataset[i] ?? "unknown" }] : []));
-      result.replaceChildren(...show(points, x, y));
+      assay.fill(result, ...show(points, x, y));
       assay.timings.correlate = performance.now() - start;
     }
 

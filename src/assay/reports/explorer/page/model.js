@@ -32,7 +32,7 @@
     const groups = assay.byProtocol(model.outcomes);
     const columns = new Map(await Promise.all([...groups.keys()].map(async (id) => [id, await assay.load(`protocol-${id}`)])));
     const unfinished = (model.outcomes || []).filter((outcome) => outcome.status !== "done");
-    main.replaceChildren(
+    assay.fill(main, 
       h("p", { class: "eyebrow" }, assay.link("catalogue", {}, "Models")),
       h("h1", null, key),
       h("p", { class: "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),
@@ -69,13 +69,14 @@
     for (const outcome of seeds) for (const metric of outcome.metrics) if (!names.has(metric[0])) names.set(metric[0], metric);
     const row = column ? column.models.indexOf(key) : -1;
     const placed = new Map(column && row >= 0 ? column.metrics.map((metric) => [metric.name, metric]) : []);
+    const anywhere = [...placed.values()].some((metric) => metric.places[row]);
     const others = (metric) => metric.values.filter((value) => value !== null).length - 1;
     return h("article", { class: "method" },
       h("header", null, h("h3", null, protocol.title),
         h("p", { class: "meta" }, [...new Set(seeds.map((outcome) => outcome.level))].map(assay.badge), h("span", null, protocol.access), h("span", null, `${protocol.method}, version ${protocol.version}`))),
       h("p", { class: "finding" }, seeds[0].sentence),
       assay.region(`Measures of ${protocol.title}`, h("table", { class: "metrics" },
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Measure"), seeds.map((outcome) => h("th", { scope: "col" }, `Seed ${outcome.seed}`)), h("th", { scope: "col" }, "Sample"), h("th", { scope: "col" }, "Among others"))),
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Measure"), seeds.map((outcome) => h("th", { scope: "col" }, `Seed ${outcome.seed}`)), h("th", { scope: "col", class: "number" }, "Sample"), anywhere ? h("th", { scope: "col" }, "Among others") : null)),
         h("tbody", null, [...names].map(([name, first]) => {
           const found = placed.get(name);
           const place = found?.places[row];
@@ -86,8 +87,9 @@
               return h("td", null, assay.value(metric), metric?.[4] ? h("small", { class: "how" }, metric[4]) : null);
             }),
             h("td", { class: "number" }, first[5]),
-            h("td", { class: "among" }, place ? assay.placeText(place, others(found)) : h("span", { class: "quiet" }, found && found.values[row] !== null ? `${assay.plural(Math.max(others(found), 0), "other")}; ${site.fewest} are needed` : "")));
+            anywhere ? h("td", { class: "among" }, place ? assay.placeText(place, others(found)) : null) : null);
         })))),
+      column && !anywhere ? h("p", { class: "quiet" }, `${assay.plural(column.models.length - 1, "other model")} measured under this protocol; a place among others needs ${site.fewest}.`) : null,
       h("details", null, h("summary", null, "Protocol, cost and provenance"),
         h("h4", null, "Threat model"), h("p", null, protocol.threat_model),
         h("h4", null, "Source"), h("p", null, assay.linked(protocol.paper), protocol.atlas.length ? ` MITRE ATLAS: ${protocol.atlas.join(", ")}.` : null),

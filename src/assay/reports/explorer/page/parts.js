@@ -100,7 +100,7 @@
       state.page = Math.min(Math.max(state.page, 0), last);
       const start = state.page * size;
       const shown = state.order.slice(start, start + size);
-      body.replaceChildren(...shown.map((row) =>
+      assay.fill(body, ...shown.map((row) =>
         h("tr", null, columns.map((column, place) =>
           h(place === (columns.head ?? 0) ? "th" : "td", { scope: place === (columns.head ?? 0) ? "row" : null, class: column.kind }, column.cell(row)),
         )),

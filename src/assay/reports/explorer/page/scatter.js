@@ -65,7 +65,7 @@ assay.scatter = (() => {
       const point = placed[at];
       ring.setAttribute("cx", point.px);
       ring.setAttribute("cy", point.py);
-      told.replaceChildren(assay.modelLink(point.key), ` (${point.group}): ${labels.x} ${spell(point.x)}, ${labels.y} ${spell(point.y)}`);
+      assay.fill(told, assay.modelLink(point.key), ` (${point.group}): ${labels.x} ${spell(point.x)}, ${labels.y} ${spell(point.y)}`);
     }
 
     function nearest(event) {

@@ -72,7 +72,7 @@ assay.statistics = (() => {
   }
 
   const RESAMPLES = 2000;
-  const WORK = 4e6; // resampled pairs: with more models there are fewer resamples, and the page says how many
+  const WORK = 2e6; // resampled pairs: with more models there are fewer resamples, and the page says how many
   const FEWEST = 5;
 
   // n, r and rho of pairs, each with its 95 % interval from resampled pairs (percentiles); null if there are fewer than

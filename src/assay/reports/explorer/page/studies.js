@@ -38,7 +38,7 @@
       assay.timings.filter = performance.now() - start;
     }
 
-    main.replaceChildren(
+    assay.fill(main, 
       h("h1", null, study.name),
       h("p", { class: "quiet" }, `${study.about} ${study.time} of computing so far.`),
       studies.length > 1
