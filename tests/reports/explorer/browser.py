@@ -104,9 +104,9 @@ class Browser:
     def wait(self, condition: str) -> None:
         """Until an expression is true."""
         until = time.monotonic() + PATIENCE
-        while not self.run(condition):
-            assert time.monotonic() < until, f"never true: {condition}\n{self.text()[:2000]}"
+        while not (found := self.run(condition)) and time.monotonic() < until:
             time.sleep(0.02)
+        assert found, f"never true: {condition}\n{self.text()[:2000]}"
 
     def open(self, address: str) -> None:
         """Load an address, and wait until its page is drawn."""
@@ -134,7 +134,7 @@ class Browser:
         self.run("document.activeElement.dispatchEvent(new Event('input', {bubbles: true}))")
 
     def processor(self) -> float:
-        """Milliseconds of processor that the page has taken: script, style, layout and painting."""
+        """Milliseconds of processor that the page has taken since it was opened: script, style, layout, painting."""
         found = {one["name"]: one["value"] for one in self.send("Performance.getMetrics")["metrics"]}
         return 1000 * float(found["TaskDuration"])
 

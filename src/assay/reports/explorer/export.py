@@ -89,7 +89,7 @@ class Exporter:
         }
         data: dict[str, Any] = {"site": site, "models": table(models, reports) | {"part": self._parts(models)}}
         data |= self._model_files(models)
-        data["protocols"] = found.index
+        data["protocols"] = found.described
         data |= {f"protocol-{name}": columns for name, columns in found.columns.items()}
         data |= self._study_files(models)
         data["claims"] = [{name: getattr(claim, name) for name in CLAIM} for claim in load_claims()]

@@ -30,10 +30,10 @@ Place = tuple[float, float, float]
 
 
 class Protocols(NamedTuple):
-    """``of`` maps a trial to its protocol by their ids, ``index`` describes a protocol, ``columns`` has its numbers."""
+    """``of`` maps a trial to its protocol, the others a protocol to its description and its numbers; all by ids."""
 
     of: dict[str, str]
-    index: dict[str, Any]
+    described: dict[str, Any]
     columns: dict[str, Any]
 
 
@@ -94,7 +94,7 @@ def places(values: Sequence[float]) -> list[Place | None]:
     if others < FEWEST:
         return [None] * len(values)
     ordered = np.sort(values)
-    left, right = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    left, right = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     below = left + 0.5 * (right - left - 1)
     exact = {float(count): clopper_pearson(float(count), others) for count in np.unique(below)}
     return [

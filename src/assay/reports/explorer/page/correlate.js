@@ -48,14 +48,14 @@
       const asked = JSON.stringify(chosen);
       const [x, y] = await Promise.all([column(chosen.x, models, sources), column(chosen.y, models, sources)]);
       if (asked !== JSON.stringify(chosen)) return;
-      const start = performance.now();
       const points = models.key.flatMap((key, i) => (x.values.has(key) && y.values.has(key) ? [{ key, x: x.values.get(key), y: y.values.get(key), group: models.dataset[i] ?? "unknown" }] : []));
-      assay.fill(result, ...show(points, x, y));
-      assay.timings.correlate = performance.now() - start;
+      const { shown, judge } = show(points, x, y);
+      assay.fill(result, shown);
+      await judge(() => asked === JSON.stringify(chosen) && result.isConnected);
     }
 
     drawFields();
-    await draw();
+    draw();
   };
 
   function sourcesOf(site, protocols) {
@@ -101,17 +101,22 @@
   const interval = ([low, high]) => `[${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
   function show(points, x, y) {
-    if (!points.length) return [h("p", null, "No model has both numbers.")];
+    if (!points.length) return { shown: [h("p", null, "No model has both numbers.")], judge: async () => {} };
     const groups = grouped(points);
     const log = (values) => values.every((value) => value > 0) && Math.max(...values) > WIDE * Math.min(...values);
     const parts = [["all", points], ...(groups.length > 1 ? groups.map((group) => [group, points.filter((point) => point.group === group)]) : [])];
-    const rows = parts.map(([name, part]) => {
-      const found = assay.statistics.correlate(Float64Array.from(part, (p) => p.x), Float64Array.from(part, (p) => p.y));
-      const numbers = found
-        ? [found.r.toFixed(3), interval(found.rInterval), found.rho.toFixed(3), interval(found.rhoInterval), assay.whole(found.resamples)]
-        : [h("span", { class: "quiet" }, part.length < assay.statistics.FEWEST ? "too few" : "constant"), "", "", "", ""];
-      return h("tr", null, h("th", { scope: "row" }, name), [assay.whole(part.length), ...numbers].map((text) => h("td", { class: "number" }, text)));
-    });
+    const rows = parts.map(([name, part]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "number" }, assay.whole(part.length)), h("td", { colspan: 5, class: "quiet" }, "resampling")));
+
+    // The correlations, one group after another, so that the picture is there first and the page stays responsive.
+    async function judge(wanted) {
+      for (const [place, [, part]] of parts.entries()) {
+        await new Promise((done) => setTimeout(done));
+        if (!wanted()) return;
+        rows[place].lastChild.remove();
+        rows[place].append(...judged(part).map((text) => h("td", { class: "number" }, text)));
+      }
+    }
+
     const table = assay.table({
       label: "Models of the picture",
       columns: [
@@ -123,7 +128,7 @@
       size: 20, sort: "y", descending: true,
     });
     table.show(points);
-    return [
+    const shown = [
       assay.scatter.draw({
         points, groups, labels: { x: x.label, y: y.label }, log: { x: log(points.map((p) => p.x)), y: log(points.map((p) => p.y)) },
         open: (key) => { location.hash = assay.address("model", { key }); },
@@ -135,5 +140,12 @@
       h("p", { class: "quiet" }, "Intervals are percentiles of resampled models. Looking at many pairs finds some by chance: what is to be reported should be tested with assay analysis, which corrects for that. On a logarithmic axis r is still that of the numbers themselves."),
       h("h2", null, "Models"), table.node,
     ];
+    return { shown, judge };
+  }
+
+  function judged(part) {
+    const found = assay.statistics.correlate(Float64Array.from(part, (p) => p.x), Float64Array.from(part, (p) => p.y));
+    if (!found) return [h("span", { class: "quiet" }, part.length < assay.statistics.FEWEST ? "too few" : "constant"), "", "", "", ""];
+    return [found.r.toFixed(3), interval(found.rInterval), found.rho.toFixed(3), interval(found.rhoInterval), assay.whole(found.resamples)];
   }
 })();

@@ -31,25 +31,30 @@ assay.statistics = (() => {
     const sorted = Float64Array.from(new Set(values)).sort();
     const place = new Map();
     sorted.forEach((value, i) => place.set(value, i));
-    return { codes: Int32Array.from(values, (value) => place.get(value)), size: sorted.length };
+    const codes = new Int32Array(values.length);
+    for (let i = 0; i < codes.length; i++) codes[i] = place.get(values[i]);
+    return { codes, size: sorted.length };
   }
 
-  // Ranks of codes 0 to size - 1, ties sharing their mean rank; counted, because resamples repeat a few codes.
-  function ranks(codes, size) {
-    const counts = new Int32Array(size);
-    for (const code of codes) counts[code] += 1;
-    const mean = new Float64Array(size);
+  // Ranks of codes 0 to size - 1, ties sharing their mean rank, into ranked; counted, not sorted, because a resample
+  // repeats a few codes. counts has room for every code.
+  function ranks(codes, counts, ranked) {
+    counts.fill(0);
+    for (let i = 0; i < codes.length; i++) counts[codes[i]] += 1;
     let before = 0;
-    for (let code = 0; code < size; code++) {
-      mean[code] = before + (counts[code] + 1) / 2;
-      before += counts[code];
+    for (let code = 0; code < counts.length; code++) {
+      const own = counts[code];
+      counts[code] = before + (own + 1) / 2;
+      before += own;
     }
-    return Float64Array.from(codes, (code) => mean[code]);
+    for (let i = 0; i < codes.length; i++) ranked[i] = counts[codes[i]];
+    return ranked;
   }
+
+  const ranked = ({ codes, size }) => ranks(codes, new Float64Array(size), new Float64Array(codes.length));
 
   function spearman(x, y) {
-    const [a, b] = [dense(x), dense(y)];
-    return pearson(ranks(a.codes, a.size), ranks(b.codes, b.size));
+    return pearson(ranked(dense(x)), ranked(dense(y)));
   }
 
   // Mulberry32: a generator of numbers in [0, 1) from 32 bits of state.
@@ -72,7 +77,7 @@ assay.statistics = (() => {
   }
 
   const RESAMPLES = 2000;
-  const WORK = 2e6; // resampled pairs: with more models there are fewer resamples, and the page says how many
+  const WORK = 4e6; // resampled pairs: with more models there are fewer resamples, and the page says how many
   const FEWEST = 5;
 
   // n, r and rho of pairs, each with its 95 % interval from resampled pairs (percentiles); null if there are fewer than
@@ -86,6 +91,7 @@ assay.statistics = (() => {
     const found = [new Float64Array(resamples), new Float64Array(resamples)];
     const [u, v] = [new Float64Array(n), new Float64Array(n)];
     const [s, t] = [new Int32Array(n), new Int32Array(n)];
+    const [countsX, countsY] = [new Float64Array(a.size), new Float64Array(b.size)];
     for (let round = 0; round < resamples; round++) {
       for (let i = 0; i < n; i++) {
         const pick = Math.floor(random() * n);
@@ -95,7 +101,7 @@ assay.statistics = (() => {
         t[i] = b.codes[pick];
       }
       found[0][round] = pearson(u, v);
-      found[1][round] = pearson(ranks(s, a.size), ranks(t, b.size));
+      found[1][round] = pearson(ranks(s, countsX, u), ranks(t, countsY, v));
     }
     const [r, rho] = found.map((values) => {
       values.sort();
