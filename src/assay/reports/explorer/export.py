@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,9 +93,14 @@ class Exporter:
         data["protocols"] = found.described
         data |= {f"protocol-{name}": columns for name, columns in found.columns.items()}
         data |= self._study_files(models)
-        data["claims"] = [{name: getattr(claim, name) for name in CLAIM} for claim in load_claims()]
+        data["claims"] = self._claims
         written = self.folder.write(data, live)
         return Exported(sum(bool(model.outcomes) for model in models), len(done), len(contents.damaged), written)
+
+    @cached_property
+    def _claims(self) -> list[dict[str, Any]]:
+        """The ledger, judged once: it does not depend on the workspace."""
+        return [{name: getattr(claim, name) for name in CLAIM} for claim in load_claims()]
 
     def _describe(self, models: Sequence[Model], found: Protocols) -> dict[str, Report]:
         """The reports of the assessed models; reports and pages are made again only where an outcome is new."""

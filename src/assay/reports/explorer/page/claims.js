@@ -3,7 +3,7 @@
 
 (() => {
   const { h } = assay;
-  const MARKS = { reproduced: "✓", contradicted: "✕", "scope-limited": "◐", "not testable": "–" };
+  const MARKS = { reproduced: "✓", contradicted: "✕", "scope-limited": "◐", open: "…", "not testable": "–" };
   const FIELDS = [["published", "Published"], ["test", "Test"], ["rule", "Decided by"], ["measured", "Measured"], ["why", "Why"], ["source", "Source"], ["origin", "From"]];
 
   assay.pages.claims = async function (main, query) {

@@ -25,7 +25,7 @@
         { name: "seconds", title: "Seconds", kind: "number", cell: (i) => (units.seconds[i] === null ? "" : units.seconds[i].toFixed(1)), sort: (i) => units.seconds[i] },
         { name: "worker", title: "Worker", cell: (i) => units.worker[i] ?? "", sort: (i) => units.worker[i] },
         { name: "reason", title: "Why", kind: "reason", cell: (i) => units.reason[i], sort: (i) => units.reason[i] },
-      ].filter((column) => column.name !== "worker" || units.worker.some(Boolean)),
+      ].filter((column) => !["worker", "reason"].includes(column.name) || units[column.name].some(Boolean)),
     });
 
     function filter() {
