@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,6 +17,8 @@ from assay.base.errors import UsageError, WorkspaceError
 from assay.reports.explorer.export import Exporter
 
 HOST = "127.0.0.1"
+SPARING = 10.0
+"""How many times as long as an export takes there is a pause: the study has the better use for the processor."""
 
 
 class Server(AbstractContextManager["Server"]):
@@ -85,12 +88,15 @@ def serve(exporter: Exporter, port: int, every: float, say: Callable[[str], None
     with Server(exporter.folder.path, port) as server:
         say(f"Explorer: {server.address} (Ctrl-C stops it; it follows the workspace)")
         try:
-            while not stop.wait(every):
+            took = 0.0
+            while not stop.wait(max(every, SPARING * took)):
+                start = time.monotonic()
                 try:
                     found = exporter.export(live=True)
                 except WorkspaceError as error:
                     say(str(error))
                     continue
+                took = time.monotonic() - start
                 if found.written:
                     say(found.sentence)
         except KeyboardInterrupt:
