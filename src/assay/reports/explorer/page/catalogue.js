@@ -75,7 +75,6 @@
     }
 
     function filter() {
-      const start = performance.now();
       const asked = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       const counts = facets.map((facet) => new Int32Array(facet.values.length));
       const rows = [];
@@ -107,12 +106,11 @@
       total.textContent = rows.length === size ? assay.plural(size, "model") : `${assay.whole(rows.length)} of ${assay.plural(size, "model")}`;
       clear.hidden = rows.length === size;
       table.show(rows);
-      assay.timings.filter = performance.now() - start;
     }
 
     function drawChosen() {
       const keys = [...chosen];
-      assay.fill(compare, 
+      assay.fill(compare,
         ...(keys.length
           ? [
               keys.length > 1 ? assay.h("a", { class: "button", href: assay.address("compare", { m: keys }) }, `Compare ${keys.length} models`) : "Choose another to compare with ",
@@ -145,7 +143,7 @@
       keep();
     }));
     const narrow = matchMedia("(max-width: 62rem)").matches;
-    assay.fill(main, 
+    assay.fill(main,
       h("h1", null, "Models"),
       site.damaged.length
         ? h("p", { class: "warning" }, `${assay.plural(site.damaged.length, "file")} of the workspace cannot be read and ${site.damaged.length === 1 ? "is" : "are"} left out: ${site.damaged.slice(0, 3).join(", ")}${site.damaged.length > 3 ? ", ..." : ""}. Run the study again to measure them anew.`)

@@ -27,7 +27,7 @@
       assay.remember("claims", { verdict: state, q: search.value });
     }
 
-    assay.fill(main, 
+    assay.fill(main,
       h("h1", null, "Claims"),
       h("p", { class: "quiet" }, claims.length ? "What papers claim, the rule that was written down before looking, and the verdict." : "This explorer holds no claims."),
       claims.length

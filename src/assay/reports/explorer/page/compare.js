@@ -17,7 +17,7 @@
     const go = (values) => {
       location.hash = assay.address("compare", { m: keys, all: every ? "1" : "", ...values });
     };
-    assay.fill(main, 
+    assay.fill(main,
       h("h1", null, keys.length ? `${assay.plural(keys.length, "model")} side by side` : "Compare models"),
       gone.length ? h("p", { class: "warning" }, `Not in this explorer: ${gone.join(", ")}.`) : null,
       adder(models, keys, go),
@@ -31,7 +31,7 @@
     function offer() {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       const found = words.length ? models.key.filter((key) => !keys.includes(key) && words.every((word) => key.toLowerCase().includes(word))) : [];
-      assay.fill(offers, 
+      assay.fill(offers,
         ...found.slice(0, OFFERED).map((key) => h("li", null, h("button", { type: "button", onclick: () => go({ m: [...keys, key] }) }, `Add ${key}`))),
         ...(found.length > OFFERED ? [h("li", { class: "quiet" }, `and ${assay.whole(found.length - OFFERED)} more`)] : []),
         ...(words.length && !found.length ? [h("li", { class: "quiet" }, "No other model bears such a name.")] : []),

@@ -17,7 +17,7 @@
     }
     const result = h("div");
     const fields = h("div", { class: "axes" });
-    assay.fill(main, 
+    assay.fill(main,
       h("h1", null, "Correlations"),
       h("p", { class: "quiet" }, "Each point is a model that has both numbers. Of several seeds the mean counts. Numbers of different protocols are never pooled."),
       fields, result,

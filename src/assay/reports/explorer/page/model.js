@@ -32,7 +32,7 @@
     const groups = assay.byProtocol(model.outcomes);
     const columns = new Map(await Promise.all([...groups.keys()].map(async (id) => [id, await assay.load(`protocol-${id}`)])));
     const unfinished = (model.outcomes || []).filter((outcome) => outcome.status !== "done");
-    assay.fill(main, 
+    assay.fill(main,
       h("p", { class: "eyebrow" }, assay.link("catalogue", {}, "Models")),
       h("h1", null, key),
       h("p", { class: "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),

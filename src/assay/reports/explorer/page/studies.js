@@ -29,16 +29,14 @@
     });
 
     function filter() {
-      const start = performance.now();
       const asked = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       const found = rows.filter((i) => (!state || units.state[i] === state) && asked.every((word) => words[i].includes(word)));
       total.textContent = `${assay.whole(found.length)} of ${assay.plural(rows.length, "trial")}`;
       table.show(found);
       assay.remember("studies", { name: study.name, state, q: search.value });
-      assay.timings.filter = performance.now() - start;
     }
 
-    assay.fill(main, 
+    assay.fill(main,
       h("h1", null, study.name),
       h("p", { class: "quiet" }, `${study.about} ${study.time} of computing so far.`),
       studies.length > 1
