@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from assay.base.digests import digest_json
 from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.measurement import Measurement
-from assay.studies.outcome import Outcome
+from assay.studies.outcome import Outcome, TargetFacts
 from assay.studies.workspace import Workspace
 
 
@@ -46,17 +46,12 @@ def measurements(outcomes: Iterable[Outcome], catalogue: Catalogue, source: str)
 
     ``source`` says whose workspace it is. Seeds of one trial are one measurement: their mean, without an interval.
     """
-    by_digest = {
-        record.facts.weights_digest.removeprefix("sha256:"): record.id
-        for record in catalogue.records
-        if record.facts.weights_digest and record.facts.weights_digest.startswith("sha256:")
-    }
-    names = {name: record.id for record in catalogue.records for name in record.names}
+    record_of = recorded(catalogue)
     found, unknown = [], []
     for outcome in outcomes:
         if outcome.status != "done":
             continue
-        record = by_digest.get(outcome.target.weights_digest) or names.get(outcome.target.name)
+        record = record_of(outcome.target)
         if record is None:
             unknown.append(outcome.target.name)
             continue
@@ -75,6 +70,17 @@ def measurements(outcomes: Iterable[Outcome], catalogue: Catalogue, source: str)
             if metric.value is not None
         ]
     return Joined(_over_seeds(found), sorted(set(unknown)))
+
+
+def recorded(catalogue: Catalogue) -> Callable[[TargetFacts], str | None]:
+    """A function from a target to the id of its record: by the digest of its weights, else by name; None if unknown."""
+    by_digest = {
+        record.facts.weights_digest.removeprefix("sha256:"): record.id
+        for record in catalogue.records
+        if record.facts.weights_digest and record.facts.weights_digest.startswith("sha256:")
+    }
+    names = {name: record.id for record in catalogue.records for name in record.names}
+    return lambda target: by_digest.get(target.weights_digest) or names.get(target.name)
 
 
 def _over_seeds(found: list[Measurement]) -> list[Measurement]:

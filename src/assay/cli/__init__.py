@@ -20,6 +20,7 @@ app.command("assay.cli.methods:methods", help="List the methods, or show one: op
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.gate:gate", help="Hold a result against a policy: one verdict, for continuous integration.")
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")
+app.command("assay.cli.explore:explore", help="Look through models, studies and correlations in a browser.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
 app.command("assay.cli.recorded:app", name="recorded", help="Services by what they answered in the past.")
