@@ -1,0 +1,265 @@
+"""The HTTP side: routes, and what becomes of every request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assay.server import metrics, protocol, uploads
+from assay.server.clients import Client
+from assay.server.limits import BODY_SECONDS
+from assay.server.refusal import Refused
+from assay.server.service import Service
+
+EXTENSIONS = ["binary_tensor_data", "model_repository", "usage", "classify"]
+
+
+@dataclass
+class Note:
+    """What the log says of a request besides its status."""
+
+    route: str = "unknown"
+    client: str | None = None
+    id: str | None = None
+    images: int | None = None
+    reason: str | None = None
+
+
+def build_app(service: Service) -> Starlette:
+    """The application of a service, to be served by any ASGI server."""
+    routes = Routes(service)
+    model = "/v2/models/{name:path}"
+    version = f"{model}/versions/{{version}}"
+    table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+        ("GET", "/v2", routes.server),
+        ("GET", "/v2/health/live", routes.healthy),
+        ("GET", "/v2/health/ready", routes.healthy),
+        ("GET", "/metrics", routes.metrics),
+        ("POST", "/v2/repository/index", routes.index),
+        *((method, root + path, answer) for root in (version, model) for method, path, answer in routes.of_a_model()),
+    ]
+    return Starlette(
+        routes=[Route(path, _noted(path, answer), methods=[method]) for method, path, answer in table],
+        middleware=[Middleware(Observed, service=service)],
+        exception_handlers={Refused: _refused, 404: _no_route, 405: _no_route},
+    )
+
+
+class Observed:
+    """Middleware: one line in the log and one count for each request, and one sentence for what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        note = scope["assay"] = Note()
+        began, status = time.perf_counter(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            self.service.log.write("error", route=note.route, error=f"{type(error).__name__}: {error}")
+            note.reason = "error"
+            if status == 0:
+                failed = JSONResponse({"error": "The service failed.", "reason": "error"}, 500)
+                await failed(scope, receive, watched)
+        finally:
+            self._record(scope, note, status, time.perf_counter() - began)
+
+    def _record(self, scope: Scope, note: Note, status: int, seconds: float) -> None:
+        counts, peer = self.service.metrics, scope.get("client")
+        counts.count("assay_requests_total", route=note.route, status=str(status))
+        if note.reason is not None:
+            counts.count("assay_refusals_total", reason=note.reason)
+        if note.images is not None:
+            counts.took(seconds)
+        self.service.log.write(
+            "request",
+            method=scope["method"],
+            route=note.route,
+            status=status,
+            seconds=round(seconds, 6),
+            peer=peer[0] if peer else None,
+            client=note.client,
+            id=note.id,
+            images=note.images,
+            reason=note.reason,
+        )
+
+
+class Routes:
+    """What is answered where."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def of_a_model(self) -> list[tuple[str, str, Callable[[Request], Awaitable[Response]]]]:
+        """Methods, paths below the model's, and answers."""
+        return [
+            ("GET", "/ready", self.ready),
+            ("GET", "/usage", self.usage),
+            ("POST", "/infer", self.infer),
+            ("POST", "/classify", self.classify),
+            ("GET", "", self.metadata),
+        ]
+
+    async def server(self, request: Request) -> Response:
+        from importlib.metadata import version
+
+        return JSONResponse({"name": "assay", "version": version("modelassay"), "extensions": EXTENSIONS})
+
+    async def healthy(self, request: Request) -> Response:
+        return Response()
+
+    async def index(self, request: Request) -> Response:
+        self._client(request)
+        return JSONResponse([{"name": self.service.name, "version": protocol.VERSION, "state": "READY"}])
+
+    async def metrics(self, request: Request) -> Response:
+        self.service.clients.check_metrics(request.headers.get("Authorization"), _peer(request))
+        return PlainTextResponse(self.service.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+    async def ready(self, request: Request) -> Response:
+        self._asker(request)
+        return Response()
+
+    async def metadata(self, request: Request) -> Response:
+        return JSONResponse(self.service.metadata(self._asker(request)))
+
+    async def usage(self, request: Request) -> Response:
+        client = self._asker(request)
+        return JSONResponse(await self.service.help(self.service.usage, client))
+
+    async def infer(self, request: Request) -> Response:
+        client, service = self._asker(request), self.service
+        with client.admitted():
+            header = request.headers.get(protocol.HEADER)
+            asking = await self._with_body(
+                request, lambda body: service.help(protocol.parse, body, header, service.form)
+            )
+            note: Note = request.scope["assay"]
+            note.id, note.images = asking.id, len(asking.pixels)
+            reply = await service.answer(client, asking.id, asking.pixels)
+            body, headers = await service.help(protocol.render, reply, service.name, asking)
+            return Response(body, headers=headers)
+
+    async def classify(self, request: Request) -> Response:
+        client, service = self._asker(request), self.service
+        id = protocol.checked_id(request.headers.get("Idempotency-Key"))
+        with client.admitted():
+            pictures = await self._with_body(request, lambda body: self._decoded(request, body))
+            pixels = protocol.checked(np.stack(pictures))
+            note: Note = request.scope["assay"]
+            note.id, note.images = id, len(pixels)
+            reply = await service.answer(client, id, pixels)
+            names = service.target.class_names
+            labels = reply.values if reply.output == "label" else reply.values.argmax(axis=1)
+            predictions = [{"label": label, "class_name": names[label] if names else None} for label in labels.tolist()]
+            if reply.output != "label":
+                for prediction, row in zip(predictions, reply.values.tolist(), strict=True):
+                    prediction["posteriors"] = row
+            return JSONResponse({"model_name": service.name, "predictions": predictions})
+
+    async def _decoded(self, request: Request, body: bytes) -> list[Any]:
+        service = self.service
+        files = await _files(request, body) if _is_form(request) else [body]
+        protocol.check_count(len(files), service.form)
+        shape, pixels = service.target.input_shape, service.limits.pixels
+        return [await service.help(uploads.decode, file, shape, pixels) for file in files]
+
+    def _client(self, request: Request) -> Client:
+        client = self.service.clients.ask(request.headers.get("Authorization"), _peer(request))
+        request.scope["assay"].client = client.account.client
+        return client
+
+    def _asker(self, request: Request) -> Client:
+        client = self._client(request)
+        name, version = request.path_params["name"], request.path_params.get("version", protocol.VERSION)
+        if (name, version) != (self.service.name, protocol.VERSION):
+            raise Refused("not_found", f"There is no such model here; there is {self.service.name!r}.")
+        return client
+
+    async def _with_body(self, request: Request, use: Callable[[bytes], Awaitable[Any]]) -> Any:
+        """What ``use`` makes of a request's body, which is held in memory no longer than that."""
+        held = 0
+        memory, limit = self.service.memory, self.service.limits.body
+        too_large = Refused("too_large", f"A request may have {limit} bytes; this one has more.")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Refused("unsupported", "Compressed requests are refused.")
+        if int(request.headers.get("Content-Length", "0")) > limit:
+            raise too_large
+        parts = []
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in request.stream():
+                    if held + len(part) > limit:
+                        raise too_large
+                    if not memory.add(len(part)):
+                        raise Refused("busy", "The service holds too many requests at the moment.", 1.0)
+                    held += len(part)
+                    parts.append(part)
+            return await use(b"".join(parts))
+        except TimeoutError:
+            raise Refused("too_slow", f"The body did not arrive within {BODY_SECONDS:g} seconds.") from None
+        finally:
+            memory.release(held)
+
+
+def _noted(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    route = path.replace("{name:path}", "{name}")
+
+    async def noted(request: Request) -> Response:
+        request.scope["assay"].route = route
+        return await answer(request)
+
+    return noted
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused), "registered for nothing else"
+    request.scope["assay"].reason = error.reason
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    return await _refused(request, Refused("not_found", "There is nothing here; see the Open Inference Protocol, v2."))
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("Content-Type", "").lower().startswith("multipart/form-data")
+
+
+async def _files(request: Request, body: bytes) -> list[bytes]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        async with Request(request.scope, receive).form(max_files=1000, max_fields=10) as form:
+            return [await item.read() for _, item in form.multi_items() if isinstance(item, UploadFile)]
+    except MultiPartException as error:
+        raise Refused("bad_request", f"The form is damaged: {error.message}") from None
