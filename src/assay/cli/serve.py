@@ -100,7 +100,7 @@ def list_(*, state: State = DEFAULT_STATE, keys: Keys = None) -> None:
     from rich.table import Table
 
     table = Table("name", "id", "opens", "budget", "$ per 1,000", "rate", "made", "revoked", box=None)
-    for key in sorted(_file(state, keys).keys(), key=lambda key: (key.revoked is not None, key.name)):
+    for key in sorted(_file(state, keys).read(), key=lambda key: (key.revoked is not None, key.name)):
         given = ["" if value is None else f"{value:g}" for value in (key.budget, key.price_per_1000, key.rate)]
         revoked = "" if key.revoked is None else f"{key.revoked:%Y-%m-%d}"
         table.add_row(key.name, key.id, key.scope, *given, f"{key.created:%Y-%m-%d}", revoked)

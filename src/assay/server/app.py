@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
+import torch
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,11 +21,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.server import metrics, protocol, uploads
 from assay.server.clients import Client
-from assay.server.limits import BODY_SECONDS
+from assay.server.journal import Reply
+from assay.server.limits import BODY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from assay.server.refusal import Refused
 from assay.server.service import Service
 
 EXTENSIONS = ["binary_tensor_data", "model_repository", "usage", "classify"]
+
+
+FILES = 1000
+"""In a form, before they are counted against the limit of a batch."""
+
+T = TypeVar("T")
+Answer = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass
@@ -36,6 +45,7 @@ class Note:
     id: str | None = None
     images: int | None = None
     reason: str | None = None
+    body_arrived: bool = False
 
 
 def build_app(service: Service) -> Starlette:
@@ -43,7 +53,7 @@ def build_app(service: Service) -> Starlette:
     routes = Routes(service)
     model = "/v2/models/{name:path}"
     version = f"{model}/versions/{{version}}"
-    table: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+    table: list[tuple[str, str, Answer]] = [
         ("GET", "/v2", routes.server),
         ("GET", "/v2/health/live", routes.healthy),
         ("GET", "/v2/health/ready", routes.healthy),
@@ -54,7 +64,7 @@ def build_app(service: Service) -> Starlette:
     return Starlette(
         routes=[Route(path, _noted(path, answer), methods=[method]) for method, path, answer in table],
         middleware=[Middleware(Observed, service=service)],
-        exception_handlers={Refused: _refused, 404: _no_route, 405: _no_route},
+        exception_handlers={Refused: _refused, HTTPException: _refused_by_starlette},
     )
 
 
@@ -76,8 +86,13 @@ class Observed:
                 status = message["status"]
             await send(message)
 
+        async def received() -> Message:
+            message = await receive()
+            note.body_arrived = not message.get("more_body", False)
+            return message
+
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, received, watched)
         except Exception as error:
             self.service.log.write("error", route=note.route, error=f"{type(error).__name__}: {error}")
             note.reason = "error"
@@ -108,13 +123,32 @@ class Observed:
         )
 
 
+class Refusal(JSONResponse):
+    """An answer to a request whose body may not have been read.
+
+    It is sent at once. Then what the client is still sending is thrown away for a while: were the connection closed
+    while bytes arrive, the client's system would report a broken connection in place of the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        note: Note = scope["assay"]
+        thrown = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not note.body_arrived and thrown < LINGER_BYTES:
+                    thrown += len((await receive()).get("body", b""))
+        await send({"type": "http.response.body", "body": b""})
+
+
 class Routes:
     """What is answered where."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    def of_a_model(self) -> list[tuple[str, str, Callable[[Request], Awaitable[Response]]]]:
+    def of_a_model(self) -> list[tuple[str, str, Answer]]:
         """Methods, paths below the model's, and answers."""
         return [
             ("GET", "/ready", self.ready),
@@ -156,11 +190,9 @@ class Routes:
         with client.admitted():
             header = request.headers.get(protocol.HEADER)
             asking = await self._with_body(
-                request, lambda body: service.help(protocol.parse, body, header, service.form)
+                request, client, lambda body: service.help(protocol.parse, body, header, service.form)
             )
-            note: Note = request.scope["assay"]
-            note.id, note.images = asking.id, len(asking.pixels)
-            reply = await service.answer(client, asking.id, asking.pixels)
+            reply = await self._answered(request, client, asking.id, asking.pixels)
             body, headers = await service.help(protocol.render, reply, service.name, asking)
             return Response(body, headers=headers)
 
@@ -168,11 +200,8 @@ class Routes:
         client, service = self._asker(request), self.service
         id = protocol.checked_id(request.headers.get("Idempotency-Key"))
         with client.admitted():
-            pictures = await self._with_body(request, lambda body: self._decoded(request, body))
-            pixels = protocol.checked(np.stack(pictures))
-            note: Note = request.scope["assay"]
-            note.id, note.images = id, len(pixels)
-            reply = await service.answer(client, id, pixels)
+            pixels = await self._with_body(request, client, lambda body: self._decoded(request, body))
+            reply = await self._answered(request, client, id, pixels)
             names = service.target.class_names
             labels = reply.values if reply.output == "label" else reply.values.argmax(axis=1)
             predictions = [{"label": label, "class_name": names[label] if names else None} for label in labels.tolist()]
@@ -181,12 +210,18 @@ class Routes:
                     prediction["posteriors"] = row
             return JSONResponse({"model_name": service.name, "predictions": predictions})
 
-    async def _decoded(self, request: Request, body: bytes) -> list[Any]:
+    async def _decoded(self, request: Request, body: bytes) -> torch.Tensor:
         service = self.service
         files = await _files(request, body) if _is_form(request) else [body]
         protocol.check_count(len(files), service.form)
-        shape, pixels = service.target.input_shape, service.limits.pixels
-        return [await service.help(uploads.decode, file, shape, pixels) for file in files]
+        decoded = await service.help(uploads.decode, files, service.target.input_shape, service.limits.pixels)
+        return protocol.checked(decoded)
+
+    async def _answered(self, request: Request, client: Client, id: str | None, pixels: torch.Tensor) -> Reply:
+        note: Note = request.scope["assay"]
+        note.id, note.images = id, len(pixels)
+        with client.memory.holding(pixels.nbytes):
+            return await self.service.answer(client, id, pixels)
 
     def _client(self, request: Request) -> Client:
         client = self.service.clients.ask(request.headers.get("Authorization"), _peer(request))
@@ -200,10 +235,9 @@ class Routes:
             raise Refused("not_found", f"There is no such model here; there is {self.service.name!r}.")
         return client
 
-    async def _with_body(self, request: Request, use: Callable[[bytes], Awaitable[Any]]) -> Any:
+    async def _with_body(self, request: Request, client: Client, use: Callable[[bytes], Awaitable[T]]) -> T:
         """What ``use`` makes of a request's body, which is held in memory no longer than that."""
-        held = 0
-        memory, limit = self.service.memory, self.service.limits.body
+        held, limit = 0, self.service.limits.body
         too_large = Refused("too_large", f"A request may have {limit} bytes; this one has more.")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise Refused("unsupported", "Compressed requests are refused.")
@@ -215,18 +249,17 @@ class Routes:
                 async for part in request.stream():
                     if held + len(part) > limit:
                         raise too_large
-                    if not memory.add(len(part)):
-                        raise Refused("busy", "The service holds too many requests at the moment.", 1.0)
+                    client.memory.add(len(part))
                     held += len(part)
                     parts.append(part)
             return await use(b"".join(parts))
         except TimeoutError:
             raise Refused("too_slow", f"The body did not arrive within {BODY_SECONDS:g} seconds.") from None
         finally:
-            memory.release(held)
+            client.memory.release(held)
 
 
-def _noted(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _noted(path: str, answer: Answer) -> Answer:
     route = path.replace("{name:path}", "{name}")
 
     async def noted(request: Request) -> Response:
@@ -239,11 +272,16 @@ def _noted(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Calla
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused), "registered for nothing else"
     request.scope["assay"].reason = error.reason
-    return JSONResponse(error.body(), error.status, error.headers)
+    return Refusal(error.body(), error.status, error.headers)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    return await _refused(request, Refused("not_found", "There is nothing here; see the Open Inference Protocol, v2."))
+async def _refused_by_starlette(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for nothing else"
+    if error.status_code in (404, 405):
+        refused = Refused("not_found", "There is nothing here; see the Open Inference Protocol, version 2.")
+    else:
+        refused = Refused("bad_request", f"The request is damaged: {error.detail}")
+    return await _refused(request, refused)
 
 
 def _peer(request: Request) -> str:
@@ -258,8 +296,5 @@ async def _files(request: Request, body: bytes) -> list[bytes]:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    try:
-        async with Request(request.scope, receive).form(max_files=1000, max_fields=10) as form:
-            return [await item.read() for _, item in form.multi_items() if isinstance(item, UploadFile)]
-    except MultiPartException as error:
-        raise Refused("bad_request", f"The form is damaged: {error.message}") from None
+    async with Request(request.scope, receive).form(max_files=FILES, max_fields=10) as form:
+        return [await item.read() for _, item in form.multi_items() if isinstance(item, UploadFile)]

@@ -67,7 +67,7 @@ class KeyFile:
         """Whether keys were ever made, revoked ones included."""
         return self.path.exists()
 
-    def keys(self) -> list[Key]:
+    def read(self) -> list[Key]:
         """All keys, read again when the file has changed.
 
         Raises:
@@ -79,7 +79,9 @@ class KeyFile:
             if seen != self._seen:
                 self._keys, self._seen = _Content.model_validate_json(self.path.read_bytes()).keys, seen
         except OSError as error:
-            raise LoadError(f"The keys {self.path} cannot be read: {error.strerror}.") from error
+            raise LoadError(
+                f"The keys {self.path} cannot be read ({error.strerror}); assay serve keys add makes one."
+            ) from error
         except ValidationError as error:
             wrong = error.errors()[0]
             raise LoadError(
@@ -91,10 +93,10 @@ class KeyFile:
         """The key of a token, unless it was revoked. How long this takes says nothing about any key.
 
         Raises:
-            LoadError: see `keys`.
+            LoadError: see `read`.
         """
         digest, found = _digest(token), None
-        for key in self.keys():
+        for key in self.read():
             if hmac.compare_digest(key.sha256, digest):
                 found = key
         return None if found is None or found.revoked else found
@@ -158,7 +160,7 @@ class KeyFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.with_name(self.path.name + ".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                content = _Content(keys=list(self.keys()) if self.exists() else [])
+                content = _Content(keys=list(self.read()) if self.exists() else [])
                 yield content
                 written = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
                 with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from assay.server.refusal import Refused
 
 MEBIBYTE = 1 << 20
 
@@ -19,8 +22,19 @@ IN_FLIGHT = 8
 AT_THE_MODEL = 2
 """Requests of one client that wait for the model or use it: clients take turns."""
 
+BODIES = 16
+"""Bodies of the largest size that are held in memory at a time, those of all clients together."""
+
+BODIES_OF_A_CLIENT = 4
+
 BODY_SECONDS = 60.0
 """In which a request's body must have arrived."""
+
+LINGER_SECONDS = 2.0
+"""For which, at most, the rest of a refused request's body is thrown away before the connection is closed."""
+
+LINGER_BYTES = 16 * MEBIBYTE
+"""Of which so many at most."""
 
 TURN_SECONDS = 60.0
 """After which a request that still waits for its turn is sent away."""
@@ -46,7 +60,8 @@ PEERS = 10_000
 class Limits(BaseModel):
     """What an owner may set.
 
-    ``batch`` images and ``body`` bytes in a request; ``pixels`` of an uploaded picture; ``rate`` requests a second of
+    ``batch`` images and ``body`` bytes in a request; ``pixels`` of the pictures uploaded in
+    one; ``rate`` requests a second of
     one client, unless its key says otherwise (twice as many at once).
     """
 
@@ -94,19 +109,35 @@ class Guesses:
 
 
 class Gauge:
-    """Bytes of requests that are held in memory at a time."""
+    """Bytes of requests that are held in memory at a time, of one client or, ``within`` another gauge, of all."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, within: Gauge | None = None) -> None:
+        self.most, self.within = most, within
         self.held = 0
 
-    def add(self, size: int) -> bool:
-        """Hold so many more; False if there is no room, and then they are not held."""
+    def add(self, size: int) -> None:
+        """Hold so many more.
+
+        Raises:
+            Refused: if there is no room; then they are not held.
+        """
         if self.held + size > self.most:
-            return False
+            raise Refused("busy", "Too many bytes of requests are held at the moment; nothing was charged.", 1.0)
+        if self.within is not None:
+            self.within.add(size)
         self.held += size
-        return True
 
     def release(self, size: int) -> None:
         """Let go of so many."""
         self.held -= size
+        if self.within is not None:
+            self.within.release(size)
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold so many meanwhile; see `add`."""
+        self.add(size)
+        try:
+            yield
+        finally:
+            self.release(size)

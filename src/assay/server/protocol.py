@@ -126,7 +126,7 @@ def render(reply: Reply, model: str, asking: Asking) -> tuple[bytes, dict[str, s
 def _length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isdecimal() or len(header) > 12 or int(header) > size:
+    if not (header.isascii() and header.isdecimal()) or len(header) > 12 or int(header) > size:
         raise _bad(f"{HEADER} must be the length of the JSON, at most {size} bytes here.")
     return int(header)
 

@@ -47,13 +47,9 @@ def listen(host: str, port: int, exposed: bool) -> socket.socket:
     return listener
 
 
-def run(service: Service, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, finish the requests in flight, and close the books.
-
-    ``ready`` is told the address, ``http://127.0.0.1:8000``, when connections are accepted.
-    """
-    host, port = listener.getsockname()[:2]
-    config = uvicorn.Config(
+def configured(service: Service) -> uvicorn.Config:
+    """How uvicorn is to serve a service."""
+    return uvicorn.Config(
         build_app(service),
         http=Connection,
         ws="none",
@@ -66,13 +62,21 @@ def run(service: Service, listener: socket.socket, ready: Callable[[str], None])
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def run(service: Service, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, finish the requests in flight, and close the books.
+
+    ``ready`` is told the address, ``http://127.0.0.1:8000``, when connections are accepted.
+    """
+    host, port = listener.getsockname()[:2]
     quiet = logging.getLogger("uvicorn.error")
     quiet.propagate, quiet.handlers = False, [_Forward(service.log)]
     quiet.setLevel(logging.WARNING)
     before = {number: signal.signal(number, _told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(configured(service)).run(sockets=[listener])
     finally:
         service.close()
         for number, handler in before.items():

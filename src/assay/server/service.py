@@ -18,7 +18,7 @@ from assay.base.errors import AssayError, WorkspaceError
 from assay.server.clients import Client, Clients
 from assay.server.journal import Journal, Question, Reply
 from assay.server.keys import KeyFile
-from assay.server.limits import TURN_SECONDS, Gauge, Limits
+from assay.server.limits import TURN_SECONDS, Limits
 from assay.server.log import Log
 from assay.server.metrics import Metrics
 from assay.server.protocol import INPUT, OUTPUT_DATATYPES, VERSION, Form
@@ -30,9 +30,6 @@ T = TypeVar("T")
 
 MOST_STORED = 1_000_000
 """Images whose logits are kept; then the store is begun anew."""
-
-BODIES = 8
-"""Bodies of the largest size that are held in memory at a time, those of all clients together."""
 
 
 class Service:
@@ -71,7 +68,6 @@ class Service:
         self.log, self.metrics = log or Log(None), Metrics()
         self.clients = Clients(keys, serving, self.limits)
         self.form = Form(target.input_shape, self.limits.batch, "label" if serving.output == "label" else "posteriors")
-        self.memory = Gauge(BODIES * self.limits.body)
         self.journal = Journal(folder / "journal.sqlite")
         self._folder = folder
         self._answering = serving.model_copy(update={"budget": None})

@@ -66,7 +66,7 @@ def start(reference: str, wishes: Wishes, progress: Progress) -> None:
         raise UsageError(f"The limit {wrong['loc'][0]} is not valid: {wrong['msg']}.") from None
     keys = KeyFile(wishes.keys or wishes.state / "keys.json")
     if wishes.keys is not None or keys.exists():
-        keys.keys()
+        keys.read()
     with listen(wishes.host, wishes.port, wishes.exposed) as listener, ExitStack() as closing:
         if wishes.data is not None:
             target = load_target(reference, data=wishes.data, device=wishes.device, progress=progress)

@@ -58,7 +58,11 @@ class Watchtower:
             if client not in self._watches:
                 self._watches[client] = {name: make() for name, make in self._makers.items()}
             for name, watch in self._watches[client].items():
-                alarm = watch.observe(images, answers)
+                try:
+                    alarm = watch.observe(images, answers)
+                except Exception as error:  # somebody else's code, perhaps: the others go on
+                    self._log.write("error", client=client, detector=name, error=f"{type(error).__name__}: {error}")
+                    continue
                 if alarm is None:
                     continue
                 self._metrics.count("assay_alarms_total", detector=name)
