@@ -2,9 +2,10 @@
 
 `wrk`, a public load generator (``apt-get install wrk``), posts batches of 64 real test images (UINT8, binary tensors),
 no two of them the same, each under an id of its own, so that every image costs a forward pass and every request a
-synchronised commit of the journal. Between two such runs the model is asked directly, in a process of its own, in a
-thread beside the main one as the service does, so that whatever else the machine does disturbs both alike. Wall-clock
-time is reported, and CPU seconds an image, which a busy machine changes less.
+synchronised commit of the journal. Between two such runs the model is asked directly, in a process of its own, so that
+whatever else the machine does disturbs both alike. Wall-clock time is reported, and CPU seconds an image, which a busy
+machine changes less. Both run with ``OMP_WAIT_POLICY=passive``: where other programs want the cores too, threads of
+OpenMP that spin while they wait for each other can take several times the CPU.
 
     python benchmarks/serving.py [--rounds 5] [--seconds 10] [--threads 2] [--json rows.json]
 
@@ -23,12 +24,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 MODEL = "akamaster/cifar10-resnet20"
 BATCH = 64
@@ -61,6 +64,26 @@ end
 """
 
 
+IDLE = """
+import torch
+
+class Idle(torch.nn.Module):
+    def forward(self, images):
+        return images[:, 0, 0, :10]
+
+def make():
+    return Idle()
+"""
+"""A network that costs nothing, so that what is measured is the service."""
+
+
+class Server(NamedTuple):
+    """Where a service is asked, and its process."""
+
+    url: str
+    pid: int
+
+
 class Measured(NamedTuple):
     """Images a second, CPU milliseconds an image, and milliseconds a batch (50th and 99th percentile)."""
 
@@ -81,13 +104,12 @@ def main() -> None:
     arguments.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.alone:
-        beside = threading.Thread(target=alone_in_process, args=(given.alone, given.seconds))
-        beside.start()
-        beside.join()
+        alone_in_process(given.alone, given.seconds)
         return
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    environment = os.environ | {"OMP_NUM_THREADS": str(given.threads), "MKL_NUM_THREADS": str(given.threads)}
+    threads = str(given.threads)
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), environment, given)
     show(rows)
@@ -101,8 +123,24 @@ def measure(folder: Path, environment: dict[str, str], given: argparse.Namespace
     with np.load(Path(os.environ["ASSAY_DATA"]) / "cifar10.npz") as data:
         images = data["x_test"][:BATCH].transpose(0, 3, 1, 2)
     body.write_bytes(np.ascontiguousarray(images).tobytes())
-    command = [sys.executable, "-m", "assay", "serve", MODEL, "--port", "0", "--state", str(folder / "state")]
-    command += ["--device", "cpu", "--rate", "100000", "--log", str(folder / "log.jsonl")]
+    (folder / "idle.py").write_text(IDLE)
+    (folder / "idle.toml").write_text('factory = "idle:make"\nnum_classes = 10\ninput_shape = [3, 32, 32]\n')
+    rows = []
+    with serving(MODEL, folder, environment) as real, serving(str(folder / "idle.toml"), folder, environment) as idle:
+        for number in range(given.rounds):
+            row = {"alone": alone_measured(body, environment, given.seconds)}
+            row["served"] = served_measured(folder, body, real, number, given)
+            row["service, without a model"] = served_measured(folder, body, idle, number, given)
+            print(number, *(f"{who}: {m.images_per_second:.0f}/s" for who, m in row.items()), file=sys.stderr)
+            rows.append(row)
+    return rows
+
+
+@contextmanager
+def serving(reference: str, folder: Path, environment: dict[str, str]) -> Iterator[Server]:
+    """A service in a process of its own."""
+    command = [sys.executable, "-m", "assay", "serve", reference, "--name", "model", "--port", "0", "--device", "cpu"]
+    command += ["--state", str(folder / Path(reference).stem), "--rate", "100000", "--log", str(folder / "log.jsonl")]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert server.stdout is not None
@@ -110,13 +148,7 @@ def measure(folder: Path, environment: dict[str, str], given: argparse.Namespace
         address = re.search(r"http://\S+(?=;)", said)
         if address is None:
             sys.exit(said + server.stdout.read())
-        rows = []
-        for number in range(given.rounds):
-            alone = alone_measured(body, environment, given.seconds)
-            served = served_measured(folder, body, address.group(), server.pid, number, given)
-            rows.append({"alone": alone, "served": served})
-            print(number, *(f"{who}: {m.images_per_second:.0f}/s" for who, m in rows[-1].items()), file=sys.stderr)
-        return rows
+        yield Server(f"{address.group()}/v2/models/model/infer", server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
@@ -148,19 +180,17 @@ def alone_in_process(body: Path, seconds: float) -> None:
     print(json.dumps(Measured(count / wall, 1e3 * (time.process_time() - cpu) / count, p50, p99)._asdict()))
 
 
-def served_measured(
-    folder: Path, body: Path, address: str, pid: int, number: int, given: argparse.Namespace
-) -> Measured:
-    """The model behind the service, as wrk sees it."""
+def served_measured(folder: Path, body: Path, server: Server, number: int, given: argparse.Namespace) -> Measured:
+    """A service as wrk sees it."""
     script = folder / "batches.lua"
     size = body.stat().st_size // BATCH
     script.write_text(SCRIPT % {"batch": BATCH, "size": size, "bytes": size * BATCH})
     command = ["wrk", "-t1", f"-c{given.connections}", f"-d{given.seconds:g}s", "--timeout", "30s", "-s", str(script)]
-    command.append(f"{address}/v2/models/{MODEL}/infer")
+    command.append(server.url)
     environment = os.environ | {"BODY": str(body), "RUN": chr(ord("a") + number)}
-    before = cpu_seconds(pid)
+    before = cpu_seconds(server.pid)
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    spent = cpu_seconds(pid) - before
+    spent = cpu_seconds(server.pid) - before
     found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
     if found["errors"]:
         sys.exit(f"wrk counted errors: {ran.stdout}")
@@ -177,14 +207,31 @@ def cpu_seconds(pid: int) -> float:
 def show(rows: list[dict[str, Measured]]) -> None:
     """A table: medians over rounds, and the ratio round by round."""
     print("| | images/s | CPU ms an image | p50 ms a batch | p99 ms a batch |\n|---|---|---|---|---|")
-    for who in ("alone", "served"):
+    for who in rows[0]:
         medians = [statistics.median(column) for column in zip(*(row[who] for row in rows), strict=True)]
         print(f"| {who} | {medians[0]:.0f} | {medians[1]:.3f} | {medians[2]:.0f} | {medians[3]:.0f} |")
+    speed = [row["served"].images_per_second / row["alone"].images_per_second for row in rows]
+    cost = [row["alone"].cpu_ms_per_image / row["served"].cpu_ms_per_image for row in rows]
     for what, ratios in (
-        ("wall clock", [row["served"].images_per_second / row["alone"].images_per_second for row in rows]),
-        ("CPU", [row["alone"].cpu_ms_per_image / row["served"].cpu_ms_per_image for row in rows]),
+        ("images/s, served / alone", speed),
+        ("images per CPU second, served / alone", cost),
+        ("CPU, alone / (alone + service without a model)", [left_to_the_model(row) for row in rows]),
     ):
-        print(f"served / alone, {what}: median {statistics.median(ratios):.1%}, {min(ratios):.1%} to {max(ratios):.1%}")
+        low, high = median_interval(np.array(ratios))
+        print(f"{what}: median {statistics.median(ratios):.1%} [{low:.1%}, {high:.1%}]")
+
+
+def left_to_the_model(row: dict[str, Measured]) -> float:
+    """The share of CPU that the model gets where the cores have nothing else to do than to serve it."""
+    costs = [measured.cpu_ms_per_image for measured in row.values()]
+    return costs[0] / (costs[0] + costs[2])
+
+
+def median_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the median over rounds."""
+    drawn = np.random.default_rng(0).choice(values, (10_000, len(values)))
+    low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
+    return float(low), float(high)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assay.access import Serving
 from assay.server.keys import KeyFile
 from assay.server.log import Log
-from assay.server.running import configured, listen
+from assay.server.running import bind, configured
 from assay.server.service import Service
 from assay.targets.target import Target
 
@@ -107,10 +107,8 @@ def served(
     model, log, keys = Model(), io.StringIO(), KeyFile(folder / "keys.json")
     if with_keys and not keys.exists():
         keys.add("first")
-    service = Service(
-        model.target(), serving or Serving(), folder, keys=keys if with_keys else None, log=Log(log), **options
-    )
-    listener = listen("127.0.0.1", 0, exposed=False)
+    service = Service(model.target(), serving or Serving(), folder, keys=keys, log=Log(log), **options)
+    listener = bind("127.0.0.1", 0, exposed=False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(configured(service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

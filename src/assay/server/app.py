@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,9 +28,11 @@ from assay.server.service import Service
 
 EXTENSIONS = ["binary_tensor_data", "model_repository", "usage", "classify"]
 
-
 FILES = 1000
 """In a form, before they are counted against the limit of a batch."""
+
+PART = 1 << 18
+"""Bytes of a form that are read in one go."""
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
@@ -93,6 +95,8 @@ class Observed:
 
         try:
             await self.app(scope, received, watched)
+        except ClientDisconnect:
+            note.reason = "gone"
         except Exception as error:
             self.service.log.write("error", route=note.route, error=f"{type(error).__name__}: {error}")
             note.reason = "error"
@@ -293,8 +297,12 @@ def _is_form(request: Request) -> bool:
 
 
 async def _files(request: Request, body: bytes) -> list[bytes]:
+    parts = iter(range(0, len(body), PART) or (0,))
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        start = next(parts)
+        await asyncio.sleep(0)  # others' turn
+        return {"type": "http.request", "body": body[start : start + PART], "more_body": start + PART < len(body)}
 
     async with Request(request.scope, receive).form(max_files=FILES, max_fields=10) as form:
         return [await item.read() for _, item in form.multi_items() if isinstance(item, UploadFile)]

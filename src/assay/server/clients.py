@@ -53,12 +53,13 @@ class Client:
 
 
 class Clients:
-    """All clients of a service. Without a file of keys there is one, `ANONYMOUS`."""
+    """All clients of a service. As long as there is no file of keys there is one, `ANONYMOUS`."""
 
     def __init__(self, keys: KeyFile | None, serving: Serving, limits: Limits) -> None:
         """Begin; ``serving`` gives budget and price, ``limits`` the rate, where a key does not."""
         self._keys, self._serving, self._limits = keys, serving, limits
         self._memory = Gauge(BODIES * limits.body)
+        self._guarded = False
         self._known: dict[str, Client] = {}
         self._guesses = Guesses()
 
@@ -85,8 +86,9 @@ class Clients:
         self._key(authorization, peer, "metrics")
 
     def _key(self, authorization: str | None, peer: str, scope: Scope) -> Key | None:
-        if self._keys is None:
+        if self._keys is None or not (self._guarded or self._keys.exists()):
             return None
+        self._guarded = True  # and stays so, should the file vanish
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refused("no_key", "This service needs a key: send the header 'Authorization: Bearer KEY'.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -21,6 +22,6 @@ class Log:
             return
         line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
         text = json.dumps(line | {name: value for name, value in fields.items() if value is not None})
-        with self._lock:
+        with self._lock, suppress(OSError):  # a full disk ends the log, not the service
             self._stream.write(text + "\n")
             self._stream.flush()

@@ -18,12 +18,15 @@ from assay.server.limits import CONNECTIONS
 from assay.server.log import Log
 from assay.server.service import Service
 
+BACKLOG = 128
+"""Connections that the system accepts before the service does."""
+
 GRACE_SECONDS = 30
 """That requests in flight get when the service is told to stop."""
 
 
-def listen(host: str, port: int, exposed: bool) -> socket.socket:
-    """A socket that listens at a numeric address or ``localhost``; port 0 takes a free one.
+def bind(host: str, port: int, exposed: bool) -> socket.socket:
+    """A socket bound to a numeric address or ``localhost``; port 0 takes a free one.
 
     Raises:
         UsageError: if others than this machine could reach it, and it was not said that they may.
@@ -35,15 +38,16 @@ def listen(host: str, port: int, exposed: bool) -> socket.socket:
         raise UsageError(f"{host!r} is no numeric address, such as 127.0.0.1 or 0.0.0.0.") from None
     if not address.is_loopback and not exposed:
         raise UsageError(f"Other machines can reach {host}: say --expose if they may.")
+    if not 0 <= port < 1 << 16:
+        raise UsageError(f"{port} is no port: they are 0 to 65535.")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((str(address), port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        raise AccessError(f"{host}:{port} cannot be listened at: {error}.") from error
+        raise AccessError(f"{host}:{port} cannot be had: {error.strerror}.") from error
     return listener
 
 
@@ -75,6 +79,7 @@ def run(service: Service, listener: socket.socket, ready: Callable[[str], None])
     quiet.setLevel(logging.WARNING)
     before = {number: signal.signal(number, _told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        listener.listen(BACKLOG)
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
         uvicorn.Server(configured(service)).run(sockets=[listener])
     finally:

@@ -21,7 +21,7 @@ from assay.base.settings import parse_setting
 from assay.server.keys import KeyFile
 from assay.server.limits import Limits
 from assay.server.log import Log
-from assay.server.running import listen, run
+from assay.server.running import bind, run
 from assay.server.service import Service
 from assay.targets.reference import load_target, open_model
 from assay.targets.target import Target
@@ -67,7 +67,7 @@ def start(reference: str, wishes: Wishes, progress: Progress) -> None:
     keys = KeyFile(wishes.keys or wishes.state / "keys.json")
     if wishes.keys is not None or keys.exists():
         keys.read()
-    with listen(wishes.host, wishes.port, wishes.exposed) as listener, ExitStack() as closing:
+    with bind(wishes.host, wishes.port, wishes.exposed) as listener, ExitStack() as closing:
         if wishes.data is not None:
             target = load_target(reference, data=wishes.data, device=wishes.device, progress=progress)
         else:
@@ -79,7 +79,7 @@ def start(reference: str, wishes: Wishes, progress: Progress) -> None:
             _serving(target, wishes.serving),
             wishes.state,
             name=wishes.name,
-            keys=keys if keys.exists() else None,
+            keys=keys,
             limits=limits,
             watches=watches,
             log=log,
