@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,8 +137,7 @@ def test_clients_take_turns_at_the_model(tmp_path: Path) -> None:
         assert order.index("other") <= 2
 
 
-def until(condition: object) -> None:
-    assert callable(condition)
+def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

@@ -304,3 +304,12 @@ def test_the_client_library_of_the_protocol(house: Served) -> None:
             client.get_model_metadata("zoo/plants")
     finally:
         client.close()
+
+
+def test_the_first_key_closes_a_running_service_for_good(tmp_path: Path) -> None:
+    with served(tmp_path) as house:
+        assert house.infer(some_images(1)).status_code == 200
+        _, token = house.keys.add("alice")
+        assert [house.infer(some_images(1), token=each).status_code for each in (None, token)] == [401, 200]
+        house.keys.path.unlink()
+        assert [house.infer(some_images(1), token=each).status_code for each in (None, token)] == [401, 503]
