@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "assay"
-ROOMS = ["base", "catalogue", "targets", "access", "training", "methods", "studies", "analysis", "reports", "cli"]
+ROOMS = [
+    "base",
+    "catalogue",
+    "targets",
+    "access",
+    "server",
+    "training",
+    "methods",
+    "studies",
+    "analysis",
+    "reports",
+    "cli",
+]
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -17,6 +17,7 @@ app = App(
 app.command("assay.cli.audit:audit", help="Assess models before they are published.")
 app.command("assay.cli.audit:run", help="Run one method on one model.")
 app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
+app.command("assay.cli.serve:app", name="serve")
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.gate:gate", help="Hold a result against a policy: one verdict, for continuous integration.")
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")

@@ -109,13 +109,18 @@ class FileReader:
         Raises:
             LoadError: if the file cannot be decoded.
         """
-        height, width = self.size
         with _opened(self.files[row], self.files[row]) as image:
-            pixels = np.array(image.convert("L" if self.grey else "RGB"))
-            if pixels.shape[:2] != self.size:
-                fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.BILINEAR)
-                pixels = np.array(fitted)
-        return pixels[None] if self.grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+            return planes(image, self.size, self.grey)
+
+
+def planes(image: Image.Image, size: Size, grey: bool) -> NDArray[np.uint8]:
+    """A picture as uint8 (channels, height, width): its middle, in the size's proportions, resized bilinearly."""
+    height, width = size
+    pixels = np.array(image.convert("L" if grey else "RGB"))
+    if pixels.shape[:2] != size:
+        fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.BILINEAR)
+        pixels = np.array(fitted)
+    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 @contextmanager
