@@ -55,7 +55,7 @@ class Oracle:
 
     An image asked twice by one oracle is charged once: an attacker keeps notes. Answers that the posterior store holds
     are charged as any other, but cost no forward pass. Where the target fails for the moment it is asked again (see
-    `assay.access.retrying`); what it did not answer is not charged. ``answers`` says what the target's numbers are.
+    `assay.access.retrying`); what it did not answer is not charged.
     """
 
     def __init__(self, target: Target, serving: Serving, store: PosteriorStore, budget: int | None = None) -> None:
@@ -67,7 +67,7 @@ class Oracle:
         self.num_classes = target.num_classes
         self.serving = serving
         self._logits = target.logits
-        self.answers = target.answers
+        self._kind = target.answers
         self._policies = serving.build_policies()
         self._store = store
         self._asked: set[bytes] = set()
@@ -99,6 +99,11 @@ class Oracle:
         sibling._asked = set()
         sibling._listener = listener
         return sibling
+
+    @property
+    def complete(self) -> bool:
+        """Whether the evaluator's posteriors are whole; a service may give nobody more than labels or a top-k."""
+        return self._kind in ("logits", "posteriors")
 
     @property
     def remaining(self) -> int | None:
@@ -175,7 +180,7 @@ class Oracle:
         return self._store.get(keys)
 
     def _serve(self, logits: NDArray[np.float32], asked: Asked) -> Answers:
-        posteriors = softmax(logits, axis=1) if self.answers == "logits" else logits
+        posteriors = softmax(logits, axis=1) if self._kind == "logits" else logits
         for policy in self._policies:
             posteriors = policy(posteriors, asked)
         labels = posteriors.argmax(axis=1)
