@@ -64,7 +64,9 @@ class AmazonService(Service):
             raise UsageError(f"{self.title} is asked through boto3: pip install 'modelassay[aws]'.") from None
         proxies: dict[str, Any] = {"proxies": {}} if is_loopback(self.url) else {}
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, **proxies)
-        self._made = boto3.client(self.api, region_name=self.address.place, endpoint_url=self.url, config=config)
+        self._made = boto3.Session().client(
+            self.api, region_name=self.address.place, endpoint_url=self.url, config=config
+        )
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request.

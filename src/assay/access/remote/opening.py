@@ -112,7 +112,10 @@ def open_target(
 
 def _admitted(reference: str, terms: Terms) -> Service:
     address = parse_address(reference)
-    service = SERVICES.get(address.scheme)(address)
+    kind = SERVICES.get(address.scheme)
+    if kind.ended:
+        raise UsageError(kind.ended)
+    service = kind(address)
     if not is_loopback(service.url) and (not terms.live or terms.budget is None):
         raise UsageError(
             f"{address.shown} is not on this machine: asking it sends your images to {service.url} and may cost money. "

@@ -32,7 +32,8 @@ class Service(ABC):
     ``classes`` are the service's own, in the order of its answers' columns; empty where it does not say, until
     `settle`. ``shape`` is None where any size is taken. ``output`` is the most that it answers, ``kind`` what its
     numbers are. An ``idempotent`` service never charges an id twice. ``price_per_1000`` (US dollars) is None where the
-    service does not say. ``task`` names the label map (see `assay.access.remote.labels`).
+    service does not say. ``task`` names the label map (see `assay.access.remote.labels`). ``ended`` says why a service
+    cannot be asked any more.
     """
 
     scheme: ClassVar[str]
@@ -42,6 +43,7 @@ class Service(ABC):
     options: ClassVar[dict[str, str]] = {}
     modality: ClassVar[Literal["image", "text", "any"]] = "image"
     task: ClassVar[str | None] = None
+    ended: ClassVar[str] = ""
 
     classes: tuple[str, ...] = ()
     shape: Shape | None = None

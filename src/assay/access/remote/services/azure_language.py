@@ -94,9 +94,7 @@ class AzureFace(HttpService):
     scheme: ClassVar[str] = "azure-face"
     title: ClassVar[str] = "Azure Face emotions (ended 2023-06-21)"
     example: ClassVar[str] = "none: recorded answers only"
-
-    def __init__(self, address: Address) -> None:
-        raise UsageError(
-            "Microsoft ended the emotions of its Face service on 2023-06-21: only answers recorded before that can be "
-            "assessed."
-        )
+    ended: ClassVar[str] = (
+        "Microsoft ended the emotions of its Face service on 2023-06-21: only answers recorded before that can be "
+        "assessed."
+    )
