@@ -11,6 +11,7 @@ the budget, which is exactly what the theft takes, must never have been exceeded
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -64,10 +65,8 @@ class Proxy:
 
     def _break(self, end: socket.socket) -> None:
         self.held.discard(end)
-        try:
+        with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         end.close()
 
     def cut(self) -> None:

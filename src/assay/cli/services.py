@@ -20,7 +20,7 @@ def services(name: Annotated[str | None, Parameter(help="One service; all, if no
         table = Table(title="Services", title_justify="left")
         table.add_column("name", no_wrap=True)
         table.add_column("service")
-        table.add_column("reference", no_wrap=True)
+        table.add_column("reference")
         for known in SERVICES.names():
             table.add_row(known, SERVICES.get(known).title, SERVICES.get(known).example)
         console.print(table)

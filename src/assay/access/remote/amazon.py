@@ -64,9 +64,8 @@ class AmazonService(Service):
             raise UsageError(f"{self.title} is asked through boto3: pip install 'modelassay[aws]'.") from None
         proxies: dict[str, Any] = {"proxies": {}} if is_loopback(self.url) else {}
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60, **proxies)
-        self._made = boto3.Session().client(
-            self.api, region_name=self.address.place, endpoint_url=self.url, config=config
-        )
+        session = boto3.Session(region_name=self.address.place)
+        self._made = session.client(self.api, endpoint_url=self.url, config=config)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request.
@@ -75,6 +74,7 @@ class AmazonService(Service):
             AccessError: as `assay.access.remote.line.Line.send` does.
         """
         from botocore import exceptions
+        from botocore.parsers import ResponseParserError
 
         who = self.address.shown
         try:
@@ -88,9 +88,9 @@ class AmazonService(Service):
             raise AccessError(f"{who} cannot prove who it is ({error}); nothing was sent.") from error
         except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError) as error:
             raise TransientError(f"{who} cannot be reached: {error}") from error
-        except (exceptions.HTTPClientError, exceptions.ResponseParserError) as error:
+        except (exceptions.HTTPClientError, ResponseParserError) as error:
             raise LostError(f"the answer of {who} got lost: {error}") from error
-        except (exceptions.ParamValidationError, exceptions.BotoCoreError) as error:
+        except exceptions.BotoCoreError as error:
             raise AccessError(f"{who} was not asked: {' '.join(str(error).split())}.") from error
 
     def _failure(self, response: Any) -> Exception:

@@ -24,7 +24,7 @@ class AzureLanguage(HttpService):
 
     scheme: ClassVar[str] = "azure-language"
     title: ClassVar[str] = "Azure Language sentiment"
-    example: ClassVar[str] = "azure-language:https://NAME.cognitiveservices.azure.com"
+    example: ClassVar[str] = "azure-language:https://ENDPOINT"
     credentials: ClassVar[tuple[str, ...]] = (KEY,)
     options: ClassVar[dict[str, str]] = {
         "language": "the texts' language [en]",
