@@ -13,22 +13,59 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
+import os
+import pkgutil
 import random
-import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO
+from types import ModuleType
 
 MODEL, DATA = "starter/digits-cnn", "digits"
 ASKED, BATCH = 300, 2
 THEFT = ("--set", f"stealing.basic.budget={ASKED}", "--set", "stealing.basic.epochs=3")
+
+
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Processes that find everything imported: 50 starts would be mostly imports."""
+
+
+def preload() -> None:
+    """Import in the server of forks what the processes need."""
+    import assay.methods
+    import assay.targets
+
+    found = [module.name for room in (assay.methods, assay.targets) for module in walk(room)]
+    PROCESSES.set_forkserver_preload(["assay.api", "assay.cli", "assay.server.start", *found])
+
+
+def walk(room: ModuleType) -> Iterator[pkgutil.ModuleInfo]:
+    """The modules of a room."""
+    return pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
+
+
+def command(arguments: tuple[str, ...], log: str) -> None:
+    """What the command line does, in this process."""
+    from assay.cli import main as assay
+
+    with Path(log).open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.exit(assay(list(arguments)))
+
+
+def finished(process: BaseProcess) -> int | None:
+    """The exit code, when there is one."""
+    process.join()
+    return process.exitcode
 
 
 class Proxy:
@@ -87,11 +124,12 @@ class Stage:
         self.server = self.start_server()
         self.client = self.start_client()
 
-    def _run(self, log: str, *arguments: str) -> subprocess.Popen[bytes]:
-        file: IO[bytes] = (self.folder / log).open("ab")
-        return subprocess.Popen([sys.executable, "-m", "assay", *arguments], stdout=file, stderr=file)
+    def _run(self, log: str, *arguments: str) -> BaseProcess:
+        process = PROCESSES.Process(target=command, args=(arguments, str(self.folder / log)))
+        process.start()
+        return process
 
-    def start_server(self) -> subprocess.Popen[bytes]:
+    def start_server(self) -> BaseProcess:
         """Start the server, and wait until it listens."""
         state = str(self.folder / "state")
         server = self._run(
@@ -103,11 +141,11 @@ class Stage:
                 self.charged()
                 return server
             except OSError:
-                if server.poll() is not None:
+                if server.exitcode is not None:
                     sys.exit(f"The server did not start: {(self.folder / 'server.log').read_text()}")
                 time.sleep(0.1)
 
-    def start_client(self) -> subprocess.Popen[bytes]:
+    def start_client(self) -> BaseProcess:
         """Start the theft, or go on with it."""
         url = f"http://127.0.0.1:{self.proxy.port}/v2/models/{MODEL}?batch={BATCH}"
         return self._run(
@@ -141,7 +179,7 @@ class Stage:
         """End what still runs."""
         for process in (self.client, self.server):
             process.kill()
-            process.wait()
+            process.join()
 
     def surrogate(self) -> str:
         """The digest of the finished copy."""
@@ -152,7 +190,7 @@ class Stage:
 def wait(stage: Stage, done: int) -> None:
     """Until so many images are in the client's ledger, or the client has ended; it is started again where it failed."""
     while sum(stage.written().values()) < done:
-        code = stage.client.poll()
+        code = stage.client.exitcode
         if code == 0:
             return
         if code is not None:
@@ -171,11 +209,11 @@ def disturbed(folder: Path, budget: int, accidents: int, seed: int) -> tuple[Sta
         wait(stage, moment)
         time.sleep(dice.random() * 0.01)
         if kind == "client":
-            stage.client.send_signal(signal.SIGKILL)
-            stage.client.wait()
+            stage.client.kill()
+            stage.client.join()
         elif kind == "server":
-            stage.server.send_signal(signal.SIGKILL)
-            stage.server.wait()
+            stage.server.kill()
+            stage.server.join()
             stage.server = stage.start_server()
         else:
             stage.proxy.cut()
@@ -186,7 +224,7 @@ def disturbed(folder: Path, budget: int, accidents: int, seed: int) -> tuple[Sta
         assert charged <= budget, f"{charged} images were charged"
         assert written <= budget, f"{written} images are in the ledger"
         print(f"accident {number}: {kind}; charged {charged}, in the ledger {stage.written()}", flush=True)
-    while stage.client.wait() != 0:
+    while finished(stage.client) != 0:
         stage.client = stage.start_client()
     return stage, happened
 
@@ -197,9 +235,10 @@ def main() -> None:
     parser.add_argument("--accidents", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    preload()
     with tempfile.TemporaryDirectory() as place:
         calm = Stage(Path(place) / "calm", 10**6)
-        if calm.client.wait() != 0:
+        if finished(calm.client) != 0:
             sys.exit((calm.folder / "client.log").read_text())
         budget = calm.charged()
         print(f"Undisturbed: {budget} images charged, ledger {calm.written()}, copy {calm.surrogate()}", flush=True)
