@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.access import Serving
+from assay.access.remote import Terms, open_target
 from assay.base.errors import NothingAssessedError, UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import curated
@@ -19,7 +20,6 @@ from assay.reports.notebook import notebook_html
 from assay.reports.overview import write_overview
 from assay.reports.report import Report, assemble, write_json
 from assay.studies import Outcome, Workspace, make_method, plan_methods, plan_trials, run_trials
-from assay.targets.reference import load_target
 from assay.targets.target import Target
 
 if TYPE_CHECKING:
@@ -71,13 +71,16 @@ def audit(
     data: str | None = None,
     suspects: str | None = None,
     device: str = "auto",
+    live: bool = False,
+    budget: int | None = None,
+    price_per_1000: float | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Assess one model: the methods of a preset, or the named ones.
 
     Args:
-        target: a `Target`, or a reference that `load_target` resolves with ``data``, ``suspects``, ``device`` and
-            ``seed``.
+        target: a `Target`, or a reference to a model or a service that `open_target` resolves with ``data``,
+            ``suspects``, ``device`` and ``seed``.
         preset: ``quick``, ``standard`` or ``full``; None gives the named methods their own defaults.
         methods: names, such as ``evasion.fgsm``; all of the preset, if none is given.
         options: method name to option name to value.
@@ -87,6 +90,9 @@ def audit(
         data: see `load_target`.
         suspects: see `load_target`.
         device: see `load_target`.
+        live: for a service: images may leave this machine.
+        budget: for a service: the most images that this workspace ever asks of it.
+        price_per_1000: for a service that does not say: US dollars per 1,000 images.
         progress: where to report to; nowhere by default.
 
     Raises:
@@ -98,13 +104,22 @@ def audit(
         chosen = plan_methods(preset, methods, options)
     else:
         chosen = [make_method(name, None, (options or {}).get(name)) for name in methods]
+    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
-        target = load_target(target, data=data, suspects=suspects, device=device, seed=seed, progress=progress)
+        target = open_target(
+            target,
+            Terms(live, budget, price_per_1000),
+            ledgers=place.path / "ledgers",
+            data=data,
+            suspects=suspects,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
     if not isinstance(serving, Serving):
         described = Serving.of(target).model_dump() | dict(serving or {})
         serving = Serving.model_validate(described)
-    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    ran = run_trials(plan_trials([target], chosen, serving, [seed]), place, progress)
+    ran = run_trials(plan_trials([target], chosen, serving.within(target), [seed]), place, progress)
     return Audit(ran.outcomes, place, ran.reused)
 
 

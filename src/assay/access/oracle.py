@@ -67,6 +67,7 @@ class Oracle:
         self.num_classes = target.num_classes
         self.serving = serving
         self._logits = target.logits
+        self._kind = target.answers
         self._policies = serving.build_policies()
         self._store = store
         self._asked: set[bytes] = set()
@@ -98,6 +99,11 @@ class Oracle:
         sibling._asked = set()
         sibling._listener = listener
         return sibling
+
+    @property
+    def complete(self) -> bool:
+        """Whether the evaluator's posteriors are whole; a service may give nobody more than labels or a top-k."""
+        return self._kind in ("logits", "posteriors")
 
     @property
     def remaining(self) -> int | None:
@@ -174,12 +180,12 @@ class Oracle:
         return self._store.get(keys)
 
     def _serve(self, logits: NDArray[np.float32], asked: Asked) -> Answers:
-        posteriors = softmax(logits, axis=1)
+        posteriors = softmax(logits, axis=1) if self._kind == "logits" else logits
         for policy in self._policies:
             posteriors = policy(posteriors, asked)
         labels = posteriors.argmax(axis=1)
         if self.serving.output == "label":
             return Answers(labels, None)
-        if self.serving.output == "top-k":
+        if self.serving.output == "top-k" and self.serving.top_k < self.num_classes:
             posteriors = Top(k=self.serving.top_k)(posteriors, asked)
         return Answers(labels, posteriors)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-
-import torch
+from collections.abc import Callable
+from typing import TypeVar
 
 from assay.base.errors import AccessError, TransientError
-from assay.targets.target import Logits
+
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before the second attempt, the third and so on."""
@@ -15,8 +17,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 PASSING = (TransientError, ConnectionError, TimeoutError)
 
 
-def patiently(logits: Logits, images: torch.Tensor) -> torch.Tensor:
-    """``logits(images)``, asked again while the connection fails, times out or is limited in rate.
+def patiently(ask: Callable[[Q], A], question: Q) -> A:
+    """``ask(question)``, asked again while the connection fails, times out or is limited in rate.
 
     The pauses are those of `PAUSES`, and as long as the service says (`TransientError.after`) where it says so.
 
@@ -25,11 +27,11 @@ def patiently(logits: Logits, images: torch.Tensor) -> torch.Tensor:
     """
     for pause in PAUSES:
         try:
-            return logits(images)
+            return ask(question)
         except PASSING as error:
             time.sleep(max(pause, error.after if isinstance(error, TransientError) else 0.0))
     try:
-        return logits(images)
+        return ask(question)
     except PASSING as error:
         raise AccessError(
             f"The target failed {len(PAUSES) + 1} times in a row ({error}); what it answered before is kept, and the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -47,6 +47,17 @@ class Serving(BaseModel):
             raise UsageError(f"The serving of {target.name} is wrong: {place}: {wrong['msg']}.") from None
         serving.build_policies()
         return serving
+
+    def within(self, target: Target) -> Serving:
+        """The same, where the target itself gives enough for it.
+
+        Raises:
+            UsageError: if it is a service that answers with less.
+        """
+        partial = target.answers in ("top-k", "label")
+        if partial and OUTPUT_ORDER.index(self.output) > OUTPUT_ORDER.index(cast(Output, target.answers)):
+            raise UsageError(f"{target.name} answers with {target.answers} only; its output cannot be {self.output}.")
+        return self
 
     def build_policies(self) -> list[Policy]:
         """The policies, made.

@@ -18,6 +18,7 @@ app.command("assay.cli.audit:audit", help="Assess models before they are publish
 app.command("assay.cli.audit:run", help="Run one method on one model.")
 app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
 app.command("assay.cli.serve:app", name="serve")
+app.command("assay.cli.services:services", help="List the prediction services that can be assessed.")
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.gate:gate", help="Hold a result against a policy: one verdict, for continuous integration.")
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")

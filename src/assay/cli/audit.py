@@ -36,13 +36,18 @@ Output = Annotated[
     Literal["posteriors", "top-k", "label"] | None,
     Parameter(help="What a caller of the model gets back [default: as the target says, else posteriors]."),
 ]
+Live = Annotated[bool, Parameter(help="Let images leave this machine, to a service.", negative="")]
+Budget = Annotated[int | None, Parameter(help="The most images that this workspace ever asks of a service.")]
+Price = Annotated[
+    float | None, Parameter(help="US dollars per 1,000 images [default: as the service says; it must, or you].")
+]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
 DEFAULT_WORKSPACE = Path("assay-workspace")
 
 
 def audit(
     *references: Annotated[
-        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, or TOML files.")
+        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, TOML files, or services.")
     ],
     data: Data = None,
     suspects: Suspects = None,
@@ -55,6 +60,9 @@ def audit(
     out: Out = None,
     device: Device = "auto",
     seed: Seed = 0,
+    live: Live = False,
+    budget: Budget = None,
+    price: Price = None,
     outputs: Annotated[
         Path | None,
         Parameter(
@@ -65,7 +73,15 @@ def audit(
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
     from assay.api import expand
 
-    wanted = {"preset": preset, "methods": method, "seed": seed, "data": data, "suspects": suspects, "device": device}
+    wanted = {
+        "preset": preset,
+        "methods": method,
+        "seed": seed,
+        "data": data,
+        "suspects": suspects,
+        "device": device,
+        **_terms(live, budget, price),
+    }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
     return _audit(targets, settings, _serving(output, policy), workspace, out, wanted)
 
@@ -84,9 +100,20 @@ def run(
     out: Out = None,
     device: Device = "auto",
     seed: Seed = 0,
+    live: Live = False,
+    budget: Budget = None,
+    price: Price = None,
 ) -> int:
     """Run one method on one model, with the method's own defaults."""
-    wanted = {"preset": None, "methods": (method,), "seed": seed, "data": data, "suspects": suspects, "device": device}
+    wanted = {
+        "preset": None,
+        "methods": (method,),
+        "seed": seed,
+        "data": data,
+        "suspects": suspects,
+        "device": device,
+        **_terms(live, budget, price),
+    }
     return _audit([reference], settings, _serving(output, policy), workspace, out, wanted)
 
 
@@ -101,6 +128,10 @@ def _recorded(outputs: Path, references: Sequence[str], data: str | None) -> Tar
 
 def _serving(output: str | None, policies: tuple[str, ...]) -> dict[str, Any]:
     return ({"output": output} if output else {}) | ({"policies": policies} if policies else {})
+
+
+def _terms(live: bool, budget: int | None, price: float | None) -> dict[str, Any]:
+    return {"live": live, "budget": budget, "price_per_1000": price}
 
 
 def _audit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,13 +24,19 @@ CPU = torch.device("cpu")
 Logits = Callable[[torch.Tensor], torch.Tensor]
 """Images float32 (n, c, h, w) in [0, 1] to logits float32 (n, classes), on the CPU, without gradients."""
 
+Kind = Literal["logits", "posteriors", "top-k", "label"]
+"""What a target's numbers are. A softmax makes posteriors of logits; what a service answers is taken as it is: whole
+posteriors, those of its k most probable classes and zeros, or a one-hot row.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A model, its preprocessing and its data.
 
     ``logits`` answers questions. ``module`` is there only where gradients can be had: it takes pixels in [0, 1] (the
-    preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients.
+    preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients. ``answers``
+    says what ``logits`` returns, where a service gives no logits.
     ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
     nothing new can be asked. ``serving`` is how the owner will expose the model, as `assay.access.Serving` takes it.
     ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
@@ -41,6 +47,7 @@ class Target:
     input_shape: Shape
     num_classes: int
     logits: Logits
+    answers: Kind = "logits"
     module: torch.nn.Module | None = None
     splits: Splits = NO_SPLITS
     preprocessing: Preprocessing = PLAIN
@@ -52,8 +59,9 @@ class Target:
 
     @property
     def digest(self) -> str:
-        """What answers depend on: weights and preprocessing."""
-        return digest_json({"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump()})
+        """What answers depend on: weights and preprocessing, and what the answers are where they are no logits."""
+        kind = {} if self.answers == "logits" else {"answers": self.answers}
+        return digest_json({"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump(), **kind})
 
     def with_splits(self, splits: Splits) -> Target:
         """The same model with other data.

@@ -203,6 +203,8 @@ class Theft(Method):
         workshop.clear()
 
         metrics = stealing_metrics(last, spent, context)
+        if not oracle.complete:
+            metrics = [metric for metric in metrics if metric.name != "kl_divergence"]
         metrics += cost_metrics(metrics[0], points, questions)
         metrics += [validation_metric(module, validation, context)] if validation else []
         metrics += fidelity_metrics(fidelity) if fidelity else []
