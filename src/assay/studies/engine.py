@@ -81,6 +81,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         progress=progress,
         provided=workspace.artefacts(required.key) if required else None,
         class_names=trial.target.class_names,
+        modality=trial.target.modality,
     )
     access: Oracle | WhiteBox
     if trial.method.needs == "white-box":

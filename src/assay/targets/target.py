@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ NO_SPLITS = Splits()
 PLAIN = Preprocessing()
 CPU = torch.device("cpu")
 
+Modality = Literal["image", "text"]
+"""What a target takes: images, or texts as rows of bytes (`assay.targets.text`)."""
+
 Logits = Callable[[torch.Tensor], torch.Tensor]
 """Images float32 (n, c, h, w) in [0, 1] to logits float32 (n, classes), on the CPU, without gradients."""
 
@@ -32,7 +35,8 @@ class Target:
     ``logits`` answers questions. ``module`` is there only where gradients can be had: it takes pixels in [0, 1] (the
     preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients.
     ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
-    nothing new can be asked. ``serving`` is how the owner will expose the model, as `assay.access.Serving` takes it.
+    nothing new can be asked. ``modality`` says what the pixels stand for. ``serving`` is how the owner will expose the
+    model, as `assay.access.Serving` takes it.
     ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
     """
 
@@ -47,6 +51,7 @@ class Target:
     class_names: tuple[str, ...] = ()
     device: torch.device = CPU
     recorded: bool = False
+    modality: Modality = "image"
     serving: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -91,6 +96,7 @@ class Target:
         device: str | torch.device = "cpu",
         weights_digest: str | None = None,
         facts: dict[str, Any] | None = None,
+        modality: Modality = "image",
     ) -> Target:
         """A network whose forward pass gives logits (n, num_classes) for preprocessed images.
 
@@ -113,6 +119,7 @@ class Target:
             preprocessing=preprocessing,
             class_names=class_names,
             device=place,
+            modality=modality,
             facts={"parameters": sum(p.numel() for p in module.parameters()), **(facts or {})},
         )
         return target.with_splits(splits)
@@ -129,6 +136,7 @@ class Target:
         name: str = "function",
         class_names: tuple[str, ...] = (),
         facts: dict[str, Any] | None = None,
+        modality: Modality = "image",
     ) -> Target:
         """Any callable from images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
 
@@ -149,6 +157,7 @@ class Target:
             logits=logits,
             class_names=class_names,
             facts=facts or {},
+            modality=modality,
         )
         return target.with_splits(splits)
 

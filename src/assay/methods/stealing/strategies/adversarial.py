@@ -11,6 +11,7 @@ from assay.methods.stealing.perturb import carlini_wagner, sign_steps
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
 from assay.targets.data import to_pixels
+from assay.targets.target import Modality
 
 BATCH = 256
 """Images back-propagated at a time."""
@@ -27,6 +28,7 @@ class Adversarial(Strategy):
     """
 
     name: ClassVar[str] = "adversarial"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
 
     attack: Literal["pgd", "cw"] = Field(default="pgd", description="How images are moved.")
     seed_share: float = Field(default=0.5, gt=0.0, lt=1.0, description="Share of the budget for random images first.")
