@@ -44,7 +44,9 @@ from stealing_tables import alike, over_seeds, shown, table, verdict
 CPU = torch.device("cpu")
 SEEDS, TUNING_SEED = (0, 1, 2), 10
 BUDGETS = (100, 200, 400, 800)
-TESTED = 600
+TESTED, TESTED_STARTS = 600, 400
+"""Test sentences: where copies are small, and where transformers have to read them."""
+
 TRAINED_ON = 1_500
 LENGTH = 256
 """Bytes of a sentence that are kept; SST-2's longest has 268."""
@@ -107,7 +109,7 @@ def tried(name: str, kinds: dict[str, tuple[dict[str, Any], tuple[float, ...]]],
     ]
 
 
-TUNING_STARTS = tried("starts", STARTS, {**COMMON, "budget": 300})
+TUNING_STARTS = tried("starts", STARTS, {**COMMON, "test_images": TESTED_STARTS, "budget": 300})
 TUNING_OPTIMISERS = tried("optimisers", OPTIMISERS, {**COMMON, **SMALL, "budget": 500})
 
 
@@ -137,6 +139,7 @@ def starts(workspace: Workspace) -> list[Cell]:
                 **COMMON,
                 **options,
                 "learning_rate": rates[row][0],
+                "test_images": TESTED_STARTS,
                 "budget": BUDGETS[-1],
                 "checkpoints": BUDGETS[:-1],
             },

@@ -11,6 +11,10 @@ from assay.targets.text.rows import to_texts
 from assay.targets.text.tokens import Tokeniser, Tokens
 
 
+GROUP = 32
+"""Texts that are padded to one length in evaluation mode."""
+
+
 class Encoder(Protocol):
     """A module from tokens to features (n, width)."""
 
@@ -34,9 +38,15 @@ class TextNetwork(nn.Module):
         self.head = nn.Linear(width, num_classes)
 
     def encode(self, rows: torch.Tensor) -> torch.Tensor:
-        """Features float32 (n, width)."""
-        features: torch.Tensor = self.encoder(self.tokeniser(to_texts(rows), self.head.weight.device))
-        return features
+        """Features float32 (n, width). In evaluation mode texts of like length go together, so that little is padded."""
+        texts, device = to_texts(rows), self.head.weight.device
+        if self.training or len(texts) <= GROUP:
+            features: torch.Tensor = self.encoder(self.tokeniser(texts, device))
+            return features
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        groups = [order[start : start + GROUP] for start in range(0, len(order), GROUP)]
+        parts = [self.encoder(self.tokeniser([texts[place] for place in group], device)) for group in groups]
+        return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
 
     def word_vectors(self, words: list[str]) -> torch.Tensor:
         """What the network knows a word by, (words, d): the mean of its tokens' vectors, on the CPU.
