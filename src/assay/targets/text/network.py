@@ -10,7 +10,6 @@ from torch import nn
 from assay.targets.text.rows import to_texts
 from assay.targets.text.tokens import Tokeniser, Tokens
 
-
 GROUP = 32
 """Texts that are padded to one length in evaluation mode."""
 
@@ -38,7 +37,7 @@ class TextNetwork(nn.Module):
         self.head = nn.Linear(width, num_classes)
 
     def encode(self, rows: torch.Tensor) -> torch.Tensor:
-        """Features float32 (n, width). In evaluation mode texts of like length go together, so that little is padded."""
+        """Features float32 (n, width). In evaluation mode texts of like length are padded together."""
         texts, device = to_texts(rows), self.head.weight.device
         if self.training or len(texts) <= GROUP:
             features: torch.Tensor = self.encoder(self.tokeniser(texts, device))
