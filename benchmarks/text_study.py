@@ -3,10 +3,10 @@
     ASSAY_DATA=... python benchmarks/text_study.py WORKSPACE [TABLE ...] [--data FILE]
 
 The target is the sentence encoder all-MiniLM-L6-v2 with a new classifier; its last layer and the classifier were
-trained for one epoch on 1,500 sentences of SST-2. Questions are sentences of the rest of its training part. Every cell is one trial of
-``stealing.theft``, kept in the workspace: interrupt it at will, it goes on where it was. Learning rates are chosen on
-another target (a convolutional network from scratch, trained on 1,500 others) with another seed. When all is run, the
-tables are printed as Markdown; ``--data`` writes the numbers of every seed as JSON.
+trained for one epoch on 1,500 sentences of SST-2. Questions are sentences of the rest of its training part. Every cell
+is one trial of ``stealing.theft``, kept in the workspace: interrupt it at will, it goes on where it was. Learning rates
+are chosen on another target (a convolutional network from scratch, trained on 1,500 others) with another seed. When all
+is run, the tables are printed as Markdown; ``--data`` writes the numbers of every seed as JSON.
 
 Rules, written before the first run. Intervals are 95 % t-intervals over three seeds, of differences seed by seed.
 T1, "pre-training matters more for text than for images" (Model Extraction Attacks Revisited, AsiaCCS 2024: RoBERTa
@@ -114,12 +114,16 @@ TUNING_OPTIMISERS = tried("optimisers", OPTIMISERS, {**COMMON, **SMALL, "budget"
 def best_rates(
     cells: list[Cell], kinds: dict[str, tuple[dict[str, Any], tuple[float, ...]]], workspace: Workspace
 ) -> dict[str, tuple[float, float]]:
-    """For every kind the rate that agreed best while tuning (the lowest of equals), and that agreement."""
+    """For every kind the rate that agreed best while tuning (the lowest of equals), and that agreement.
+
+    A rate at which training diverged has no outcome and is passed over.
+    """
     found = {cell.row: value(outcome, "agreement") for cell, outcome in finished(cells, workspace)}
     best = {}
     for row, (_, rates) in kinds.items():
-        rate = max(rates, key=lambda rate: (found[f"{row} {rate:g}"], -rate))
-        best[row] = (rate, found[f"{row} {rate:g}"])
+        agreed = {rate: found[name] for rate in rates if (name := f"{row} {rate:g}") in found}
+        rate = max(agreed, key=lambda rate: (agreed[rate], -rate))
+        best[row] = (rate, agreed[rate])
     return best
 
 
