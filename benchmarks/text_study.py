@@ -53,7 +53,8 @@ TRAINED_ON = 1_500
 LENGTH = 256
 """Bytes of a sentence that are kept; SST-2's longest has 268."""
 
-MINILM, FIRST_LAYER = "text:minilm?tokens=32", "text:minilm?layers=1&tokens=32"
+MINILM = "text:minilm?tokens=32"
+VECTORS, FIRST_LAYER = "text:minilm?layers=0&tokens=32", "text:minilm?layers=1&tokens=32"
 TARGETS: dict[str, tuple[str, str, Recipe]] = {
     "minilm": (MINILM, "pretrained", Recipe(epochs=1, batch_size=32, optimiser="adamw", learning_rate=5e-4)),
     "tuning": ("text:cnn", "random", Recipe(epochs=20, batch_size=32, optimiser="adam", learning_rate=1e-3)),
@@ -65,15 +66,22 @@ STARTS: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
         {"architecture": MINILM, "initialisation": "pretrained", "adaptation": "linear-probe", "epochs": 40},
         (0.003, 0.02),
     ),
+    "word vectors of MiniLM, pre-trained": (
+        {"architecture": VECTORS, "initialisation": "pretrained", "epochs": 10},
+        (1e-3, 5e-3),
+    ),
+    "word vectors of MiniLM, random": ({"architecture": VECTORS, "epochs": 10}, (1e-3, 5e-3)),
+    "convolutional network, random": ({"architecture": "text:cnn?tokens=32", "epochs": 20}, (1e-3, 3e-3)),
+}
+"""Surrogates with the learning rates that are tried for each."""
+
+LAYER: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
     "first layer of MiniLM, pre-trained": (
         {"architecture": FIRST_LAYER, "initialisation": "pretrained", "epochs": 5},
         (2e-4, 1e-3),
     ),
     "first layer of MiniLM, random": ({"architecture": FIRST_LAYER, "epochs": 5}, (2e-4, 1e-3)),
-    "convolutional network, random": ({"architecture": "text:cnn?tokens=32", "epochs": 20}, (1e-3, 3e-3)),
 }
-"""Surrogates with the learning rates that are tried for each."""
-
 SMALL: dict[str, Any] = {"architecture": "text:cnn?tokens=32", "epochs": 20}
 OPTIMISERS: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
     "sgd, no momentum": ({"optimiser": "sgd", "momentum": 0.0}, (0.1, 0.3, 1.0)),
@@ -108,6 +116,7 @@ def tried(name: str, kinds: dict[str, tuple[dict[str, Any], tuple[float, ...]]],
 
 
 TUNING_STARTS = tried("starts", STARTS, {**COMMON, "test_images": TESTED_STARTS, "budget": 200})
+TUNING_LAYER = tried("layer", LAYER, {**COMMON, "test_images": TESTED_STARTS, "budget": 200})
 TUNING_OPTIMISERS = tried("optimisers", OPTIMISERS, {**COMMON, **SMALL, "budget": 500})
 
 
@@ -177,7 +186,19 @@ def answers(workspace: Workspace) -> list[Cell]:
     ]
 
 
-TABLES = {"starts": starts, "answers": answers, "optimisers": optimisers}
+def layer(workspace: Workspace) -> list[Cell]:
+    """One layer of a transformer, pre-trained and random, at the largest budget."""
+    run(TUNING_LAYER, workspace)
+    rates = best_rates(TUNING_LAYER, LAYER, workspace)
+    rest = {**ASKED, "test_images": TESTED_STARTS}
+    return [
+        Cell("layer", row, "minilm", seed, {**COMMON, **options, "learning_rate": rates[row][0], **rest})
+        for seed in SEEDS
+        for row, (options, _) in LAYER.items()
+    ]
+
+
+TABLES = {"starts": starts, "answers": answers, "optimisers": optimisers, "layer": layer}
 
 
 def target(name: str, folder: Path) -> assay.Target:
@@ -286,6 +307,10 @@ def print_starts(results: Results, workspace: Workspace) -> None:
         print(f"  T1: {more_than_images(results.less(ours, base))}")
 
 
+BASES = {"answers": "posteriors", "optimisers": "adam", "layer": "first layer of MiniLM, random"}
+"""The rows that others are compared with."""
+
+
 def print_flat(name: str, results: Results, base: str) -> None:
     """Agreement at one budget, and what is claimed of it."""
     rows = [
@@ -297,6 +322,8 @@ def print_flat(name: str, results: Results, base: str) -> None:
         for row in list(OPTIMISERS)[:2]:
             print(f"- T2 ({row}): {verdict(results.less(row, base), -1)}")
         print(f"- T3: {alike(results.less('lion', base))}")
+    elif name == "layer":
+        print(f"- T1: {more_than_images(results.less(list(LAYER)[0], base))}")
     else:
         print(f"- T4: {alike(results.less('six levels', base))}")
 
@@ -322,7 +349,7 @@ def main() -> None:
         if name == "starts":
             print_starts(results, workspace)
         else:
-            print_flat(name, results, "adam" if name == "optimisers" else "posteriors")
+            print_flat(name, results, BASES[name])
         kept[name] = {row: as_data(found, name == "starts") for row, found in results.values.items()}
         accuracy = sorted({round(value(outcome, "target_accuracy"), 4) for _, outcome in done})
         print(f"\nAccuracy of the target: {', '.join(map(str, accuracy))}")

@@ -56,7 +56,8 @@ def folder_of(kind: str) -> Path | None:
 def folder_network(folder: Path, options: dict[str, Any], num_classes: int) -> TextNetwork:
     """The network that a folder's ``config.json`` and ``tokenizer.json`` describe, with random weights.
 
-    ``options`` may hold ``tokens``, how many are read of a text, and ``layers``, how many of the first are kept.
+    ``options`` may hold ``tokens``, how many are read of a text, and ``layers``, how many of the first are kept: with none,
+    the word vectors remain.
 
     Raises:
         UsageError: if an option is unknown or not a number, or transformers is not installed.
@@ -71,7 +72,7 @@ def folder_network(folder: Path, options: dict[str, Any], num_classes: int) -> T
         raise LoadError(f"{folder / 'config.json'} does not describe a network: {error!r}.") from error
     there = config.get(LAYERS.get(family, "num_hidden_layers"))
     if "layers" in options:
-        if not 1 <= int(options["layers"]) <= int(there or 0):
+        if int(options["layers"]) > int(there or 0):
             raise UsageError(f"{folder.name} has {there} layers; {options['layers']} of them were asked for.")
         config[LAYERS.get(family, "num_hidden_layers")] = int(options["layers"])
     for key in ("auto_map", "architectures", "torch_dtype", "_name_or_path", "transformers_version"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from assay.targets.text.network import pooled
 from assay.targets.text.tokens import PAD, Tokens
@@ -32,12 +33,14 @@ class Convolutional(nn.Module):
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size, width, padding_idx=PAD)
-        self.layers = nn.ModuleList(nn.Conv1d(width, width, kernel, padding=kernel // 2) for kernel in self.KERNELS)
+        self.layers = nn.ModuleList(nn.Conv1d(width, width, kernel) for kernel in self.KERNELS)
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, tokens: Tokens) -> torch.Tensor:
         """Tokens to features (n, 3 width)."""
-        vectors = (self.embedding(tokens.ids) * tokens.mask.unsqueeze(-1)).transpose(1, 2)
-        found = torch.cat([torch.relu(layer(vectors)).amax(dim=2) for layer in self.layers], dim=1)
-        dropped: torch.Tensor = self.dropout(found)
+        mask = tokens.mask.unsqueeze(1)
+        vectors = self.embedding(tokens.ids).transpose(1, 2) * mask
+        around = [pad(vectors, ((kernel - 1) // 2, kernel // 2)) for kernel in self.KERNELS]
+        found = [(torch.relu(layer(each)) * mask).amax(dim=2) for layer, each in zip(self.layers, around, strict=True)]
+        dropped: torch.Tensor = self.dropout(torch.cat(found, dim=1))
         return dropped
