@@ -323,7 +323,7 @@ def print_flat(name: str, results: Results, base: str) -> None:
             print(f"- T2 ({row}): {verdict(results.less(row, base), -1)}")
         print(f"- T3: {alike(results.less('lion', base))}")
     elif name == "layer":
-        print(f"- T1: {more_than_images(results.less(list(LAYER)[0], base))}")
+        print(f"- T1: {more_than_images(results.less(next(iter(LAYER)), base))}")
     else:
         print(f"- T4: {alike(results.less('six levels', base))}")
 

@@ -56,7 +56,7 @@ def folder_of(kind: str) -> Path | None:
 def folder_network(folder: Path, options: dict[str, Any], num_classes: int) -> TextNetwork:
     """The network that a folder's ``config.json`` and ``tokenizer.json`` describe, with random weights.
 
-    ``options`` may hold ``tokens``, how many are read of a text, and ``layers``, how many of the first are kept: with none,
+    ``options`` may hold ``tokens``, how many are read of a text, and ``layers``, how many of the first are kept; of 0,
     the word vectors remain.
 
     Raises:
