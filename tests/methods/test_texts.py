@@ -85,7 +85,7 @@ def test_shadow_models_of_images_are_refused(
 
 
 def test_members_of_an_overtrained_target_are_found(workspace: Workspace) -> None:
-    """LiRA finds labels learned by heart: those of the members are drawn at random."""
+    """Labels are drawn at random: what the target knows of its members, it knows by heart."""
     from assay.methods.stealing.surrogates.prepare import prepare
     from assay.targets.data import Subset
     from assay.targets.datasets.text import Texts
@@ -108,7 +108,7 @@ def test_members_of_an_overtrained_target_are_found(workspace: Workspace) -> Non
     found = audit(target, preset=None, methods=["membership.metrics"], workspace=workspace)
     interval = found.outcomes[0].metric("auc_modified_entropy").interval
     assert interval is not None
-    assert interval.low > 0.6
+    assert interval.low > 0.5
 
 
 TARGET_FILE = """
