@@ -55,7 +55,7 @@ def test_reads_texts_of_any_length_and_is_trainable(name: str) -> None:
     alone = torch.cat([network(row[None]) for row in rows()])
     torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)  # padding changes nothing
     logits.sum().backward()
-    assert network.encoder.embedding.weight.grad is not None
+    assert network.encoder.table().grad is not None
     assert network.word_vectors(["film", "no such word"]).shape[0] == 2
     again = seeded_build(name, 3, SHAPE, 0).eval()
     torch.testing.assert_close(again(rows()), logits)

@@ -64,7 +64,8 @@ def load_opinions() -> Dataset:
     Every fourth is about two things of opposite kinds, and the last one decides; a bag of words cannot learn those.
     The parts, 768 each, share no sentence.
     """
-    texts, labels = [], []
+    texts: list[str] = []
+    labels: list[int] = []
     for frame, thing, word, would in product(FRAMES, THINGS, (*BAD, *GOOD), ("would", "might")):
         label = int(word in GOOD)
         text = frame.format(thing=thing, word=word, would=would)

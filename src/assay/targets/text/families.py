@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assay.base.errors import DataError, UsageError, nearest
 from assay.targets.data import Shape, shape_text
-from assay.targets.text.network import TextNetwork
+from assay.targets.text.network import Encoder, TextNetwork
 from assay.targets.text.pretrained import folder_network, folder_of, parse_name
 from assay.targets.text.small import Bag, Convolutional
 from assay.targets.text.tokens import Bytes, HashedWords, Tokeniser
@@ -36,16 +35,16 @@ class Options(BaseModel):
         return Bytes(self.tokens) if self.read == "bytes" else HashedWords(self.tokens, self.places)
 
 
-def _bag(options: Options, size: int) -> tuple[torch.nn.Module, int]:
+def _bag(options: Options, size: int) -> tuple[Encoder, int]:
     return Bag(size, options.width), options.width
 
 
-def _cnn(options: Options, size: int) -> tuple[torch.nn.Module, int]:
+def _cnn(options: Options, size: int) -> tuple[Encoder, int]:
     return Convolutional(size, options.width), len(Convolutional.KERNELS) * options.width
 
 
-def _transformer(family: str) -> Callable[[Options, int], tuple[torch.nn.Module, int]]:
-    def make(options: Options, size: int) -> tuple[torch.nn.Module, int]:
+def _transformer(family: str) -> Callable[[Options, int], tuple[Encoder, int]]:
+    def make(options: Options, size: int) -> tuple[Encoder, int]:
         if options.width % options.heads:
             raise UsageError(f"A transformer of width {options.width} cannot have {options.heads} heads.")
         sizes = {"width": options.width, "layers": options.layers, "heads": options.heads, "tokens": options.tokens}
@@ -54,7 +53,7 @@ def _transformer(family: str) -> Callable[[Options, int], tuple[torch.nn.Module,
     return make
 
 
-BUILDERS: dict[str, Callable[[Options, int], tuple[torch.nn.Module, int]]] = {
+BUILDERS: dict[str, Callable[[Options, int], tuple[Encoder, int]]] = {
     "bag": _bag,
     "cnn": _cnn,
     **{family: _transformer(family) for family in FAMILIES},

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import nn
 
 from assay.targets.text.rows import to_texts
-from assay.targets.text.tokens import Tokeniser, Tokens
+from assay.targets.text.tokens import Tokeniser
 
 GROUP = 32
 """Texts that are padded to one length in evaluation mode."""
 
 
-class Encoder(Protocol):
-    """A module from tokens to features (n, width)."""
+class Encoder(nn.Module):
+    """A module from `Tokens` to features (n, width)."""
 
-    embedding: nn.Embedding
-    """The table of token vectors."""
-
-    def __call__(self, tokens: Tokens) -> torch.Tensor: ...
+    def table(self) -> torch.Tensor:
+        """The vectors of all tokens, (tokens, d)."""
+        raise NotImplementedError
 
 
 class TextNetwork(nn.Module):
@@ -29,8 +26,8 @@ class TextNetwork(nn.Module):
     No gradient reaches the rows: what moves texts must move words.
     """
 
-    def __init__(self, tokeniser: Tokeniser, encoder: nn.Module, width: int, num_classes: int) -> None:
-        """``encoder`` is an `Encoder` whose features are ``width`` wide."""
+    def __init__(self, tokeniser: Tokeniser, encoder: Encoder, width: int, num_classes: int) -> None:
+        """The encoder's features are ``width`` wide."""
         super().__init__()
         self.tokeniser = tokeniser
         self.encoder = encoder
@@ -52,7 +49,7 @@ class TextNetwork(nn.Module):
 
         Tokens that stand for nothing in the text (the start, separators) are left out.
         """
-        table: torch.Tensor = self.encoder.embedding.weight.detach()  # type: ignore[union-attr, assignment]
+        table = self.encoder.table().detach()
         around = set(self.tokeniser.numbers(""))
         listed = [[n for n in self.tokeniser.numbers(word) if n not in around] for word in words]
         return torch.stack([table[numbers or list(around)].mean(dim=0) for numbers in listed]).cpu()

@@ -80,7 +80,7 @@ def folder_network(folder: Path, options: dict[str, Any], num_classes: int) -> T
     encoder = from_config(family, config)
     longest = int(options.get("tokens", TOKENS))
     tokeniser = FileTokens(folder / "tokenizer.json", longest, int(config.get("pad_token_id") or 0))
-    return TextNetwork(tokeniser, encoder, encoder.embedding.embedding_dim, num_classes)
+    return TextNetwork(tokeniser, encoder, encoder.table().shape[1], num_classes)
 
 
 def load_encoder(network: TextNetwork, folder: Path) -> None:

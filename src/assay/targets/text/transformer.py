@@ -11,7 +11,7 @@ from torch import nn
 from assay.base.errors import LoadError
 from assay.base.vision import import_torchvision
 from assay.targets.loading.extras import require
-from assay.targets.text.network import pooled
+from assay.targets.text.network import Encoder, pooled
 from assay.targets.text.tokens import PAD, Tokens
 
 FAMILIES = ("bert", "roberta", "distilbert", "xlnet")
@@ -29,18 +29,17 @@ def library() -> Any:
     return require("transformers", "text", "Text networks of the transformer families")
 
 
-class Transformer(nn.Module):
+class Transformer(Encoder):
     """The mean of a transformer's last states over the tokens of a text."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    @property
-    def embedding(self) -> nn.Embedding:
-        """See `assay.targets.text.network.Encoder`."""
-        table: nn.Embedding = self.model.get_input_embeddings()  # type: ignore[operator]
-        return table
+    def table(self) -> torch.Tensor:
+        """See `Encoder.table`."""
+        found: nn.Embedding = self.model.get_input_embeddings()  # type: ignore[operator]
+        return found.weight
 
     def forward(self, tokens: Tokens) -> torch.Tensor:
         """Tokens to features (n, width)."""
