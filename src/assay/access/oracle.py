@@ -20,7 +20,7 @@ from assay.access.store import Keys, PosteriorStore, image_keys
 from assay.base.errors import AccessError, BudgetError, DataError
 from assay.base.progress import Progress, silent
 from assay.targets.data import Images, Shape, to_pixels
-from assay.targets.target import Target
+from assay.targets.target import Modality, Target
 
 CHUNK = 256
 """Images per forward pass, and the most that a crash can lose."""
@@ -65,6 +65,7 @@ class Oracle:
         self.ledger = Ledger(price_per_1000=serving.price_per_1000)
         self.input_shape: Shape = target.input_shape
         self.num_classes = target.num_classes
+        self.modality: Modality = target.modality
         self.serving = serving
         self._logits = target.logits
         self._kind = target.answers

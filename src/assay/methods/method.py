@@ -18,6 +18,7 @@ from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.methods.finding import Family, Finding
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
 Preset = Literal["quick", "standard", "full"]
@@ -41,6 +42,7 @@ class Context:
     progress: Progress = field(default_factory=silent)
     provided: Path | None = None
     class_names: tuple[str, ...] = ()
+    modality: Modality = "image"
     companions: Mapping[str, Published] = field(default_factory=dict)
     weights: str = ""
 
@@ -57,6 +59,8 @@ class Method(BaseModel):
     range and a description, and implements `run`. ``version`` goes up whenever the same options would give other
     numbers. ``presets`` maps a preset to the options it changes; a method takes part in the presets that it names.
     ``parts`` are the parts of the data that it cannot do without, ``uses`` those that it uses where they are there.
+    ``modalities`` are what it works on; ``on_text`` gives options that make sense for images alone the values that they
+    take on texts, unless the caller chose them.
     ``novel_inputs`` is False for methods that ask only about images of the splits: recorded answers suffice for those.
     """
 
@@ -74,7 +78,24 @@ class Method(BaseModel):
     parts: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     novel_inputs: ClassVar[bool] = True
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
+    on_text: ClassVar[dict[str, Any]] = {}
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
+
+    def on(self, modality: Modality) -> Method:
+        """The same method for a modality: on texts with the values of ``on_text``.
+
+        Options keep a value that neither the default nor a preset gave them; methods refuse it where it cannot be.
+        """
+        if modality == "image":
+            return self
+        usual = {name: [self.__class__.model_fields[name].default] for name in self.on_text}
+        for changes in self.presets.values():
+            for name in usual.keys() & changes.keys():
+                usual[name].append(changes[name])
+        return self.model_copy(
+            update={name: value for name, value in self.on_text.items() if getattr(self, name) in usual[name]}
+        )
 
     def requires(self) -> Method | None:
         """A method whose artefacts this one builds on (a stolen surrogate, say); it is run first."""

@@ -82,6 +82,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         provided=workspace.artefacts(required.key) if required else None,
         class_names=trial.target.class_names,
         weights=trial.target.weights_digest,
+        modality=trial.target.modality,
     )
     access: Oracle | WhiteBox
     if trial.method.needs == "white-box":

@@ -76,5 +76,13 @@ def plan_methods(preset: Preset, names: Sequence[str] = (), options: Options | N
 def plan_trials(
     targets: Sequence[Target], methods: Sequence[Method], serving: Serving, seeds: Sequence[int]
 ) -> list[Trial]:
-    """Every target with every method and seed; trials of one target stand together."""
-    return [Trial(target, method, serving, seed) for target in targets for method in methods for seed in seeds]
+    """Every target with every method and seed; trials of one target stand together.
+
+    On texts a method takes the options that suit them (`Method.on`).
+    """
+    return [
+        Trial(target, method.on(target.modality), serving, seed)
+        for target in targets
+        for method in methods
+        for seed in seeds
+    ]

@@ -81,6 +81,8 @@ class Trial:
     def why_not(self) -> str:
         """Why this method cannot apply to this target; empty if it can."""
         target, method = self.target, self.method
+        if target.modality not in method.modalities:
+            return f"It works on {method.modalities[0]}s, and {target.name} reads {target.modality}s."
         if method.needs == "white-box" and target.module is None:
             return f"It needs white-box access, and {target.name} cannot be differentiated."
         if target.recorded and method.novel_inputs:

@@ -21,7 +21,7 @@ from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.module import Preprocessed, evaluate, module_digest
 from assay.targets.parts import Parts
 from assay.targets.pretrained import load_published, published
-from assay.targets.target import CPU, Target
+from assay.targets.target import CPU, Modality, Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 
 
@@ -94,11 +94,11 @@ def open_file(path: Path, device: torch.device, seed: int, progress: Progress) -
             format,
             architecture=network if network is not None else described.architecture,
             num_classes=described.num_classes,
-            input_shape=described.input_shape,
+            input_shape=described.shape,
         )
         digest = state_digest(digest_file(file), described.architecture)
     else:
-        shape, classes, format = described.input_shape, described.num_classes, "factory"
+        shape, classes, format = described.shape, described.num_classes, "factory"
         assert network is not None, "a target file has weights or a factory"
         assert shape is not None, "a factory without weights comes with a shape"
         assert classes is not None, "a factory without weights comes with classes"
@@ -107,7 +107,9 @@ def open_file(path: Path, device: torch.device, seed: int, progress: Progress) -
         digest = factory_digest(described.factory, loaded.network)
     facts = {"format": format, "architecture": described.architecture or described.factory}
     name = described.name or path.stem
-    target = make_target(loaded, name, described.preprocessing, described.class_names, digest, device, facts)
+    target = make_target(
+        loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality
+    )
     data = described.data and described.data.anchored(folder)
     return Opened(replace(target, serving=described.serving), data)
 
@@ -139,6 +141,7 @@ def make_target(
     digest: str,
     device: torch.device,
     facts: dict[str, Any],
+    modality: Modality = "image",
 ) -> Target:
     """A target from an opened file.
 
@@ -167,6 +170,7 @@ def make_target(
             device=device,
             weights_digest=digest,
             facts=facts,
+            modality=modality,
         )
     network = Preprocessed(loaded.network, preprocessing).eval()
     twin = loaded.twin and Preprocessed(loaded.twin, preprocessing).eval().requires_grad_(False)

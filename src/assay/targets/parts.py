@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from assay.base.progress import Progress
 from assay.catalogue.record import Frozen
 from assay.targets.data import Fitted, Images, Shape
 from assay.targets.datasets.registry import DATASETS, Dataset, Named, load_dataset
+from assay.targets.datasets.text import Texts
 from assay.targets.splits import Splits, make_splits
 
 
@@ -50,25 +51,30 @@ class Parts(Frozen):
         )
 
 
-def load_parts(parts: Parts, shape: Shape, seed: int, progress: Progress) -> tuple[Splits, tuple[str, ...]]:
+def load_parts(
+    parts: Parts, shape: Shape, seed: int, progress: Progress, modality: Literal["image", "text"] = "image"
+) -> tuple[Splits, tuple[str, ...]]:
     """Splits for a model that takes images of a shape (channels, height, width), and class names if there are any.
 
-    Image folders are brought to the shape's size, and an auxiliary set to the whole shape; all else must have it.
+    Image folders are brought to the shape's size, and an auxiliary set to the whole shape; texts to the shape's length;
+    all else must have it.
 
     Raises:
-        AssayError: if a set does not exist, is damaged or does not fit.
+        AssayError: if a set does not exist, is damaged, does not fit, or is of the other modality.
     """
-    other = None if parts.auxiliary is None else _images(_load(parts.auxiliary, shape, progress), "train")
-    suspects = None if parts.suspects is None else _images(_load(parts.suspects, shape, progress), "test")
+
+    def load(source: str) -> Dataset:
+        return _load(source, shape, progress, modality)
+
+    other = None if parts.auxiliary is None else _images(load(parts.auxiliary), "train")
+    suspects = None if parts.suspects is None else _images(load(parts.suspects), "test")
     if parts.dataset is not None:
-        dataset = _load(parts.dataset, shape, progress)
+        dataset = load(parts.dataset)
         splits = make_splits(
             dataset, input_shape=shape, trained_on=parts.train_rows, out_of_distribution=other, seed=seed
         )
         return splits._replace(suspects=suspects), dataset.class_names
-    inside, outside = (
-        None if source is None else _load(source, shape, progress) for source in (parts.members, parts.non_members)
-    )
+    inside, outside = (None if source is None else load(source) for source in (parts.members, parts.non_members))
     splits = Splits(
         None if inside is None else _images(inside, "train"),
         None if outside is None else _images(outside, "test"),
@@ -79,9 +85,13 @@ def load_parts(parts: Parts, shape: Shape, seed: int, progress: Progress) -> tup
     return splits, next((dataset.class_names for dataset in (inside, outside) if dataset is not None), ())
 
 
-def _load(source: str, shape: Shape, progress: Progress) -> Dataset:
-    folder = Path(source).expanduser().is_dir()
-    return load_dataset(source, size=shape[1:] if folder else None, progress=progress)
+def _load(source: str, shape: Shape, progress: Progress, modality: str) -> Dataset:
+    fitted = modality == "text" or Path(source).expanduser().is_dir()
+    dataset = load_dataset(source, size=shape[1:] if fitted else None, progress=progress)
+    holds = {"text" if isinstance(part, Texts) else "image" for part in (dataset.train, dataset.test) if part}
+    if modality not in holds:
+        raise DataError(f"{dataset.name} holds {holds.pop()}s, and the target reads {modality}s.")
+    return dataset
 
 
 def _images(dataset: Dataset, preferred: str) -> Images:

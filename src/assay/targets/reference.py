@@ -54,7 +54,7 @@ def load_target(
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
     target = opened.target
-    splits, names = load_parts(parts, target.input_shape, seed, progress or silent())
+    splits, names = load_parts(parts, target.input_shape, seed, progress or silent(), target.modality)
     if not target.class_names and len(names) == target.num_classes:
         target = replace(target, class_names=names)
     return target.with_splits(splits)

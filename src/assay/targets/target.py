@@ -21,6 +21,9 @@ NO_SPLITS = Splits()
 PLAIN = Preprocessing()
 CPU = torch.device("cpu")
 
+Modality = Literal["image", "text"]
+"""What a target takes: images, or texts as rows of bytes (`assay.targets.text`)."""
+
 Logits = Callable[[torch.Tensor], torch.Tensor]
 """Images float32 (n, c, h, w) in [0, 1] to logits float32 (n, classes), on the CPU, without gradients."""
 
@@ -38,7 +41,8 @@ class Target:
     preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients. ``answers``
     says what ``logits`` returns, where a service gives no logits.
     ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
-    nothing new can be asked. ``serving`` is how the owner will expose the model, as `assay.access.Serving` takes it.
+    nothing new can be asked. ``modality`` says what the pixels stand for. ``serving`` is how the owner will expose the
+    model, as `assay.access.Serving` takes it.
     ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
     """
 
@@ -54,6 +58,7 @@ class Target:
     class_names: tuple[str, ...] = ()
     device: torch.device = CPU
     recorded: bool = False
+    modality: Modality = "image"
     serving: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -99,6 +104,7 @@ class Target:
         device: str | torch.device = "cpu",
         weights_digest: str | None = None,
         facts: dict[str, Any] | None = None,
+        modality: Modality = "image",
     ) -> Target:
         """A network whose forward pass gives logits (n, num_classes) for preprocessed images.
 
@@ -121,6 +127,7 @@ class Target:
             preprocessing=preprocessing,
             class_names=class_names,
             device=place,
+            modality=modality,
             facts={"parameters": sum(p.numel() for p in module.parameters()), **(facts or {})},
         )
         return target.with_splits(splits)
@@ -137,6 +144,7 @@ class Target:
         name: str = "function",
         class_names: tuple[str, ...] = (),
         facts: dict[str, Any] | None = None,
+        modality: Modality = "image",
     ) -> Target:
         """Any callable from images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
 
@@ -157,6 +165,7 @@ class Target:
             logits=logits,
             class_names=class_names,
             facts=facts or {},
+            modality=modality,
         )
         return target.with_splits(splits)
 

@@ -18,6 +18,8 @@ from assay.catalogue.record import Format, Frozen, Preprocessing
 from assay.targets.data import Shape
 from assay.targets.module import module_digest
 from assay.targets.parts import Parts
+from assay.targets.target import Modality
+from assay.targets.text.rows import MAX_BYTES
 
 
 def _parts(data: Any) -> Any:
@@ -33,6 +35,8 @@ class TargetFile(Frozen):
     torchvision, or a ``factory``: ``package.module:function``, a function of yours that returns the network. It is
     called with those of ``num_classes`` and ``input_shape`` (channels, height, width) that it has as parameters; no
     other code is imported. A factory without weights brings its own. ``serving`` is how the model will be exposed.
+    With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
+    ``architecture`` one of ``text:``.
     """
 
     name: str | None = None
@@ -44,6 +48,8 @@ class TargetFile(Frozen):
     factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     num_classes: Annotated[int, Field(ge=2)] | None = None
     input_shape: Shape | None = None
+    modality: Modality = "image"
+    max_bytes: Annotated[int, Field(ge=1, le=65_536)] | None = None
     preprocessing: Preprocessing = Preprocessing()
     data: Annotated[Parts | None, BeforeValidator(_parts)] = None
     class_names: tuple[str, ...] = ()
@@ -55,13 +61,24 @@ class TargetFile(Frozen):
             raise ValueError("say weights or url, not both")
         if not (self.weights or self.url or self.factory):
             raise ValueError("say where the weights are: weights, url or factory")
-        if not (self.weights or self.url) and (self.num_classes is None or self.input_shape is None):
+        if not (self.weights or self.url) and (self.num_classes is None or self.shape is None):
             raise ValueError("a factory without weights needs num_classes and input_shape")
         if self.url and not self.sha256:
             raise ValueError("a url needs the sha256 of what it leads to")
         if self.architecture and self.factory:
             raise ValueError("say architecture or factory, not both")
+        if self.modality == "image" and self.max_bytes is not None:
+            raise ValueError('max_bytes belongs to texts: say modality = "text" as well')
+        if self.modality == "text" and (self.input_shape is not None or self.preprocessing != Preprocessing()):
+            raise ValueError("a text has max_bytes, and neither input_shape nor preprocessing")
+        if self.modality == "text" and not (self.factory or (self.architecture or "").startswith("text:")):
+            raise ValueError("a model for texts needs an architecture of text:, such as text:cnn, or a factory")
         return self
+
+    @property
+    def shape(self) -> Shape | None:
+        """Channels, height and width of the input, where the file says them."""
+        return self.input_shape if self.modality == "image" else (1, 1, self.max_bytes or MAX_BYTES)
 
 
 def read_target_file(path: Path) -> TargetFile:
@@ -105,7 +122,7 @@ def call_factory(factory: str, described: TargetFile, folder: Path, seed: int) -
     sys.path.append(str(folder))
     try:
         function = getattr(importlib.import_module(module), name)
-        given = {"num_classes": described.num_classes, "input_shape": described.input_shape}
+        given = {"num_classes": described.num_classes, "input_shape": described.shape}
         known = inspect.signature(function).parameters
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -38,7 +38,8 @@ def steal(folder, splits=None, service=None, serving=None, seed=0, **options):
 
 
 def test_every_strategy_is_tried():
-    assert sorted(QUICK) == STRATEGIES.names()
+    for_images = [name for name in STRATEGIES.names() if "image" in STRATEGIES.get(name).modalities]
+    assert sorted(QUICK) == for_images
 
 
 @pytest.mark.parametrize("learner", LEARNERS.names())

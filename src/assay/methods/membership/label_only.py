@@ -9,6 +9,7 @@ from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.results import gap_metrics, verdict
 from assay.methods.method import Context, Need, Preset, method
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 
 
 @method
@@ -27,6 +28,8 @@ class LabelOnly(MembershipMethod):
         "Yeom et al., Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting, 2018"
     )
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
 
     def run(self, access: Any, data: Splits, context: Context) -> Finding:
         """See `Method.run`."""

@@ -10,16 +10,17 @@ from assay.methods.finding import Figure, Finding
 from assay.methods.membership.attack import MembershipMethod, is_recorded
 from assay.methods.membership.results import (
     auc_metric,
-    exposed_gallery,
     gap_metrics,
     histogram,
     low_rate_metrics,
+    most_exposed,
     roc_figure,
     verdict,
 )
 from assay.methods.membership.signals import SIGNALS
 from assay.methods.method import Context, Need, Preset, method, require_oracle
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 
 
 @method
@@ -42,6 +43,8 @@ class MetricAttacks(MembershipMethod):
     )
     paper: ClassVar[str] = "Song and Mittal, Systematic Evaluation of Privacy Risks of Machine Learning Models, 2021"
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
 
     used: ClassVar[tuple[str, ...]] = ("correctness", "confidence", "loss", "entropy", "modified_entropy")
     deciding: ClassVar[str] = "modified_entropy"
@@ -69,7 +72,7 @@ class MetricAttacks(MembershipMethod):
             ),
         ]
         if data.members is not None and not is_recorded(data.members, require_oracle(access)):
-            figures.append(exposed_gallery(data.members, people.members.rows, judged[0], context.artefacts))
+            figures.append(most_exposed(data.members, people.members.rows, judged[0], context))
         return Finding(
             metrics=[*aucs, *gap_metrics(right[0], right[1], people.note), *low_rate_metrics(judged, context.seed)],
             verdict=verdict(deciding, judged),

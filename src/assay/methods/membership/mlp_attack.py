@@ -18,6 +18,7 @@ from assay.methods.membership.attack import MembershipMethod, Part, Population
 from assay.methods.membership.results import auc_metric, low_rate_metrics, roc_figure, verdict
 from assay.methods.method import Context, Need, Preset, method
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 from assay.training.engine import fit, predict
 from assay.training.recipe import Recipe
 
@@ -57,6 +58,8 @@ class MlpAttack(MembershipMethod):
         "Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024"
     )
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
 
     epochs: int = Field(default=50, ge=1, description="Passes over the half that is known.")
 

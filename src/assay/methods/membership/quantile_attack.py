@@ -20,8 +20,8 @@ from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.results import (
     Scores,
     auc_metric,
-    exposed_gallery,
     low_rate_metrics,
+    most_exposed,
     rate_metric,
     roc_figure,
     verdict,
@@ -110,7 +110,7 @@ class QuantileRegression(MembershipMethod):
             verdict=verdict(auc, pair),
             figures=[
                 roc_figure({"quantile": pair}),
-                exposed_gallery(data.members, people.members.rows, places[0], context.artefacts),
+                most_exposed(data.members, people.members.rows, places[0], context),
             ],
             samples={
                 **columns,

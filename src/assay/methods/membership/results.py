@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
-from assay.methods.finding import Gallery, Histogram, Interval, Level, Lines, Metric, Series, Verdict
+from assay.methods.finding import Gallery, Histogram, Interval, Level, Lines, Metric, Series, Table, Verdict
 from assay.methods.membership.roc import (
     FALSE_POSITIVE_RATES,
     PRIORS,
@@ -22,8 +21,10 @@ from assay.methods.membership.roc import (
     tpr_at,
     unsupported,
 )
+from assay.methods.method import Context
 from assay.methods.pictures import save_png
 from assay.targets.data import Images
+from assay.targets.text.rows import to_texts
 
 Floats = NDArray[np.float64]
 Scores = tuple[Floats, Floats]
@@ -182,17 +183,27 @@ def histogram(scores: Scores, edges: Floats, title: str, caption: str, x_label: 
     return Histogram(title=title, caption=caption, x_label=x_label, edges=edges.tolist(), counts=counts)
 
 
-def exposed_gallery(images: Images, rows: NDArray[np.int64], scores: Floats, folder: Path, count: int = 8) -> Gallery:
-    """The members (``rows`` of ``images``) with the highest and the lowest scores, as PNG files in a folder."""
+def most_exposed(
+    images: Images, rows: NDArray[np.int64], scores: Floats, context: Context, count: int = 8
+) -> Gallery | Table:
+    """The members (``rows`` of ``images``) with the highest and the lowest scores: PNG artefacts, or texts."""
     order = np.argsort(-scores, kind="stable")
     count = min(count, len(order))
+    sides = (("most", order[:count]), ("least", order[::-1][:count]))
+    about = {
+        "title": "The most and the least exposed members",
+        "caption": "Members that the attack is surest of, and those that it is surest were not trained on.",
+    }
+    if context.modality == "text":
+        texts = [(f"{name} exposed", text) for name, side in sides for text in to_texts(images.take(rows[side]))]
+        return Table(**about, columns=["", "text"], rows=[list(row) for row in texts])
     files = []
-    for name, chosen in (("most", order[:count]), ("least", order[::-1][:count])):
+    for name, chosen in sides:
         pictures = images.take(rows[chosen])
-        files.append([save_png(image, folder / f"{name}_exposed_{i}.png") for i, image in enumerate(pictures)])
+        paths = [context.artefacts / f"{name}_exposed_{i}.png" for i in range(count)]
+        files.append([save_png(image, path) for image, path in zip(pictures, paths, strict=True)])
     return Gallery(
-        title="The most and the least exposed members",
-        caption="Members that the attack is surest of, and those that it is surest were not trained on.",
+        **about,
         columns=[str(i + 1) for i in range(count)],
         rows=["most exposed", "least exposed"],
         files=files,

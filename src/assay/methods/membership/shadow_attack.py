@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.base.digests import digest_json
-from assay.base.errors import DataError
+from assay.base.errors import DataError, UsageError
 from assay.methods.finding import Figure, Finding, Table
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.results import (
     Scores,
     auc_metric,
-    exposed_gallery,
+    most_exposed,
     roc_figure,
     true_positive_rates,
     verdict,
@@ -29,6 +29,7 @@ from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context, Need, Preset, require_oracle
 from assay.targets.data import Images, Joined, Subset
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows
 
@@ -89,6 +90,8 @@ class ShadowAttack(MembershipMethod):
         "standard": {"max_members": 5_000, "max_non_members": 5_000},
         "full": {"models": 64, "epochs": 50},
     }
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    on_text: ClassVar[dict[str, Any]] = {"architecture": "text:cnn", "optimiser": "adam", "learning_rate": 0.002}
     fewest: ClassVar[int] = 4
     """Shadow models without which, one left out to play the target, an example has none of a kind."""
 
@@ -114,13 +117,22 @@ class ShadowAttack(MembershipMethod):
         """How the target is asked about every sample. The shadow models are asked in both ways, whatever is used."""
         return (PLAIN, MIRRORED) if self.mirror else (PLAIN,)
 
-    def plan(self, seed: int) -> ShadowPlan:
-        """The shadow models as the training room knows them."""
+    def plan(self, seed: int, modality: Modality = "image") -> ShadowPlan:
+        """The shadow models as the training room knows them. Texts are not asked about mirrored.
+
+        Raises:
+            UsageError: if architecture or options are not for this modality.
+        """
+        odd = [name for name in ("shift", "flip", "mirror") if getattr(self, name)]
+        if modality == "text" and (odd or not self.architecture.startswith("text:")):
+            what = f"option {odd[0]}" if odd else f"architecture {self.architecture}"
+            raise UsageError(f"The {what} is for images, and the target reads texts: text:cnn trains shadow models.")
         recipe = Recipe(
             epochs=self.epochs, batch_size=self.batch_size, optimiser=self.optimiser, learning_rate=self.learning_rate,
             weight_decay=self.weight_decay, shift=self.shift, flip=self.flip,
         )  # fmt: skip
-        return ShadowPlan(models=self.models, architecture=self.architecture, recipe=recipe, seed=seed)
+        queries = (PLAIN,) if modality == "text" else (PLAIN, MIRRORED)
+        return ShadowPlan(models=self.models, architecture=self.architecture, recipe=recipe, seed=seed, queries=queries)
 
     def shadow(self, access: Any, data: Splits, context: Context) -> Shadowed:
         """Ask the target, train what is missing of the shadow models, and read their answers.
@@ -138,7 +150,7 @@ class ShadowAttack(MembershipMethod):
         for query in self.queries[1:]:
             moved = oracle.ask_all(Shown(images, query), context.progress, "asking about mirrored images")
             answers.append(moved.require_posteriors())
-        plan = self.plan(context.seed)
+        plan = self.plan(context.seed, context.modality)
         folder = context.shared / shadow_digest(images, oracle.num_classes, plan)
         shadows = train_shadows(
             images, oracle.num_classes, plan, folder, device=context.device, progress=context.progress
@@ -170,7 +182,7 @@ def shadow_finding(
     figures: list[Figure] = [
         roc_figure(scores),
         class_table(judged, labels, thresholds.alarms, context.class_names),
-        exposed_gallery(known.images, np.arange(count), judged[0], context.artefacts),
+        most_exposed(known.images, np.arange(count), judged[0], context),
     ]
     if len(variants) > 1:
         figures.insert(1, comparison(scores))

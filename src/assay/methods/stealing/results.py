@@ -15,6 +15,7 @@ from assay.methods.method import Context
 from assay.methods.pictures import save_png
 from assay.methods.stealing.scores import agreement, kl_divergence
 from assay.targets.data import Images
+from assay.targets.text.rows import to_texts
 from assay.training import Log
 
 HIGH_AGREEMENT = 0.85
@@ -152,14 +153,21 @@ def training_curve(log: Log) -> Lines:
     )
 
 
-def differences(images: Images, compared: Compared, context: Context, count: int = 6) -> Gallery | None:
-    """Test images that the two name differently, the greatest divergence first; None if there is none."""
+def differences(images: Images, compared: Compared, context: Context, count: int = 6) -> Gallery | Table | None:
+    """Test images or texts that the two name differently, the greatest divergence first; None if there is none."""
     rows = np.flatnonzero(~compared.same)
     rows = rows[np.argsort(-compared.divergence[rows], kind="stable")][:count]
     if len(rows) == 0:
         return None
     labels = np.stack([compared.target_labels, compared.surrogate_labels, compared.labels], axis=1)[rows]
     texts = [[class_name(context.class_names, int(label)) for label in row] for row in labels]
+    if context.modality == "text":
+        return Table(
+            title="Where surrogate and target differ",
+            caption="Test texts that the two name differently, the greatest divergence first.",
+            columns=["text", "target", "surrogate", "truth"],
+            rows=[[text, *names] for text, names in zip(to_texts(images.take(rows)), texts, strict=True)],
+        )
     return Gallery(
         title="Where surrogate and target differ",
         caption="Test images that the two name differently, the greatest divergence first.",

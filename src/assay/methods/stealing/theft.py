@@ -34,6 +34,7 @@ from assay.methods.stealing.thief import Thief
 from assay.methods.stealing.workshop import Workshop
 from assay.targets.data import Images, shape_text
 from assay.targets.splits import Splits
+from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
 
@@ -69,6 +70,15 @@ class Theft(Method):
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0024.002", "AML.T0005.001")
     parts: ClassVar[tuple[str, ...]] = ("non_members", "auxiliary")
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    on_text: ClassVar[dict[str, Any]] = {
+        "architecture": "text:cnn",
+        "initialisation": "random",
+        "resized_to": None,
+        "shift": 0,
+        "flip": False,
+        "adversarial_images": 0,
+    }
     defaults: ClassVar[dict[str, Any]] = {}
 
     strategy: str = Field(
@@ -173,6 +183,7 @@ class Theft(Method):
             raise DataError("Stealing needs test images (non-members) to judge the copy by.")
         strategy, learner = parse_strategy(self.strategy), self._learner(oracle)
         _check(strategy, learner, oracle, data.auxiliary)
+        self._check_modality(oracle.modality)
         budget = self._affordable(oracle, data.auxiliary if strategy.needs_pool else None)
         workshop = self._workshop(oracle, learner, context)
         with context.progress.step("asking the target", budget) as step:
@@ -237,6 +248,18 @@ class Theft(Method):
             files=save_surrogate(module, surrogate, context.artefacts),
         )
 
+    def _check_modality(self, modality: Modality) -> None:
+        """Refuse options of images on texts, and the other way round."""
+        if (modality == "text") != self.architecture.startswith("text:"):
+            instead = "text:cnn" if modality == "text" else "small-cnn"
+            raise UsageError(
+                f"The surrogate {self.architecture} cannot take the target's {modality}s: name another architecture, "
+                f"such as {instead}."
+            )
+        odd = [name for name in ("shift", "flip", "resized_to", "adversarial_images") if getattr(self, name)]
+        if modality == "text" and odd:
+            raise UsageError(f"The option {odd[0]} is for images, and the target reads texts: leave it out.")
+
     def _learner(self, oracle: Oracle) -> Learner:
         if self.learner is not None:
             return parse_learner(self.learner)
@@ -256,7 +279,8 @@ class Theft(Method):
         return self.budget
 
     def _workshop(self, oracle: Oracle, learner: Learner, context: Context) -> Workshop:
-        size = reduced(oracle.input_shape, self.largest_side)
+        text = oracle.modality == "text"
+        size = oracle.input_shape[1:] if text else reduced(oracle.input_shape, self.largest_side)
         return Workshop(
             self.architecture,
             self.initialisation,
@@ -282,6 +306,10 @@ class Theft(Method):
 
 def _check(strategy: Strategy, learner: Learner, oracle: Oracle, pool: Images | None) -> None:
     """Refuse what cannot work before anything is asked."""
+    if oracle.modality not in strategy.modalities:
+        raise UsageError(
+            f"The strategy {strategy.name!r} is for {strategy.modalities[0]}s, and the target reads {oracle.modality}s."
+        )
     if pool is None and (strategy.needs_pool or learner.semi_supervised):
         raise DataError("Stealing needs an auxiliary set to ask about; only strategies that make images do without.")
     if pool is not None and pool.shape != oracle.input_shape:

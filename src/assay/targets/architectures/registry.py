@@ -20,11 +20,11 @@ ARCHITECTURES: Registry[Builder] = Registry("architecture", "assay.targets.archi
 
 
 def build(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
-    """A network by name: one of ours, ``timm:NAME`` or ``torchvision:NAME``, with random weights.
+    """A network by name: one of ours, ``timm:NAME``, ``torchvision:NAME`` or ``text:NAME``, with random weights.
 
     Raises:
         UsageError: if the name is unknown; the message names the nearest.
-        DataError: if a library's network cannot be built for such images.
+        DataError: if the network cannot be built for such an input.
     """
     from assay.targets.architectures.libraries import build_timm, build_torchvision
 
@@ -33,4 +33,8 @@ def build(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
         return build_timm(theirs, num_classes, input_shape)
     if theirs and library == "torchvision":
         return build_torchvision(theirs, num_classes, input_shape)
+    if theirs and library == "text":
+        from assay.targets.text.families import build_text
+
+        return build_text(theirs, num_classes, input_shape)
     return ARCHITECTURES.get(name)(num_classes, input_shape)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
@@ -30,10 +31,14 @@ class Dataset(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read: ``size`` is what images of different sizes are brought to."""
+    """How to read: ``size`` is what images of different sizes are brought to.
+
+    ``columns`` says where in a table things are; only formats of tables use it.
+    """
 
     size: Size | None
     progress: Progress
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,10 @@ def _load(reference: str | Path, reading: Reading) -> Dataset:
     if isinstance(source, Named):
         return _resized(source.load(), reading.size)
     path = Path(reference).expanduser()
+    if not path.exists() and "?" in str(reference):
+        whole, _, query = str(reference).partition("?")
+        path = Path(whole).expanduser()
+        reading = replace(reading, columns=dict(parse_qsl(query, keep_blank_values=True)))
     if not path.exists():
         names = [name for name, source in known.items() if isinstance(source, Named)]
         raise UsageError(f"There is no data set, file or folder {str(reference)!r}: {nearest(str(reference), names)}")
@@ -127,7 +136,11 @@ def _load(reference: str | Path, reading: Reading) -> Dataset:
 
 
 def _resized(dataset: Dataset, size: Size | None) -> Dataset:
+    from assay.targets.datasets.text import Texts  # registers a format here
+
     def resized(part: Images | None) -> Images | None:
+        if isinstance(part, Texts):
+            return part if size is None or size[0] != 1 else part.of_length(size[1])
         return part if size is None or part is None or part.shape[1:] == size else Fitted(part, (part.shape[0], *size))
 
     return dataset._replace(train=resized(dataset.train), test=resized(dataset.test))

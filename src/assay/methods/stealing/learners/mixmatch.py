@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -10,17 +10,10 @@ from torch.nn.functional import cross_entropy, softmax
 
 from assay.methods.stealing.learners.kl import sharpened
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
-from assay.methods.stealing.learners.mixup import as_rows, heavier, mix
+from assay.methods.stealing.learners.mixup import as_rows, heavier
+from assay.methods.stealing.learners.views import mix, mixed_logits, weakly_altered
 from assay.targets.data import Images
 from assay.training import Recipe, SemiSupervised
-from assay.training.feeding import moved
-
-
-class Mixed(NamedTuple):
-    """Images (m, c, h, w) and targets (m, classes) after mixing, those of the labelled images first."""
-
-    images: torch.Tensor
-    targets: torch.Tensor
 
 
 @LEARNERS.add("mixmatch")
@@ -35,7 +28,7 @@ class MixMatch(Learner):
     images and classes, and w rises linearly from 0 to 1 over all steps. Answers are posteriors where there are any.
 
     One forward pass sees labelled and unlabelled images together, so that batch statistics are theirs jointly; no
-    average of weights is kept.
+    average of weights is kept. Of texts, words are dropped and swapped, and features are mixed.
     """
 
     name: ClassVar[str] = "mixmatch"
@@ -54,17 +47,17 @@ class MixMatch(Learner):
         def match(
             module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor, others: torch.Tensor, done: float
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            views = torch.cat([moved(others, recipe.shift, recipe.flip) for _ in range(self.copies)])
+            views = torch.cat([weakly_altered(module, others, recipe) for _ in range(self.copies)])
             with torch.no_grad():
                 guesses = guess(module(views), self.copies, self.temperature)
             rows = torch.cat([as_rows(targets, guesses.shape[1]), guesses.repeat(self.copies, 1)])
             share = heavier(len(rows), self.alpha, images)
             order = torch.randperm(len(rows)).to(images.device)
-            mixed = mixed_up(torch.cat([images, views]), rows, order, share)
-            logits = module(mixed.images)
+            logits = mixed_logits(module, torch.cat([images, views]), order, share)
+            wanted = mix(rows, rows[order], share)
             known, guessed = logits[: len(images)], logits[len(images) :]
-            answered = cross_entropy(known, mixed.targets[: len(images)])
-            distance = (softmax(guessed, dim=1) - mixed.targets[len(images) :]).square().mean()
+            answered = cross_entropy(known, wanted[: len(images)])
+            distance = (softmax(guessed, dim=1) - wanted[len(images) :]).square().mean()
             return answered + done * self.lambda_u * distance, known
 
         return SemiSupervised(match, unlabelled)
@@ -74,8 +67,3 @@ def guess(logits: torch.Tensor, copies: int, temperature: float) -> torch.Tensor
     """Sharpened mean posteriors (n, classes) of logits (copies x n, classes), copy by copy."""
     mean = softmax(logits.float(), dim=1).view(copies, -1, logits.shape[1]).mean(dim=0)
     return sharpened(mean, temperature)
-
-
-def mixed_up(images: torch.Tensor, targets: torch.Tensor, order: torch.Tensor, share: torch.Tensor) -> Mixed:
-    """Every row i mixed with row ``order[i]``, in ``share[i]`` of itself."""
-    return Mixed(mix(images, images[order], share), mix(targets, targets[order], share))

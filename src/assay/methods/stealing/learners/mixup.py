@@ -9,6 +9,7 @@ from pydantic import Field
 from torch.nn.functional import cross_entropy, one_hot
 
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
+from assay.methods.stealing.learners.views import mix, mixed_logits
 from assay.targets.data import Images
 from assay.training import Loss, Recipe
 
@@ -19,7 +20,8 @@ class Mixup(Learner):
 
     Zhang et al., mixup: Beyond Empirical Risk Minimization (ICLR 2018), section 2. Each image of a batch is mixed with
     another of the same batch; l is replaced by max(l, 1 - l), which changes no expectation, so that the accuracy of a
-    mixture can be counted by its heavier part. Targets are posteriors where they are answered.
+    mixture can be counted by its heavier part. Of texts, features are mixed. Targets are posteriors where they are
+    answered.
     """
 
     name: ClassVar[str] = "mixup"
@@ -33,7 +35,7 @@ class Mixup(Learner):
             module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
             partner, share = torch.randperm(len(images)).to(images.device), heavier(len(images), self.alpha, images)
-            logits = module(mix(images, images[partner], share))
+            logits = mixed_logits(module, images, partner, share)
             rows = as_rows(targets, logits.shape[1])
             return cross_entropy(logits, mix(rows, rows[partner], share)), logits
 
@@ -44,12 +46,6 @@ def heavier(count: int, alpha: float, like: torch.Tensor) -> torch.Tensor:
     """max(l, 1 - l) (n,) of draws from Beta(alpha, alpha), by the global generator, on the device of ``like``."""
     drawn = torch.distributions.Beta(alpha, alpha).sample((count,))
     return torch.maximum(drawn, 1.0 - drawn).to(like.device)
-
-
-def mix(first: torch.Tensor, second: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """Rows of two tensors (n, ...) in shares (n,) of the first."""
-    weight = share.view(-1, *[1] * (first.ndim - 1))
-    return weight * first + (1.0 - weight) * second
 
 
 def as_rows(targets: torch.Tensor, classes: int) -> torch.Tensor:

@@ -8,9 +8,10 @@ import torch
 from pydantic import Field
 
 from assay.methods.stealing.perturb import carlini_wagner, sign_steps
+from assay.methods.stealing.strategies.moving import ask_about_moved
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import to_pixels
+from assay.targets.target import Modality
 
 BATCH = 256
 """Images back-propagated at a time."""
@@ -27,6 +28,7 @@ class Adversarial(Strategy):
     """
 
     name: ClassVar[str] = "adversarial"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
 
     attack: Literal["pgd", "cw"] = Field(default="pgd", description="How images are moved.")
     seed_share: float = Field(default=0.5, gt=0.0, lt=1.0, description="Share of the budget for random images first.")
@@ -39,21 +41,14 @@ class Adversarial(Strategy):
     def run(self, thief: Thief) -> None:
         """See `Strategy.run`."""
         random = thief.generator("adversarial")
-        rows = thief.unasked
-        rows = rows[torch.randperm(len(rows), generator=random).numpy()]
-        seeds = max(1, round(self.seed_share * thief.budget))
-        thief.ask(rows[:seeds])
-        size = max(1, -(-thief.remaining // self.rounds))
-        before = 0
-        while thief.spent > before:
-            before = thief.spent
-            thief.train(self.epochs)
-            left = thief.unasked
-            left = left if len(left) >= size else thief.asked_rows
-            chosen = left[torch.randperm(len(left), generator=random).numpy()][:size]
-            thief.reserve(chosen)
-            pixels = to_pixels(thief.require_pool().take(chosen))
-            thief.ask_about(torch.cat([self._move(thief, part, random) for part in torch.split(pixels, BATCH)]))
+        ask_about_moved(
+            thief,
+            lambda pixels: torch.cat([self._move(thief, part, random) for part in torch.split(pixels, BATCH)]),
+            random,
+            seed_share=self.seed_share,
+            rounds=self.rounds,
+            epochs=self.epochs,
+        )
 
     def _move(self, thief: Thief, images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         noise = self.epsilon * (2 * torch.rand(images.shape, generator=random) - 1)

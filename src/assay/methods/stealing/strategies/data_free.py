@@ -14,6 +14,7 @@ from assay.access import Answers
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
 from assay.targets.data import Shape
+from assay.targets.target import Modality
 
 
 @STRATEGIES.add("data-free")
@@ -28,6 +29,7 @@ class DataFree(Strategy):
     """
 
     name: ClassVar[str] = "data-free"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
     needs_pool: ClassVar[bool] = False
     needs_posteriors: ClassVar[bool] = True
     trains_itself: ClassVar[bool] = True

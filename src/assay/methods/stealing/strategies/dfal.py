@@ -15,6 +15,7 @@ from assay.methods.stealing.strategies.rounds import Rounds
 from assay.methods.stealing.strategies.strategy import STRATEGIES
 from assay.methods.stealing.strategies.uncertainty import first
 from assay.methods.stealing.thief import Thief
+from assay.targets.target import Modality
 
 BATCH = 256
 """Images attacked at a time."""
@@ -29,6 +30,7 @@ class Dfal(Rounds):
     """
 
     name: ClassVar[str] = "dfal"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
 
     candidates: int = Field(default=2_000, ge=1, description="Unasked images attacked in a round, at most.")
     classes: int = Field(default=5, ge=1, description="The most probable other classes that DeepFool considers.")

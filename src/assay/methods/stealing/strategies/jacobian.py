@@ -11,6 +11,7 @@ from assay.methods.stealing.perturb import gradient, sign_steps
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
 from assay.targets.data import to_pixels
+from assay.targets.target import Modality
 
 BATCH = 256
 """Images back-propagated at a time."""
@@ -29,6 +30,7 @@ class Jacobian(Strategy):
     """
 
     name: ClassVar[str] = "jacobian"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
 
     seeds: int = Field(default=150, ge=1, description="Images of the pool to begin with.")
     variant: Literal["away", "random", "likely"] = Field(default="away", description="Where the images are moved.")

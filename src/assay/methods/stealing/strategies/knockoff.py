@@ -18,6 +18,7 @@ from assay.methods.stealing.strategies.rounds import drawn
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
 from assay.targets.data import Images
+from assay.targets.target import Modality
 
 SIDE = 8
 """Images are averaged down to so many pixels a side before they are clustered."""
@@ -43,6 +44,7 @@ class Knockoff(Strategy):
     """
 
     name: ClassVar[str] = "knockoff"
+    modalities: ClassVar[tuple[Modality, ...]] = ("image",)
 
     arms: int = Field(default=20, ge=2, description="Clusters of the pool to choose between.")
     batch: int = Field(default=50, ge=1, description="Images asked between two updates of the surrogate.")

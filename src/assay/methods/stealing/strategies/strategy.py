@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.base.registry import Registry
 from assay.base.settings import parse_setting
 from assay.methods.stealing.thief import Thief
+from assay.targets.target import Modality
 
 
 class Strategy(BaseModel):
@@ -16,7 +17,7 @@ class Strategy(BaseModel):
 
     ``needs_pool`` says that it chooses from unlabelled images. ``needs_posteriors`` says that labels do not suffice to
     choose by. With ``trains_itself`` the surrogate that the strategy leaves behind is the copy; otherwise a fresh one
-    is trained on all answers in the end.
+    is trained on all answers in the end. ``modalities`` are those that it can ask about.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +26,7 @@ class Strategy(BaseModel):
     needs_pool: ClassVar[bool] = True
     needs_posteriors: ClassVar[bool] = False
     trains_itself: ClassVar[bool] = False
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
 
     def run(self, thief: Thief) -> None:
         """Ask until the budget is spent (`Thief.ask` then raises `OutOfQuestions`) or there is nothing left to ask.

@@ -35,7 +35,8 @@ def prepare(
     r"""A network that takes images (n, \*shape) in [0, 1] and gives logits (n, num_classes).
 
     Args:
-        architecture: one of `assay.targets.architectures.build`: ours, ``timm:NAME`` or ``torchvision:NAME``.
+        architecture: one of `assay.targets.architectures.build`: ours, ``timm:NAME``, ``torchvision:NAME`` or
+            ``text:NAME``.
         initialisation: ``random``; ``pretrained``, the public weights of that architecture
             (``pretrained?sha256=...`` where only a mirror can be reached, see `assay.targets.fetch`); or what to take
             weights from: the folder of a saved surrogate or of `pretrain`, a target file, or an id of the catalogue.

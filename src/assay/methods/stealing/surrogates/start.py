@@ -54,7 +54,7 @@ def started(
     """
     name, _, sha256 = initialisation.partition("?sha256=")
     if name == PRETRAINED:
-        channels = 3
+        channels = 1 if architecture.startswith("text:") else 3
         with seeded(seed):
             network, trained = public_network(architecture, num_classes, size, sha256 or None, progress)
     else:
