@@ -19,6 +19,7 @@ app.command("assay.cli.audit:run", help="Run one method on one model.")
 app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
+app.command("assay.cli.study:app", name="study", help="Run a study: many models, many methods, from a file.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
 
 
