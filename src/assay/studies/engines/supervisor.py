@@ -21,7 +21,8 @@ from assay.studies.work import Event, Job
 
 TICK = 0.1
 """Seconds between two looks at a worker's clock and memory."""
-COMMAND = (sys.executable, "-m", "assay.studies.engines.worker")
+COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("worker.py")))
+"""By its path: it listens to whether its supervisor lives before it imports anything of size."""
 
 
 class Supervisor:
