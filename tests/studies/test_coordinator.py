@@ -66,53 +66,69 @@ def in_process(file: Path, count: int = 1) -> tuple[list[Event], Job]:
     return events, job
 
 
-def test_a_study_from_beginning_to_end(file: Path) -> None:
+def begin(file: Path, events: list[Event]) -> None:
+    """Note in the study's folder what `in_process` finished."""
+    study = read_study(str(file))
+    folder = study_folder(Path(study.workspace), study.name)
+    with folder.lock():
+        folder.plan(study.name, str(file), file.read_text(), plan_units(study), 1)
+        folder.set((e.unit, {"state": e.state, "key": e.key}) for e in events if e.kind == "finished")
+
+
+def test_a_study_goes_on_to_its_end(file: Path) -> None:
     estimate = plan_study(read_study(str(file)))
     assert [(row.method, row.units, row.finished, row.unknown) for row in estimate.rows] == [
         ("membership.metrics", 1, 0, 1),
         ("evasion.sleep", 2, 0, 2),
     ]
+    events, job = in_process(file)
+    begin(file, events)
+    place, key = Workspace(job.workspace).path, events[-1].key or ""
+    before = Workspace(place).load(key)
+    assert before is not None
+    assert before.spent.price == before.spent.images * 2.0 / 1000
+    truth = place / "trials" / f"{key}.json"
+    truth.write_text(truth.read_text()[:-200])
+
     ran = run(file)
-    assert {(unit.method, unit.state) for unit in ran.state.units} == {
+    assert [(unit.method, unit.state) for unit in ran.state.units] == [
         ("membership.metrics", "done"),
         ("evasion.sleep", "done"),
         ("evasion.sleep", "failed"),
-    }
-    (failed,) = [unit for unit in ran.state.units if unit.state == "failed"]
+    ]
+    assert read_studies(place) == [ran.state]
+    failed = ran.state.units[-1]
     assert "SIGKILL" in failed.reason
-    attempts = [outcome for outcome in Workspace(ran.workspace).outcomes() if outcome.status == "failed"]
+    attempts = [outcome for outcome in Workspace(place).outcomes() if outcome.status == "failed"]
     assert [(attempt.key, attempt.reason) for attempt in attempts] == [(failed.key, failed.reason)]
-    (seen,) = read_studies(ran.workspace)
-    assert seen == ran.state
-
-    again = run(file)
-    assert (again.measured.total(), again.state) == (0, ran.state)
-
-    done = next(unit for unit in ran.state.units if unit.method == "membership.metrics")
-    truth = ran.workspace / "trials" / f"{done.key}.json"
-    before = Workspace(ran.workspace).load(done.key or "")
-    assert before is not None
-    assert before.spent.price == before.spent.images * 2.0 / 1000
-    truth.write_text(truth.read_text()[:-200])
-    abandoned = ran.workspace / "artefacts" / ("0" * 64)
-    abandoned.mkdir()
-    (abandoned / "half.png").write_bytes(b"x" * 1000)
-    mended = run(file)
-    assert mended.measured == {"done": 1}
-    assert (ran.workspace / "quarantine" / truth.name).exists()
-    after = Workspace(ran.workspace).load(done.key or "")
+    assert (place / "quarantine" / truth.name).exists()
+    after = Workspace(place).load(key)
     assert after is not None
     assert after.comparable() == before.comparable()
     assert after.spent.forwards == 0, "its answers were there"
 
-    assert prune(Workspace(ran.workspace)) == (1, 1000)
-    assert not abandoned.exists()
-    assert Workspace(ran.workspace).load(done.key or "") == after
+    again = run(file)
+    assert (again.measured.total(), again.state) == (0, ran.state)
     estimate = plan_study(read_study(str(file)))
     assert [(row.finished, row.basis) for row in estimate.rows] == [
         (1, ()),
         (1, ("other options of the method (n = 1)",)),
     ]
+
+
+def test_pruning_removes_what_belongs_to_no_outcome(file: Path) -> None:
+    events, job = in_process(file)
+    begin(file, events)
+    workspace = Workspace(job.workspace)
+    abandoned = workspace.artefacts("0" * 64)
+    abandoned.mkdir()
+    (abandoned / "half.png").write_bytes(b"x" * 1000)
+    before = workspace.load(events[-1].key or "")
+    assert prune(workspace) == (1, 1000)
+    assert not abandoned.exists()
+    assert workspace.load(events[-1].key or "") == before
+    with study_folder(workspace.path, "small").lock(), pytest.raises(WorkspaceError, match="being run"):
+        prune(workspace)
 
 
 def test_an_audit_and_a_study_have_one_identity(file: Path) -> None:
@@ -131,13 +147,13 @@ def test_an_audit_and_a_study_have_one_identity(file: Path) -> None:
     assert (found.reused, found.outcomes[0].key) == (1, events[-1].key)
 
 
-def test_a_budget_stops_the_study_and_a_larger_one_goes_on(file: Path) -> None:
-    in_process(file)
-    text = file.read_text().replace('"well", "kill"', '"well"')
-    file.write_text(text + "[budget]\nimages = 100\n")
+def test_a_spent_budget_stops_the_study(file: Path) -> None:
+    events, _ = in_process(file)
+    file.write_text(file.read_text() + "[budget]\nimages = 100\n")
+    begin(file, events)
     ran = run(file)
-    assert "budget of 100 images is spent" in ran.spent
-    assert ran.state.count("waiting") == 1
+    assert ran.spent == "The budget of 100 images is spent."
+    assert ran.state.count("waiting") == 2
 
 
 def test_a_model_that_cannot_be_opened_fails_with_its_cause(file: Path, tmp_path: Path) -> None:
@@ -195,9 +211,10 @@ def test_two_studies_of_one_name_in_one_workspace(file: Path, tmp_path: Path) ->
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(file: Path) -> None:
+    file.write_text(file.read_text().replace('"well", "kill"', '"well"'))
     events, job = in_process(file)
     code = (
-        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (1600, 1600))\n"
         "from assay.cli import main\nsys.exit(main(sys.argv[1:]))"
     )
     arguments = ["study", "run", str(file), "--workspace", job.workspace]
@@ -236,9 +253,8 @@ def test_a_mirror_brings_what_another_machine_finished(file: Path, tmp_path: Pat
 
 
 def test_plans_and_states_are_written_whole(file: Path) -> None:
-    events, job = in_process(file)
     study = read_study(str(file))
-    folder = study_folder(Path(job.workspace), study.name)
+    folder = study_folder(Workspace(study.workspace).path, study.name)
     with folder.lock():
         folder.plan(study.name, str(file), file.read_text(), plan_units(study), 3)
         assert folder.threads == 3

@@ -173,6 +173,8 @@ class _Run:
 
     def work(self, slots: Sequence[Slot]) -> None:
         """Hand out jobs until none is left."""
+        if self._is_spent():
+            return
         jobs, messages = deque(self.jobs()), queue.SimpleQueue[Message]()
         total = len(self.waiting)
         for slot in slots:
