@@ -15,6 +15,8 @@ from assay.studies.work import Event, Job
 
 TICK = 0.5
 """Seconds between two looks at whether the study was stopped."""
+PATIENCE = "180"
+"""Seconds that Ray may take to start on a busy machine, as Ray wants it."""
 
 
 class Member:
@@ -52,6 +54,7 @@ class Cluster:
             EngineError: if there is no cluster at the address, or it can never give what a worker asks for.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", PATIENCE)
         try:
             ray: Any = import_module("ray")
         except ImportError:
