@@ -23,7 +23,7 @@ from pathlib import Path
 
 from assay.base.digests import canonical_json
 from assay.studies import Outcome
-from assay.studies.states import read_studies
+from assay.studies.states import StudyFolder, read_studies
 
 
 def command(action: str, study: Path, workspace: Path) -> list[str]:
@@ -50,12 +50,25 @@ def children(parent: int) -> list[int]:
     return sorted(found)
 
 
+def wait_until_begun(process: subprocess.Popen[bytes], workspace: Path) -> None:
+    """Wait until a coordinator has its study's lock: a busy machine may need a minute to import it."""
+    folders = [StudyFolder(lock.parent) for lock in workspace.glob("studies/*/lock")]
+    while process.poll() is None and not any(folder.running for folder in folders):
+        time.sleep(0.1)
+        folders = [StudyFolder(lock.parent) for lock in workspace.glob("studies/*/lock")]
+
+
 def tear(study: Path, workspace: Path, kills: int, mean_pause: float, seed: int) -> Counter[str]:
-    """Run a study to its end, killing on the way. Returns how often whom."""
+    """Run a study to its end, killing on the way. Returns how often whom.
+
+    Pauses are counted from when a coordinator has begun; one in ten from when its process was started.
+    """
     moments, killed = random.Random(seed), Counter[str]()
     process = start(study, workspace)
     while sum(killed.values()) < kills:
         pause = moments.uniform(0.0, 2 * mean_pause)
+        if moments.random() < 0.9:
+            wait_until_begun(process, workspace)
         try:
             process.wait(pause)
             if process.returncode not in (0, 2):
