@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from assay.access import Serving
 from assay.access.remote import Terms, open_target
 from assay.base.errors import NothingAssessedError, UsageError
 from assay.base.progress import Progress, silent
-from assay.catalogue.curated import curated
+from assay.catalogue.curated import expand as matching
 from assay.methods.method import Preset
 from assay.reports.frame import frame
 from assay.reports.html import write_html
@@ -117,31 +116,23 @@ def audit(
             progress=progress,
         )
     if not isinstance(serving, Serving):
-        described = Serving.of(target).model_dump() | dict(serving or {})
-        serving = Serving.model_validate(described)
+        serving = Serving.of(target, serving or {})
     ran = run_trials(plan_trials([target], chosen, serving.within(target), [seed]), place, progress)
     return Audit(ran.outcomes, place, ran.reused)
 
 
 def expand(references: Sequence[str]) -> list[str]:
-    """References with ``*`` and ``?`` replaced by the catalogue ids that match.
+    """References with patterns replaced by what they match; see `assay.catalogue.curated.expand`.
 
     Raises:
         UsageError: if there is no reference, or a pattern matches nothing.
     """
-    found: dict[str, None] = {}
-    for reference in references:
-        is_pattern = "*" in reference
-        matches = [known for known in curated() if fnmatchcase(known, reference)] if is_pattern else [reference]
-        if not matches:
-            raise UsageError(f"No catalogue id matches {reference!r}.")
-        found.update(dict.fromkeys(matches))
-    if not found:
+    if not references:
         raise UsageError(
             "Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file; or recorded answers, with "
             "--outputs."
         )
-    return list(found)
+    return matching(references)
 
 
 def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:

@@ -64,12 +64,14 @@ def test_extreme_logits_survive(tmp_path):
 
 
 @pytest.mark.parametrize("cut", range(3 * RECORD + 1))
-def test_truncation_at_any_byte_loses_only_what_was_cut(tmp_path, cut):
+def test_truncation_at_any_byte_loses_whole_batches_and_no_more(tmp_path, cut):
     path = tmp_path / "a.bin"
-    put(PosteriorStore(path, CLASSES), 1, 2, 3)
+    store = PosteriorStore(path, CLASSES)
+    put(store, 1)
+    put(store, 2, 3)
     os.truncate(path, cut)
     store = PosteriorStore(path, CLASSES)
-    whole = cut // RECORD
+    whole = 3 if cut == 3 * RECORD else cut // RECORD and 1
     assert len(store) == whole
     put(store, 9)
     assert path.stat().st_size == (whole + 1) * RECORD
@@ -140,6 +142,14 @@ def test_two_processes_append_at_once(tmp_path):
     assert path.stat().st_size == len(numbers) * RECORD
 
 
+def appending_with(kind, really_open):
+    def opened(self, mode="r", *arguments, **options):
+        file = really_open(self, mode, *arguments, **options)
+        return kind(file) if mode == "ab" else file
+
+    return opened
+
+
 @pytest.mark.parametrize("written", [0, 1, RECORD, RECORD + 7])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(tmp_path, monkeypatch, written):
     path = tmp_path / "a.bin"
@@ -162,9 +172,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(tmp_path, m
         def write(self, data):
             return self.file.write(data[:written])
 
-    really_open = Path.open
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", lambda self, mode, **k: Full(really_open(self, mode, **k)))
+        patch.setattr(Path, "open", appending_with(Full, Path.open))
         with pytest.raises(WorkspaceError, match=r"No space left on device.*are kept"):
             put(store, 2, 3)
     assert path.stat().st_size == RECORD

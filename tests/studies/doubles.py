@@ -12,6 +12,7 @@ from assay.base.errors import DataError
 from assay.methods.finding import Finding, Interval, Metric, Verdict
 from assay.methods.method import Context, Method, require_oracle
 from assay.studies.trial import Trial
+from assay.studies.units import Unit
 from assay.targets.data import ArrayImages
 from assay.targets.splits import Splits
 from assay.targets.target import Target
@@ -105,3 +106,18 @@ class Opens(Count):
 def trial(method: Method | None = None, **changes: Any) -> Trial:
     fields: dict[str, Any] = {"target": target(), "method": method or Count(), "serving": Serving(), "seed": 0}
     return Trial(**{**fields, **changes})
+
+
+def unit(name: str, method: str = "membership.metrics", seed: int = 0, reference: str = "starter/digits-cnn") -> Unit:
+    return Unit(
+        id=name,
+        reference=reference,
+        data=None,
+        suspects=None,
+        content="",
+        method=method,
+        version=1,
+        options={},
+        serving={},
+        seed=seed,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,14 +34,14 @@ class Serving(BaseModel):
     budget: int | None = Field(default=None, ge=1)
 
     @classmethod
-    def of(cls, target: Target) -> Serving:
-        """The serving that a target's owner described.
+    def of(cls, target: Target, changes: Mapping[str, Any] | None = None) -> Serving:
+        """The serving that a target's owner described, with changes.
 
         Raises:
             UsageError: if it is not valid.
         """
         try:
-            serving = cls.model_validate(target.serving)
+            serving = cls.model_validate({**target.serving, **(changes or {})})
         except ValidationError as error:
             wrong = error.errors()[0]
             place = ".".join(map(str, wrong["loc"]))

@@ -33,12 +33,14 @@ class PosteriorStore:
     """The logits of one target, float32, memory-mapped, shared by every method, process and later run.
 
     One append-only file of fixed-size records (image key, logits, CRC-32). A batch is one append under a file lock,
-    so that a crash loses at most the batch in flight. Records whose checksum is wrong are as good as absent, and half
-    a record at the end is cut off by the next append.
+    so that a crash loses at most the batch in flight. A batch is there as a whole or not at all: where it begins and
+    ends is noted in ``NAME.batch`` before it is written, and what a killed process left of one is cut off by the next
+    append. Records whose checksum is wrong are as good as absent.
 
     Which other images were in the batch may change the last bits of an image's logits. Whoever asks first settles
-    them, so that two methods in one workspace see the same answers; run in another order, they may differ in the
-    seventh digit from another workspace's.
+    them, so that two methods in one workspace see the same answers. Methods that run in the same order, in one process
+    after another, settle them alike, wherever a process was killed: the batches of the killed one are whole, and the
+    next asks for the rest in the same batches. Run in another order, they may differ in the seventh digit.
     """
 
     def __init__(self, path: Path, num_classes: int) -> None:
@@ -48,6 +50,7 @@ class PosteriorStore:
             WorkspaceError: if the folder cannot be written.
         """
         self.path = path
+        self._batch = path.with_name(f"{path.name}.batch")
         self.num_classes = num_classes
         self._type = np.dtype([("key", f"V{KEY_BYTES}"), ("logits", "<f4", (num_classes,)), ("crc", "<u4")])
         self._rows: dict[bytes, int] = {}
@@ -69,13 +72,24 @@ class PosteriorStore:
             return
         with self.path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            whole = os.fstat(file.fileno()).st_size // size
+            whole = self._whole(file.fileno()) // size
+            if whole == known:
+                return
             self._records = np.memmap(self.path, self._type, "r", shape=(whole,))
         fresh = memoryview(self._records[known:].tobytes())
         for row in range(known, whole):
             record = fresh[(row - known) * size : (row - known + 1) * size]
             if _checksum(record[:-CRC_BYTES]) == record[-CRC_BYTES:]:
                 self._rows.setdefault(bytes(record[:KEY_BYTES]), row)
+
+    def _whole(self, descriptor: int) -> int:
+        """Where the last whole batch ends, in bytes; the file is locked."""
+        end = os.fstat(descriptor).st_size
+        try:
+            start, planned = np.frombuffer(self._batch.read_bytes(), "<u8", 2).tolist()
+        except (FileNotFoundError, ValueError):
+            return end - end % self._type.itemsize
+        return start if start < end < planned else end - end % self._type.itemsize
 
     def missing(self, keys: Keys) -> NDArray[np.int64]:
         """Positions, first occurrences only, of keys that the store does not hold."""
@@ -118,9 +132,9 @@ class PosteriorStore:
         try:
             with self.path.open("ab", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                end = os.fstat(file.fileno()).st_size
-                end -= end % size
+                end = self._whole(file.fileno())
                 os.ftruncate(file.fileno(), end)
+                self._batch.write_bytes(np.array([end, end + len(data)], "<u8").tobytes())
                 try:
                     if file.write(data) != len(data):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -51,6 +51,10 @@ class WorkspaceError(AssayError):
     """The workspace cannot be read or written."""
 
 
+class EngineError(AssayError):
+    """The processes or machines that a study runs on cannot be had, or are not what they should be."""
+
+
 class NothingAssessedError(AssayError):
     """No method produced an outcome."""
 

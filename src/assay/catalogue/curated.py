@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from assay.base.errors import UsageError
 from assay.catalogue.record import Frozen, Preprocessing, Weights
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -58,3 +61,19 @@ def curated() -> dict[str, Loadable]:
                 raise ValueError(f"{path.name}: the id {entry.id!r} is taken already")
             entries[entry.id] = entry
     return dict(sorted(entries.items()))
+
+
+def expand(references: Iterable[str]) -> list[str]:
+    """References with ``*`` and ``?`` replaced by the catalogue ids that match; each once.
+
+    Raises:
+        UsageError: if a pattern matches nothing.
+    """
+    found: dict[str, None] = {}
+    for reference in references:
+        is_pattern = "*" in reference
+        matches = [known for known in curated() if fnmatchcase(known, reference)] if is_pattern else [reference]
+        if not matches:
+            raise UsageError(f"No catalogue id matches {reference!r}.")
+        found.update(dict.fromkeys(matches))
+    return list(found)

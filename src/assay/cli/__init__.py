@@ -24,6 +24,7 @@ app.command("assay.cli.gate:gate", help="Hold a result against a policy: one ver
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")
 app.command("assay.cli.explore:explore", help="Look through models, studies and correlations in a browser.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
+app.command("assay.cli.study:app", name="study", help="Run a study: many models, many methods, from a file.")
 app.command("assay.cli.analysis:app", name="analysis", help="Numbers over many models.")
 app.command("assay.cli.recorded:app", name="recorded", help="Services by what they answered in the past.")
 app.command("assay.cli.claims:claims", help="Published claims, and what the evidence makes of them.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import time
 import traceback
@@ -19,6 +20,9 @@ from assay.methods.method import Context
 from assay.studies.outcome import Outcome, Status
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""Errors of a full or read-only disk: no fault of the trial that meets them."""
 
 
 def versions() -> dict[str, str]:
@@ -92,12 +96,17 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
         with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(trial.seed)
             finding = trial.method.run(access, trial.target.splits, replace(context, companions=beside))
     except WorkspaceError:
         raise
     except AssayError as error:
         return _attempt(trial, workspace, "failed", str(error), access.ledger)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise WorkspaceError(
+                f"The workspace {workspace.path} cannot be used: {error.strerror}. What was measured before is kept."
+            ) from error
         (folder / "traceback.txt").write_text(traceback.format_exc())
         reason = f"{type(error).__name__}: {error} (traceback in {folder})"
         return _attempt(trial, workspace, "failed", reason, access.ledger)
@@ -106,6 +115,11 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         update={"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
     )
     return workspace.save(outcome, finding.samples)
+
+
+def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:
+    """Record that a trial failed for a reason that it could not tell itself: its process died, say."""
+    return _attempt(trial, workspace, "failed", reason)
 
 
 def _attempt(trial: Trial, workspace: Workspace, status: Status, reason: str, ledger: Ledger | None = None) -> Outcome:

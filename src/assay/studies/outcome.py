@@ -94,5 +94,14 @@ class Outcome(Stored):
                 return metric
         raise KeyError(name)
 
+    def comparable(self) -> dict[str, Any]:
+        """All but what a clock or an earlier run decides, as plain values.
+
+        Left out are ``seconds``, ``started`` and ``spent.forwards`` (what the posterior store held already is not
+        computed again). Two runs of one trial in the same order on one machine agree in all the rest, byte for byte.
+        """
+        content = self.model_dump(mode="json", exclude={"seconds": True, "started": True, "spent": {"forwards"}})
+        return content
+
 
 TargetFacts.model_rebuild()

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,17 @@ class Workspace:
             WorkspaceError: if it cannot be written, is another program's folder, or has another format.
         """
         self.path = Path(path)
-        with _reported(self.path):
+        with reported(self.path):
             self._claim()
             for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
-        self.index = Index(self.path / "index.sqlite")
-        self.index.sync(self._trial_keys(), self.load)
+
+    @cached_property
+    def index(self) -> Index:
+        """The index, opened and brought up to date when it is first asked for: whoever only measures needs none."""
+        index = Index(self.path / "index.sqlite")
+        index.sync(self._trial_keys(), self.load)
+        return index
 
     def _claim(self) -> None:
         marker = self.path / "workspace.json"
@@ -80,7 +86,7 @@ class Workspace:
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Keep other processes from running the same trial; waits for one that does."""
-        with _reported(self.path), (self.path / "locks" / key).open("w") as file:
+        with reported(self.path), (self.path / "locks" / key).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -108,7 +114,7 @@ class Workspace:
             WorkspaceError: if the disk is full or read-only; no half-finished trial is left.
         """
         folder = self.artefacts(outcome.key)
-        with _reported(self.path):
+        with reported(self.path):
             if samples:
                 pq.write_table(
                     pa.table({name: pa.array(column) for name, column in samples.items()}), folder / "samples.parquet"
@@ -125,12 +131,13 @@ class Workspace:
                 json.dumps({"sha256": digest_json(content), "outcome": content}, indent=1, sort_keys=True) + "\n",
             )
             (self.path / "attempts" / f"{outcome.key}.json").unlink(missing_ok=True)
-        self.index.add(outcome)
+        if "index" in self.__dict__:
+            self.index.add(outcome)
         return outcome
 
     def save_attempt(self, outcome: Outcome) -> None:
         """Remember a failed or skipped attempt, for the report; the next attempt replaces it."""
-        with _reported(self.path):
+        with reported(self.path):
             write_text(self.path / "attempts" / f"{outcome.key}.json", outcome.model_dump_json(indent=1) + "\n")
 
     def outcomes(self) -> list[Outcome]:
@@ -142,7 +149,7 @@ class Workspace:
     def fresh_artefacts(self, key: str) -> Path:
         """An empty folder for a trial that starts now; what an interrupted run left there is removed."""
         folder = self.artefacts(key)
-        with _reported(self.path):
+        with reported(self.path):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
@@ -162,7 +169,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into a sentence about the workspace at ``path``.
+
+    Raises:
+        WorkspaceError: for any of them.
+    """
     try:
         yield
     except OSError as error:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import torch
 
-from assay.base.errors import DataError, UsageError, nearest
+from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
-from assay.catalogue.curated import curated
+from assay.catalogue.curated import Loadable, curated
+from assay.targets.datasets.registry import DATASETS
 from assay.targets.opening import Opened, open_entry, open_file, open_library
 from assay.targets.parts import Parts, load_parts
+from assay.targets.pretrained import published
 from assay.targets.target import Target
+from assay.targets.target_file import read_target_file
 
 LIBRARIES = ("timm", "torchvision")
 
@@ -60,6 +63,25 @@ def load_target(
     return target.with_splits(splits)
 
 
+def check_reference(reference: str) -> bool:
+    """Whether a model brings its own data; nothing of it is opened.
+
+    Raises:
+        AssayError: if there is no such model, or its target file is wrong.
+    """
+    library, _, name = reference.replace("/", ":", 1).partition(":")
+    if library in LIBRARIES and name:
+        published(library, name.partition("?")[0].replace("/", "."))
+        return False
+    if reference.endswith(".toml"):
+        path = Path(reference).expanduser()
+        described = read_target_file(path)
+        if described.weights and not (path.parent / Path(described.weights).expanduser()).is_file():
+            raise LoadError(f"There is no file of weights {path.parent / described.weights}.")
+        return described.data is not None
+    return find_entry(reference).dataset in DATASETS.names()
+
+
 def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None) -> Opened:
     """A model without its data; see `load_target`."""
     place, report = pick_device(device), progress or silent()
@@ -68,9 +90,18 @@ def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: 
         return open_library(library, name.replace("/", "."), place, seed, report)
     if reference.endswith(".toml"):
         return open_file(Path(reference).expanduser(), place, seed, report)
+    return open_entry(find_entry(reference), place, report)
+
+
+def find_entry(reference: str) -> Loadable:
+    """A model of the catalogue with all that loading it takes.
+
+    Raises:
+        UsageError: if there is none; the message says what the reference is instead, or names the nearest.
+    """
     entry = curated().get(reference)
     if entry is not None:
-        return open_entry(entry, place, report)
+        return entry
     if Path(reference).expanduser().is_file():
         raise UsageError(f"{reference} is a file of weights: describe it in a target file (TOML), and name that.")
     if reference in load_catalogue():

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay.base.errors import LoadError, UsageError
+from assay.methods.evasion.fgsm import Fgsm
+from assay.methods.evasion.transfer import Transfer
+from assay.studies.grid import combinations
+from assay.studies.study_file import presets, read_study
+from assay.studies.units import by_target, plan_units
+
+GOOD = """
+name = "small"
+targets = ["starter/digits-*"]
+seeds = [0, 1]
+workspace = "w"
+
+[[methods]]
+name = "evasion.fgsm"
+options.max_images = [10, 20]
+
+[[methods]]
+name = "membership.metrics"
+preset = "quick"
+
+[[servings]]
+output = "posteriors"
+
+[[servings]]
+policies = ["rounding=2"]
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "study.toml").write_text(text)
+    return str(folder / "study.toml")
+
+
+def test_a_study_is_every_target_method_serving_and_seed(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, GOOD))
+    units = plan_units(study)
+    targets = len(by_target(units))
+    assert targets > 1
+    white_box, black_box = 2, 2  # a white box is not served: two options; one option, served in two ways
+    assert len(units) == len({unit.id for unit in units}) == targets * 2 * (white_box + black_box)
+    first = by_target(units)[0]
+    assert [unit.seed for unit in first] == [0] * 4 + [1] * 4
+    assert [unit.method for unit in first[:4]] == ["membership.metrics"] * 2 + ["evasion.fgsm"] * 2
+    assert [unit.options["max_images"] for unit in first[2:4]] == [10, 20]
+    assert Path(study.workspace) == tmp_path / "w"
+
+
+def test_units_keep_their_names_when_the_study_grows(tmp_path: Path) -> None:
+    before = {unit.id for unit in plan_units(read_study(write(tmp_path, GOOD)))}
+    after = {unit.id for unit in plan_units(read_study(write(tmp_path, GOOD.replace("[0, 1]", "[0, 1, 2]"))))}
+    assert before < after
+
+
+WRONG = """
+name = "wrong"
+seed = [0]
+targets = ["starter/nope", {query = 'dataset = "cifar1"'}, {reference = "timm:resnet18"}, {ref = "x"}]
+[[methods]]
+name = "evasion.fgms"
+[[methods]]
+name = "evasion.fgsm"
+options.max_image = [1, 2]
+[[methods]]
+name = "stealing.basic"
+options.epochs = [0, 3, "x"]
+[[servings]]
+policies = ["roundin=2"]
+output = "all"
+[limits]
+seconds = -1
+[budget]
+dolars = 1
+[engine]
+gpus = 0.5
+[costs]
+"evasion.x" = { seconds = 1 }
+"""
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as found:
+        read_study(write(tmp_path, WRONG))
+    text = str(found.value)
+    for said in (
+        "has 15 errors; nothing was run",
+        "targets 1: There is no model 'starter/nope'",
+        "targets 2: There is no data set 'cifar1'",
+        "targets 3: timm:resnet18: no data set of its own",
+        "targets 4: there is no key 'ref' here: did you mean 'reference'?",
+        "methods 1: There is no method 'evasion.fgms': did you mean 'evasion.fgsm'",
+        "methods 2: evasion.fgsm has no option 'max_image': did you mean 'max_images'?",
+        "methods 3: stealing.basic cannot be run with these options: epochs: Input should be greater",
+        "epochs: Input should be a valid integer",
+        "servings 1 output:",
+        "servings 1 policies: There is no policy 'roundin': did you mean 'rounding'?",
+        "limits seconds:",
+        "budget: there is no key 'dolars' here: did you mean 'dollars'",
+        'engine: address, cpus, gpus and sync are for kind = "ray".',
+        "costs: There is no method 'evasion.x'",
+        "there is no key 'seed' here: did you mean 'seeds'?",
+    ):
+        assert said in text, (said, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("name = ", LoadError, "is not TOML"),
+        ('name = "x"\ntargets = []\nmethods = ["evasion.fgsm"]', UsageError, "at least 1 item"),
+        ('name = "../x"\ntargets = ["starter/*"]\nmethods = ["evasion.fgsm"]', UsageError, "name: String should match"),
+        ('name = "x"\ntargets = ["mine.toml"]\nmethods = ["evasion.fgsm"]', UsageError, "mine.toml cannot be read"),
+        ('name = "x"\ntargets = ["starters/*"]\nmethods = ["evasion.fgsm"]', UsageError, "No catalogue id matches"),
+    ],
+)
+def test_bad_files_are_one_message(tmp_path: Path, text: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        read_study(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="cannot be read: No such file"):
+        read_study(str(tmp_path / "none.toml"))
+    with pytest.raises(UsageError, match="no preset 'mebnch': did you mean 'mebench'"):
+        read_study("preset:mebnch")
+
+
+def test_a_query_selects_what_loads_by_its_id(tmp_path: Path) -> None:
+    text = GOOD.replace('["starter/digits-*"]', """[{query = 'dataset = "fashion-mnist" and params < 1e6'}]""")
+    references = {unit.reference for unit in plan_units(read_study(write(tmp_path, text)))}
+    assert "locuslab/fashion-mnist-small" in references
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_are_valid(name: str) -> None:
+    study = read_study(f"preset:{name}")
+    assert study.name == name
+    assert plan_units(study)
+
+
+def test_mebench_is_the_grid_of_the_paper() -> None:
+    units = plan_units(read_study("preset:mebench"))
+    options = [unit.options for unit in units]
+    assert {o["strategy"] for o in options} == {"random", "entropy", "k-center", "adversarial"}
+    assert {o["optimiser"] for o in options} == {"lion", "adam", "adamw", "sgd"}
+    assert {o["initialisation"] for o in options} == {"random", "pretrained"}
+    assert all(o["checkpoints"] == [1024, 2048, 2368, 4096, 8192] for o in options)
+    assert all(o["adversarial_images"] > 0 and o["budget"] is None and o["up_to"] == 8192 for o in options)
+
+
+def test_a_grid_takes_lists_as_choices_unless_the_option_is_a_list() -> None:
+    assert combinations(Fgsm, {"epsilons": [0.1, 0.2], "max_images": [1, 2]}) == [
+        {"epsilons": [0.1, 0.2], "max_images": 1},
+        {"epsilons": [0.1, 0.2], "max_images": 2},
+    ]
+    assert [c["epsilons"] for c in combinations(Fgsm, {"epsilons": [[0.1], [0.2]]})] == [[0.1], [0.2]]
+    nested = combinations(Transfer, {"surrogate": {"epochs": [1, 2]}})
+    assert nested == [{"surrogate": {"epochs": 1}}, {"surrogate": {"epochs": 2}}]
+    with pytest.raises(UsageError, match="empty list of choices"):
+        combinations(Fgsm, {"max_images": []})
+    with pytest.raises(UsageError, match="1,000,000 combinations"):
+        combinations(Fgsm, {"max_images": list(range(1000)), "seconds": list(range(1000))})

@@ -1,0 +1,44 @@
+"""kill -9 of a study's coordinator and of its worker: the short version of benchmarks/study_kills.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import study_kills
+
+TEXT = """
+name = "torn"
+targets = ["starter/digits-cnn", "starter/digits-mlp"]
+engine.workers = 1
+
+[[methods]]
+name = "stealing.basic"
+options = { up_to = 300, epochs = 3, test_images = 200 }
+
+[[methods]]
+name = "membership.metrics"
+options = { max_members = 300, max_non_members = 300 }
+
+[[methods]]
+name = "backdoor.strip"
+options = { max_images = 30, overlays = 5 }
+
+[[methods]]
+name = "evasion.fgsm"
+options = { max_images = 50 }
+"""
+
+
+def test_killed_at_random_moments_the_truth_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "torn.toml"
+    file.write_text(TEXT)
+    calm, torn = tmp_path / "calm", tmp_path / "torn"
+    began = time.monotonic()
+    assert study_kills.start(file, calm).wait() == 0
+    killed = study_kills.tear(file, torn, 2, (time.monotonic() - began) / 3, seed=0)
+    expected = study_kills.truths(calm)
+    assert killed.total() > 0
+    assert len(expected) == 8
+    assert study_kills.failures(torn) == 0
+    assert study_kills.truths(torn) == expected
