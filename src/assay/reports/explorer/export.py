@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from assay.analysis.claims import load_claims
 from assay.analysis.standing import FEWEST
 from assay.catalogue.catalogue import Catalogue, load_catalogue
 from assay.methods.finding import FAMILIES
-from assay.reports.explorer.declared import load_claims
 from assay.reports.explorer.folder import Folder
 from assay.reports.explorer.models import NUMBERS, Model, gather, page, report_of, table
 from assay.reports.explorer.progress import listing, studies, summary

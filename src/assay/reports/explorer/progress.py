@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.reports.explorer.declared import read_studies
 from assay.reports.explorer.models import Model
 from assay.reports.format import date, duration
+from assay.studies.states import read_studies
 
 STATES: tuple[str, ...] = ("waiting", "running", "done", "failed", "skipped")
 
