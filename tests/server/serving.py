@@ -101,13 +101,18 @@ def some_images(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 @contextmanager
 def served(
-    folder: Path, *, with_keys: bool = False, serving: Serving | None = None, **options: Any
+    folder: Path,
+    *,
+    with_keys: bool = False,
+    serving: Serving | None = None,
+    target: Target | None = None,
+    **options: Any,
 ) -> Iterator[Served]:
-    """Serve `Model` until the block ends."""
+    """Serve `Model`, or another target, until the block ends."""
     model, log, keys = Model(), io.StringIO(), KeyFile(folder / "keys.json")
     if with_keys and not keys.exists():
         keys.add("first")
-    service = Service(model.target(), serving or Serving(), folder, keys=keys, log=Log(log), **options)
+    service = Service(target or model.target(), serving or Serving(), folder, keys=keys, log=Log(log), **options)
     listener = bind("127.0.0.1", 0, exposed=False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(configured(service))

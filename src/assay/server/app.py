@@ -202,6 +202,8 @@ class Routes:
 
     async def classify(self, request: Request) -> Response:
         client, service = self._asker(request), self.service
+        if service.target.modality != "image":
+            raise Refused("unsupported", "This model reads texts: pictures cannot be classified; send rows of bytes.")
         id = protocol.checked_id(request.headers.get("Idempotency-Key"))
         with client.admitted():
             pixels = await self._with_body(request, client, lambda body: self._decoded(request, body))

@@ -97,6 +97,7 @@ class Service:
             "inputs": [{**tensor, "datatype": "FP32", "parameters": {"also": "UINT8", "minimum": 0.0, "maximum": 1.0}}],
             "outputs": [output],
             "parameters": {
+                "modality": self.target.modality,
                 "output": self.serving.output,
                 "num_classes": classes,
                 "class_names": list(self.target.class_names),

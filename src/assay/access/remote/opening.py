@@ -84,7 +84,7 @@ def open_target(
     price = _price(service, terms)
     names = _named_classes(service)
     shape = service.shape or _shape_of(data, report)
-    splits, found = load_parts(Parts(dataset=data, suspects=suspects), shape, seed, report)
+    splits, found = load_parts(Parts(dataset=data, suspects=suspects), shape, seed, report, service.reads)
     names = names or found
     service.settle(names)
     classes = _classes(service, names)
@@ -102,6 +102,7 @@ def open_target(
         num_classes=len(classes.classes),
         logits=answer,
         answers=service.kind,
+        modality=service.reads,
         class_names=classes.classes,
         device=pick_device(device),
         serving={"output": service.output, "top_k": len(classes.classes), "price_per_1000": price},

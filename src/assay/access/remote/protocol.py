@@ -17,6 +17,7 @@ from assay.access.serving import OUTPUT_ORDER, Output
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError, nearest
 from assay.targets.data import Shape
+from assay.targets.target import Modality
 
 HEADER = "Inference-Header-Content-Length"
 """The length of the JSON, where raw tensors follow it."""
@@ -57,6 +58,8 @@ class Answer(NamedTuple):
 @dataclass(frozen=True)
 class Described:
     """A model's metadata. ``width`` is the length of a flat input; ``named``: the classes have names."""
+
+    modality: Modality
 
     input_name: str
     datatype: str
@@ -100,7 +103,9 @@ def read_metadata(content: dict[str, Any], address: Address) -> Described:
     output: Output = said[0] if said else "label" if kind.startswith(("INT", "UINT")) else "posteriors"
     versions, price, most = content.get("versions"), parameters.get("price_per_1000"), parameters.get("max_batch")
     lasting = {key: value for key, value in parameters.items() if key not in ("price_per_1000", "max_batch")}
+    texts = layout == "text" or parameters.get("modality") == "text"
     return Described(
+        modality="text" if texts else "image",
         input_name=name,
         datatype=datatype,
         layout=layout,

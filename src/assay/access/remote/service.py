@@ -18,7 +18,7 @@ from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.registry import Registry
 from assay.targets.data import Shape
-from assay.targets.target import Kind
+from assay.targets.target import Kind, Modality
 
 Rows = NDArray[np.float32]
 
@@ -65,6 +65,11 @@ class Service(ABC):
             if option not in known:
                 raise UsageError(f"{address.shown} has no option {option!r}: {nearest(option, known)}")
         self.address = address
+
+    @property
+    def reads(self) -> Modality:
+        """What inputs stand for; `connect` comes first."""
+        return "text" if self.modality == "text" else "image"
 
     @property
     @abstractmethod

@@ -18,6 +18,7 @@ from assay.access.remote.line import Call, Reply
 from assay.access.remote.protocol import HEADER, Described, Tensor
 from assay.access.remote.service import SERVICES, HttpService, Rows
 from assay.base.errors import DataError, UsageError
+from assay.targets.target import Modality
 
 KEY = "ASSAY_API_KEY"
 OURS = "assay"
@@ -82,6 +83,11 @@ class OpenInference(HttpService):
         """What the metadata say; `connect` comes first."""
         assert self._described is not None, "connect() was called"
         return self._described
+
+    @property
+    def reads(self) -> Modality:
+        """See `Service.reads`."""
+        return self.known.modality
 
     def connect(self) -> None:
         """Read the server's and the model's metadata.
