@@ -22,7 +22,7 @@ options = { max_members = 300, max_non_members = 300 }
 
 [[methods]]
 name = "backdoor.strip"
-options = { max_images = 30, overlays = 5 }
+options = { max_images = 40, overlays = 5 }
 
 [[methods]]
 name = "evasion.fgsm"
