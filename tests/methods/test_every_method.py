@@ -108,7 +108,8 @@ def run(name: str, target: Target, workspace: Workspace, **changes: Any) -> Outc
 
 
 def test_every_method_has_a_row() -> None:
-    assert sorted(ROWS) == METHODS.names()
+    own = [name for name, kind in METHODS.items() if kind.__module__.startswith("assay.")]
+    assert sorted(ROWS) == own
 
 
 @pytest.mark.parametrize("name", METHODS.names())

@@ -89,7 +89,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         read_study(write(tmp_path, WRONG))
     text = str(found.value)
     for said in (
-        "has 15 errors; nothing was run",
+        "has 14 errors; nothing was run",
         "targets 1: There is no model 'starter/nope'",
         "targets 2: There is no data set 'cifar1'",
         "targets 3: timm:resnet18: no data set of its own",
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_query_selects_what_loads_by_its_id(tmp_path: Path) -> None:
-    text = GOOD.replace('["starter/digits-*"]', """[{query = 'dataset = "fashion-mnist" and params < 1e6'}]""")
+    text = GOOD.replace('["starter/digits-*"]', """[{query = 'dataset = "fashion-mnist"'}]""")
     references = {unit.reference for unit in plan_units(read_study(write(tmp_path, text)))}
     assert "locuslab/fashion-mnist-small" in references
 
