@@ -34,9 +34,11 @@ def test_killed_at_random_moments_the_truth_is_the_same(tmp_path: Path) -> None:
     file = tmp_path / "torn.toml"
     file.write_text(TEXT)
     calm, torn = tmp_path / "calm", tmp_path / "torn"
+    undisturbed = study_kills.start(file, calm)
+    study_kills.wait_until_begun(undisturbed, calm)
     began = time.monotonic()
-    assert study_kills.start(file, calm).wait() == 0
-    killed = study_kills.tear(file, torn, 2, (time.monotonic() - began) / 3, seed=0)
+    assert undisturbed.wait() == 0
+    killed = study_kills.tear(file, torn, 2, (time.monotonic() - began) / 4, seed=0)
     expected = study_kills.truths(calm)
     assert killed.total() > 0
     assert len(expected) == 8
