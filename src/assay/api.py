@@ -18,7 +18,7 @@ from assay.reports.html import write_html
 from assay.reports.notebook import notebook_html
 from assay.reports.overview import write_overview
 from assay.reports.report import Report, assemble, write_json
-from assay.studies import Outcome, Workspace, make_method, plan_methods, plan_trials, run_trials
+from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
 from assay.targets.target import Target
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ def audit(
             not raise: its outcome says why.
     """
     progress = progress or silent()
-    if preset is not None:
-        chosen = plan_methods(preset, methods, options)
-    else:
-        chosen = [make_method(name, None, (options or {}).get(name)) for name in methods]
+    chosen = plan_methods(preset, methods, options)
     place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
         target = open_target(
