@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What was found of one target. ``reused`` counts the trials that an earlier run had finished."""
 
@@ -53,6 +53,10 @@ class Audit:
         write_json(report, place / "report.json")
         write_html(report, self.workspace.path / "artefacts", place / "report.html")
         return place / "report.html"
+
+    def __repr__(self) -> str:
+        """The report's summary, in a sentence."""
+        return f"<Audit: {self.report.summary}>"
 
     def _repr_html_(self) -> str:
         return notebook_html(self.report)

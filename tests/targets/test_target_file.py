@@ -27,6 +27,9 @@ def net(num_classes, input_shape):
 def broken():
     raise ValueError("too bad")
 
+def soft(num_classes, input_shape):
+    return torch.nn.Sequential(net(num_classes, input_shape), torch.nn.Softmax(1))
+
 def nothing():
     return 3
 """
@@ -151,6 +154,7 @@ MISTAKES = {
     f"{NETWORK}factory = 'no_such_module_here:net'": "cannot be imported: No module named",
     f"{NETWORK}factory = 'own_factory:broken'": "failed: ValueError: too bad",
     f"{NETWORK}factory = 'own_factory:nothing'": "returned int, not a torch.nn.Module",
+    f"{NETWORK}factory = 'own_factory:soft'": "answers with probabilities, and logits are needed",
 }
 
 

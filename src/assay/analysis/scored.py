@@ -77,7 +77,11 @@ def read_contest(workspace: Workspace, method: str | None = None, score: str | N
     names = labels(chosen)
     found: dict[str, dict[int, dict[Sample, float]]] = {name: {} for name in names}
     if len(found) < 2:
-        raise DataError(f"A comparison needs two contestants with samples; here are {len(found)}.")
+        here = "one is" if found else "none is"
+        raise DataError(
+            f"A comparison needs two contestants with samples, and {here} here: assess another model with the same "
+            "method on the same data."
+        )
     if len(found) > MOST:
         raise UsageError(f"{len(found)} contestants are too many to compare each with each; choose with --only.")
     for name, outcome in zip(names, chosen, strict=True):
