@@ -157,7 +157,10 @@ def _same_images(outcomes: Iterable[Outcome]) -> None:
             known.setdefault(part.digest, outcome.target.name)
     if len(known) > 1:
         one, other, *_ = known.values()
-        raise DataError(f"{one} and {other} were measured on different test images: they cannot be paired.")
+        raise DataError(
+            f"{one} and {other} were measured on different test images and cannot be paired: choose with --only those "
+            "that share theirs."
+        )
 
 
 def resampled_means(values: Floats, seed: int, resamples: int) -> Floats:
