@@ -23,6 +23,7 @@ def test_an_audit_is_written_displayed_and_tabulated(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert len(report["outcomes"]) == 2
     assert "linear" in audit._repr_html_()
+    assert repr(audit) == f"<Audit: {audit.report.summary}>"
     assert set(audit.frame()["method"]) == set(METHODS)
     again = assay.audit(target(), methods=METHODS, workspace=tmp_path / "w")
     assert (again.reused, again.outcomes) == (2, audit.outcomes)

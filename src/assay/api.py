@@ -18,14 +18,14 @@ from assay.reports.html import write_html
 from assay.reports.notebook import notebook_html
 from assay.reports.overview import write_overview
 from assay.reports.report import Report, assemble, write_json
-from assay.studies import Outcome, Workspace, make_method, plan_methods, plan_trials, run_trials
+from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
 from assay.targets.target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What was found of one target. ``reused`` counts the trials that an earlier run had finished."""
 
@@ -53,6 +53,10 @@ class Audit:
         write_json(report, place / "report.json")
         write_html(report, self.workspace.path / "artefacts", place / "report.html")
         return place / "report.html"
+
+    def __repr__(self) -> str:
+        """The report's summary, in a sentence."""
+        return f"<Audit: {self.report.summary}>"
 
     def _repr_html_(self) -> str:
         return notebook_html(self.report)
@@ -99,10 +103,7 @@ def audit(
             not raise: its outcome says why.
     """
     progress = progress or silent()
-    if preset is not None:
-        chosen = plan_methods(preset, methods, options)
-    else:
-        chosen = [make_method(name, None, (options or {}).get(name)) for name in methods]
+    chosen = plan_methods(preset, methods, options)
     place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
         target = open_target(

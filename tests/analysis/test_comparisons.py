@@ -86,7 +86,7 @@ def test_what_cannot_be_compared_is_said(workspace: Path) -> None:
     other = outcome("other", 0, 0.5, images="another set")
     opened.fresh_artefacts(other.key)
     opened.save(other, {"row": np.arange(3), "target": np.arange(3), "surrogate": np.arange(3)})
-    with pytest.raises(DataError, match="different test images"):
+    with pytest.raises(DataError, match="different test images and cannot be paired: choose with --only"):
         read_contest(opened)
     assert [one.name for one in read_contest(opened, only="oo").contestants] == ["good", "poor"]
 

@@ -80,6 +80,9 @@ def test_unknown_references_methods_and_options(folder: Path, capsys: pytest.Cap
     assert "does not take part" in complaint(
         capsys, *audit("good.toml"), "--set", "membership.mlp.max_members=3", code=4
     )
+    assert "does not take part" in complaint(
+        capsys, "run", METHOD, "good.toml", "--set", "membership.mlp.max_members=3", code=4
+    )
     assert "'rounding'" in complaint(capsys, *audit("good.toml"), "--policy", "round=2", code=4)
     assert "rounding=x" in complaint(capsys, *audit("good.toml"), "--policy", "rounding=x", code=4)
     complaint(capsys, *audit("good.toml"), "--preset", "fast", code=4)

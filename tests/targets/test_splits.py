@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from assay.targets.data import ArrayImages, Fitted, Images, Subset
 from assay.targets.datasets import Dataset, load_dataset
 from assay.targets.splits import MEMBERS, Splits, make_splits, overlap
 from assay.targets.streamed import StreamedImages
+from assay.targets.target import Target
 
 SHAPE = (1, 2, 2)
 
@@ -197,3 +199,10 @@ def test_a_model_trained_on_the_first_rows_only() -> None:
     ):
         with pytest.raises(DataError, match=words):
             split(dataset(20, 5), **{"trained_on": 7, **options})
+
+
+def test_arrays_in_place_of_images_are_refused_in_a_sentence() -> None:
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    arrays: Any = (np.zeros((5, 1, 4, 4)), np.zeros(5, int))
+    with pytest.raises(DataError, match=r"non_members are a tuple, not images with labels: say assay\.ArrayImages"):
+        Target.from_module(module, input_shape=(1, 4, 4), num_classes=3, splits=Splits(non_members=arrays))

@@ -27,6 +27,9 @@ def net(num_classes, input_shape):
 def broken():
     raise ValueError("too bad")
 
+def soft(num_classes, input_shape):
+    return torch.nn.Sequential(net(num_classes, input_shape), torch.nn.Softmax(1))
+
 def nothing():
     return 3
 """
@@ -134,7 +137,8 @@ MISTAKES = {
     "wieghts = 'a.pt'": "no key 'wieghts'; did you mean 'weights'",
     "weights = 'mlp.safetensors'\n[preprocessing]\nmeen = [0.5]": "no key 'meen'; did you mean 'mean'",
     "weights = 'mlp.safetensors'\n[data]\nmember = 'x'": "no key 'member'; did you mean 'members'",
-    "weights = 'mlp.safetensors'\ninput_shape = [3, 'x', 8]": r"input_shape\.1: Input should be a valid integer",
+    "weights = 'mlp.safetensors'\ninput_shape = [3, 'x', 8]": "three whole numbers: channels, height and width",
+    "weights = 'mlp.safetensors'\ninput_shape = [8, 8]": "three whole numbers: channels, height and width",
     "weights = 'mlp.safetensors'\nnum_classes = 1": "num_classes: Input should be greater than or equal to 2",
     "weights = 'a'\nurl = 'https://example.org/a'": "weights or url, not both",
     "name = 'x'": "say where the weights are",
@@ -150,6 +154,7 @@ MISTAKES = {
     f"{NETWORK}factory = 'no_such_module_here:net'": "cannot be imported: No module named",
     f"{NETWORK}factory = 'own_factory:broken'": "failed: ValueError: too bad",
     f"{NETWORK}factory = 'own_factory:nothing'": "returned int, not a torch.nn.Module",
+    f"{NETWORK}factory = 'own_factory:soft'": "answers with probabilities, and logits are needed",
 }
 
 

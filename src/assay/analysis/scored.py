@@ -77,7 +77,11 @@ def read_contest(workspace: Workspace, method: str | None = None, score: str | N
     names = labels(chosen)
     found: dict[str, dict[int, dict[Sample, float]]] = {name: {} for name in names}
     if len(found) < 2:
-        raise DataError(f"A comparison needs two contestants with samples; here are {len(found)}.")
+        here = "one is" if found else "none is"
+        raise DataError(
+            f"A comparison needs two contestants with samples, and {here} here: assess another model with the same "
+            "method on the same data."
+        )
     if len(found) > MOST:
         raise UsageError(f"{len(found)} contestants are too many to compare each with each; choose with --only.")
     for name, outcome in zip(names, chosen, strict=True):
@@ -153,7 +157,10 @@ def _same_images(outcomes: Iterable[Outcome]) -> None:
             known.setdefault(part.digest, outcome.target.name)
     if len(known) > 1:
         one, other, *_ = known.values()
-        raise DataError(f"{one} and {other} were measured on different test images: they cannot be paired.")
+        raise DataError(
+            f"{one} and {other} were measured on different test images and cannot be paired: choose with --only those "
+            "that share theirs."
+        )
 
 
 def resampled_means(values: Floats, seed: int, resamples: int) -> Floats:

@@ -12,7 +12,7 @@ from assay.cli.audit import Data, Device, Output, Policies
 if TYPE_CHECKING:
     from assay.server.keys import KeyFile
 
-app = App(name="serve", help="Serve a model over HTTP: the Open Inference Protocol, version 2, and image upload.")
+app = App(name="serve", help="Serve a model over HTTP, with keys, prices and budgets.")
 keys = App(name="keys", help="Keys of a service's clients; once there is one, a service asks for it.")
 app.command(keys)
 

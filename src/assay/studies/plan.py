@@ -58,8 +58,10 @@ def make_method(name: str, preset: Preset | None = None, options: Mapping[str, A
         raise UsageError(f"{name} cannot be run with these options: {wrong}.") from None
 
 
-def plan_methods(preset: Preset, names: Sequence[str] = (), options: Options | None = None) -> list[Method]:
+def plan_methods(preset: Preset | None, names: Sequence[str] = (), options: Options | None = None) -> list[Method]:
     """The methods of a preset, or the named ones with that preset's options, in the order of the four questions.
+
+    Without a preset the named methods have their own defaults.
 
     Raises:
         UsageError: if a name or option is unknown, or options are given for a method that does not take part.
@@ -68,7 +70,7 @@ def plan_methods(preset: Preset, names: Sequence[str] = (), options: Options | N
     chosen = list(names) or [name for name, kind in METHODS.items() if preset in kind.presets]
     idle = sorted(set(options) - set(chosen))
     if idle:
-        raise UsageError(f"Options were given for {idle[0]}, which does not take part; add --method {idle[0]}.")
+        raise UsageError(f"Options were given for {idle[0]}, which does not take part: name it too, or leave them out.")
     methods = [make_method(name, preset, options.get(name)) for name in dict.fromkeys(chosen)]
     return sorted(methods, key=lambda m: (FAMILIES.index(m.family), m.name))
 

@@ -30,7 +30,8 @@ def read_outputs(path: Path) -> Target:
     for name in ARRAYS:
         if name not in found:
             spare = set(found) - set(ARRAYS)
-            raise LoadError(f"{path} has no array {name!r}: {nearest(name, spare)}")
+            hint = nearest(name, spare) if spare else f"it takes {', '.join(ARRAYS)}."
+            raise LoadError(f"{path} has no array {name!r}: {hint}")
     for name in ("members", "non_members"):
         posteriors, labels = found[name], found[f"{name[:-1]}_labels"]
         if posteriors.ndim != 2 or posteriors.shape[1] < 2 or posteriors.dtype.kind not in "fiu":

@@ -53,7 +53,7 @@ def load_target(
         parts = Parts(dataset=data)
     if parts is None:
         own = f" (it was trained on {curated()[reference].dataset})" if reference in curated() else ""
-        raise DataError(f"{reference} brings no data{own}: say a data set's name or path.")
+        raise DataError(f"{reference} brings no data{own}: name a data set or its path with --data (or data).")
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
     target = opened.target

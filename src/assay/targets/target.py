@@ -72,11 +72,16 @@ class Target:
         """The same model with other data.
 
         Raises:
-            DataError: if a part's images or labels do not fit the model.
+            DataError: if a part's images or labels do not fit the model, or a part is no `Images`.
         """
-        for part in splits:
+        for kind, part in splits._asdict().items():
             if part is None:
                 continue
+            if not hasattr(part, "take"):
+                raise DataError(
+                    f"The {kind} are a {type(part).__name__}, not images with labels: say assay.ArrayImages(images, "
+                    'labels, "name") for arrays.'
+                )
             if part.shape != self.input_shape:
                 raise DataError(
                     f"{self.name} takes images of {'x'.join(map(str, self.input_shape))} (channels x height x width), "
@@ -108,8 +113,8 @@ class Target:
     ) -> Target:
         """A network whose forward pass gives logits (n, num_classes) for preprocessed images.
 
-        The module is put into evaluation mode and its parameters are frozen. A forward pass of one grey image checks
-        that it answers with finite logits of the right shape.
+        The module is put into evaluation mode and its parameters are frozen. A forward pass of two grey images
+        checks that it answers with finite logits of the right shape, and not with probabilities.
 
         Raises:
             DataError: if it does not, or the splits do not fit.
@@ -243,7 +248,7 @@ def posteriors_to_logits(posteriors: NDArray[Any], count: int, classes: int, nam
 
 def _check(module: torch.nn.Module, shape: Shape, classes: int, name: str, device: torch.device) -> None:
     try:
-        answer = evaluate(module, torch.full((2, *shape), 0.5), device)
+        answer = evaluate(module, torch.stack([torch.full(shape, grey) for grey in (0.25, 0.5)]), device)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise DataError(
             f"{name} cannot process images of {'x'.join(map(str, shape))} (channels x height x width): {error}"
@@ -252,3 +257,5 @@ def _check(module: torch.nn.Module, shape: Shape, classes: int, name: str, devic
         raise DataError(f"{name} answers with shape {tuple(answer.shape)} for 2 images; (2, {classes}) was expected.")
     if not torch.isfinite(answer).all():
         raise DataError(f"{name} answers with NaN or infinity to a grey image.")
+    if (answer >= 0).all() and ((answer.sum(dim=1) - 1).abs() < 1e-4).all():
+        raise DataError(f"{name} answers with probabilities, and logits are needed: leave out its last softmax.")

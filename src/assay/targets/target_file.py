@@ -108,6 +108,8 @@ def _sentence(error: ValidationError) -> str:
         tables: dict[str, type[BaseModel]] = {"preprocessing": Preprocessing, "data": Parts}
         known = tables.get(where[0], TargetFile) if len(where) > 1 else TargetFile
         return f"there is no key {where[-1]!r}; {nearest(where[-1], known.model_fields)}"
+    if where[:1] == ["input_shape"]:
+        return "input_shape must be three whole numbers: channels, height and width."
     message = first["msg"].removeprefix("Value error, ")
     return f"{'.'.join(where)}: {message}." if where else f"{message}."
 

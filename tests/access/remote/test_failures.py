@@ -51,7 +51,7 @@ def test_a_failure_is_a_sentence(answer: Any, kind: type[AssayError], says: str)
 def test_a_service_that_is_down_was_not_charged() -> None:
     with serving(lambda *_: as_json({})) as url:
         pass
-    with pytest.raises(TransientError, match="cannot be reached") as caught:
+    with pytest.raises(TransientError, match="does it run, at this address") as caught:
         Line(url).send(GET)
     assert not isinstance(caught.value, LostError)
 

@@ -85,7 +85,7 @@ class Line:
                     f"{self.base} cannot prove who it is ({error}); nothing was sent. SSL_CERT_FILE names another "
                     "file of trusted certificates."
                 ) from error
-            raise TransientError(f"{self.base} cannot be reached: {error}") from error
+            raise TransientError(f"{self.base} cannot be reached ({error}): does it run, at this address?") from error
         except httpx.TimeoutException as error:
             raise LostError(f"{self.base} did not answer in time") from error
         except httpx.TransportError as error:

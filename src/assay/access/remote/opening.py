@@ -79,7 +79,7 @@ def open_target(
     report = progress or silent()
     service = _admitted(reference, terms)
     if data is None:
-        raise DataError(f"{service.address.shown} brings no data: say a data set's name or path.")
+        raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
     price = _price(service, terms)
     names = _named_classes(service)
