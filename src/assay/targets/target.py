@@ -257,5 +257,5 @@ def _check(module: torch.nn.Module, shape: Shape, classes: int, name: str, devic
         raise DataError(f"{name} answers with shape {tuple(answer.shape)} for 2 images; (2, {classes}) was expected.")
     if not torch.isfinite(answer).all():
         raise DataError(f"{name} answers with NaN or infinity to a grey image.")
-    if (answer >= 0).all() and ((answer.sum(dim=1) - 1).abs() < 1e-4).all():
+    if (answer > 0).all() and ((answer.sum(dim=1) - 1).abs() < 1e-4).all():
         raise DataError(f"{name} answers with probabilities, and logits are needed: leave out its last softmax.")
