@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.analysis.comparison import compare, mcnemar, sign_changes
+from assay.analysis.comparison import compare, sign_changes
 from assay.analysis.mixed import fit
+from assay.analysis.paired import mcnemar
 from assay.analysis.percentile import Percentile, percentile_of
 from assay.analysis.ranks import rank
 from assay.analysis.scored import Contest, Scored, read_contest, resampled_means

@@ -6,10 +6,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 
 from assay.analysis.correlation import RESAMPLES, holm
 from assay.analysis.page import Cell, Table, View
+from assay.analysis.paired import mcnemar
 from assay.analysis.scored import Contest, resampled_means
 from assay.base.intervals import CHUNK, Bounds, Floats
 
@@ -69,11 +69,6 @@ def compare(contest: Contest, seed: int = 0) -> list[Pair]:
         )
     adjusted = holm([pair.p for pair in pairs])
     return [pair._replace(holm=float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
-
-
-def mcnemar(won: int, lost: int) -> float:
-    """McNemar's exact two-sided p-value (Psychometrika 12, 1947): a fair coin for the samples that differ."""
-    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
 def sign_changes(changes: Floats, seed: int) -> Floats:
