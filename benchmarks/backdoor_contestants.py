@@ -9,6 +9,7 @@ their papers' thresholds.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import tempfile
@@ -208,14 +209,17 @@ class _Model:
 
 
 def _trojanzoo(name: str) -> Any:
-    """A module of TrojanZoo's input filters; torchvision is told of two operators that it may be unable to load."""
-    import importlib
+    """A module of TrojanZoo's input filters."""
+    told_of_operators()
+    return importlib.import_module(f"trojanvision.defenses.backdoor.input_filtering.{name}")
 
+
+def told_of_operators() -> None:
+    """Tell torch of two operators of torchvision that it may be unable to load."""
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     globals()["_kept"] = library
-    return importlib.import_module(f"trojanvision.defenses.backdoor.input_filtering.{name}")
 
 
 CONTESTANTS: dict[str, Callable[[Arena], Result]] = {

@@ -98,10 +98,10 @@ def facts(folder: Path, planted: Planted) -> str:
     return f"accuracy {right.low:.3f} to {right.high:.3f}; attack success {success.value:.3f}"
 
 
-def compete(name: str, folder: Path, python: str) -> dict[str, object]:
-    """Run one contestant in a process of its own."""
+def compete(name: str, folder: Path, python: str, worker: Path = WORKER) -> dict[str, object]:
+    """Run one contestant of a worker in a process of its own."""
     answer = subprocess.run(
-        [python, str(WORKER), name, str(folder)],
+        [python, str(worker), name, str(folder)],
         env=os.environ | PINNED,
         capture_output=True,
         text=True,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, tzinfo
+from itertools import cycle
 from pathlib import Path
+from typing import ClassVar, Self
 
 import pytest
 
 from assay.access import PosteriorStore
 from assay.base.errors import EngineError, UsageError, WorkspaceError
+from assay.cli import main
 from assay.methods.method import METHODS
 from assay.studies import Workspace
 from assay.studies.coordinator import StudyRan, run_study, study_folder
@@ -225,6 +230,76 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(file: Path) -> None:
     kept = Workspace(job.workspace).load(events[-1].key or "")
     assert kept is not None
     assert kept.status == "done"
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes folders read-only, as far as this user and machine can: root needs a mount."""
+    mounted: list[Path] = []
+
+    def make(folder: Path) -> None:
+        if os.geteuid() != 0:
+            for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+                path.chmod(0o555)
+            return
+        for options in (["--bind", str(folder)], ["-o", "remount,ro,bind"]):
+            if subprocess.run(["mount", *options, str(folder)], capture_output=True).returncode:
+                pytest.skip("this machine lets nobody mount")
+            mounted.append(folder)
+
+    yield make
+    for folder in dict.fromkeys(mounted):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_read_only_disk_is_one_sentence_and_can_be_read(
+    file: Path, tmp_path: Path, read_only: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events, job = in_process(file)
+    begin(file, events)
+    place, out = Path(job.workspace), tmp_path / "pages"
+    read_only(place)
+    assert main(["study", "run", str(file), "--workspace", str(place)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cannot be used: " in said
+    assert "What was measured before is kept." in said
+    assert "Traceback" not in said
+    assert main(["study", "status", str(place)]) == 0
+    assert "small" in capsys.readouterr().out
+    assert main(["explore", str(place), "--out", str(out)]) == 0
+    assert (out / "index.html").exists()
+
+
+class Jumping(datetime):
+    """A clock that an operator, or a time server, sets back and forth by years."""
+
+    years: ClassVar[Iterator[int]] = cycle([2031, 1999, 2026])
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """Another year at every look."""
+        return cls(next(cls.years), 5, 17, tzinfo=tz)
+
+
+def test_clocks_that_jump_change_no_result(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, job = in_process(file)
+    key = events[-1].key or ""
+    workspace = Workspace(job.workspace)
+    before = workspace.load(key)
+    assert before is not None
+    (workspace.path / "trials" / f"{key}.json").unlink()
+    for module in ("engine", "states"):
+        monkeypatch.setattr(f"assay.studies.{module}.datetime", Jumping)
+    again, _ = in_process(file)
+    begin(file, again)
+    after = Workspace(job.workspace).load(key)
+    assert after is not None
+    assert after.started.year in (2031, 1999, 2026)
+    assert after.comparable() == before.comparable()
+    assert after.seconds >= 0, "durations are not differences of dates"
+    (study,) = read_studies(workspace.path)
+    begin(file, again)
+    assert read_studies(workspace.path)[0].created == study.created, "a study keeps the date of its beginning"
 
 
 def test_a_mirror_brings_what_another_machine_finished(file: Path, tmp_path: Path) -> None:
