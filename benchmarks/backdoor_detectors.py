@@ -4,10 +4,11 @@
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py null OUT ZOO NULL.json
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py table OUT ZOO [--half held-out]
 
-``run`` writes one JSON file for each network and detector, and goes on where it was interrupted. ``null`` makes the
-null distributions of the clean networks of the calibration half. ``table`` judges every network of a half by the clean
-networks of the calibration half (itself left out) and prints true- and false-positive rates with 95 % intervals, AUC,
-CPU seconds and gradients, and every false alarm and miss by name.
+``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--attack`` picks
+networks by what was planted (``clean`` among them). ``null`` makes the null distributions of the clean networks of the
+calibration half. ``table`` judges every network of a half by the clean networks of the calibration half (itself left
+out) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every false
+alarm and miss by name. The half ``public`` are the catalogue's models of `DATASETS`, for which ASSAY_MIRROR is needed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.access import WhiteBox
 from assay.base.digests import digest_json
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc
+from assay.catalogue.curated import curated
 from assay.methods.backdoor.models.null import (
     ALPHA,
     CleanModel,
@@ -41,8 +45,13 @@ from assay.methods.backdoor.models.outliers import PAPERS_INDEX
 from assay.methods.backdoor.models.results import WORKS
 from assay.methods.finding import Finding
 from assay.methods.method import METHODS, Context
+from assay.targets.reference import load_target
+from assay.targets.target import Target
 from zoo_networks import Network, load_zoo, open_network
 
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
+PLANTED = {"badnets/mnist-cnn": 0, "badnets/cifar10-cnn": 0, "starter/digits-cnn-backdoored": 0}
+"""The catalogue's backdoored models, and where their triggers lead."""
 DETECTORS = ("backdoor.scan", "backdoor.neural_cleanse", "backdoor.k_arm", "backdoor.mm_bd", "backdoor.pixel")
 CPU = torch.device("cpu")
 SEED = 0
@@ -88,21 +97,53 @@ class Result(BaseModel):
         return judged.alarm and self.successes[leading] > WORKS
 
 
-def place(out: Path, network: Network, detector: str) -> Path:
+class Subject(NamedTuple):
+    """A network to be judged, and the truth about it."""
+
+    name: str
+    half: str
+    attack: str
+    backdoored: bool
+    failed_plant: bool
+    target: int | None
+    weights: str
+    open: Callable[[], Target]
+
+
+def of_the_zoo(network: Network) -> Subject:
+    """A network of the benchmark."""
+    entry = network.entry
+    attack = entry.kind if entry.attack is None else f"{entry.kind} {entry.attack['goal']['kind']}"
+    target = None if entry.attack is None else entry.attack["goal"]["target"]
+    truth = (network.backdoored, network.made.failed_plant, target, network.made.weights)
+    return Subject(entry.name, entry.half, attack, *truth, partial(open_network, network))
+
+
+def public() -> Iterator[Subject]:
+    """The catalogue's models whose images are at hand."""
+    for name, entry in curated().items():
+        if entry.dataset in DATASETS:
+            bad = name in PLANTED
+            attack, label = "badnets all-to-one" if bad else "clean", PLANTED.get(name)
+            opened = partial(load_target, name)
+            yield Subject(name, "public", attack, bad, False, label, opened().weights_digest or name, opened)
+
+
+def place(out: Path, name: str, detector: str) -> Path:
     """The file of one result."""
-    return out / detector / f"{network.entry.name}.json"
+    return out / detector / f"{name.replace('/', '_')}.json"
 
 
-def key_of(network: Network, detector: str) -> str:
+def key_of(subject: Subject, detector: str) -> str:
     """What a result depends on."""
     method = METHODS.get(detector)()
     options = method.model_dump(mode="json")
-    return digest_json([network.made.weights, detector, method.version, options, SEED])
+    return digest_json([subject.weights, detector, method.version, options, SEED])
 
 
-def measure(network: Network, detector: str) -> Result:
+def measure(subject: Subject, detector: str) -> Result:
     """Run one detector on one network."""
-    target, entry = open_network(network), network.entry
+    target = subject.open()
     box = WhiteBox(target)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -117,13 +158,13 @@ def measure(network: Network, detector: str) -> Result:
         several = {"lead": metrics["trigger_success"]}
     index = metrics.get("anomaly_index")
     return Result(
-        key=key_of(network, detector),
-        network=entry.name,
-        half=entry.half,
-        attack=entry.kind if entry.attack is None else f"{entry.kind} {entry.attack['goal']['kind']}",
-        backdoored=network.backdoored,
-        failed_plant=network.made.failed_plant,
-        target=None if entry.attack is None else entry.attack["goal"]["target"],
+        key=key_of(subject, detector),
+        network=subject.name,
+        half=subject.half,
+        attack=subject.attack,
+        backdoored=subject.backdoored,
+        failed_plant=subject.failed_plant,
+        target=subject.target,
         detector=detector,
         kind=kind_of(box),
         statistics={name.removeprefix("strength_"): value for name, value in statistics.items() if value is not None},
@@ -151,33 +192,33 @@ def write(result: Result, path: Path) -> None:
     unfinished.replace(path)
 
 
-def results(out: Path, networks: Iterable[Network], detector: str) -> Iterator[Result]:
+def results(out: Path, subjects: Iterable[Subject], detector: str) -> Iterator[Result]:
     """The finished, up-to-date results of one detector."""
-    for network in networks:
-        path = place(out, network, detector)
-        if path.exists() and (result := Result.model_validate_json(path.read_text())).key == key_of(network, detector):
+    for subject in subjects:
+        path = place(out, subject.name, detector)
+        if path.exists() and (result := Result.model_validate_json(path.read_text())).key == key_of(subject, detector):
             yield result
 
 
-def run(out: Path, networks: list[Network], detectors: Iterable[str]) -> None:
+def run(out: Path, subjects: list[Subject], detectors: Iterable[str]) -> None:
     """All results that are missing."""
     for detector in detectors:
-        done = {result.network for result in results(out, networks, detector)}
-        for network in networks:
-            if network.entry.name in done:
+        done = {result.network for result in results(out, subjects, detector)}
+        for subject in subjects:
+            if subject.name in done:
                 continue
-            result = measure(network, detector)
-            write(result, place(out, network, detector))
+            result = measure(subject, detector)
+            write(result, place(out, subject.name, detector))
             print(f"{detector} {result.network}: {result.statistics} {result.cpu_seconds} s", flush=True)
 
 
-def nulls_of(out: Path, networks: list[Network]) -> Nulls:
+def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
     """The null of every detector that has results on enough clean networks of the calibration half."""
     nulls: Nulls = {}
     for detector in DETECTORS:
         clean = [
             CleanModel(model=r.network, kind=r.kind, statistics={n: round(v, 5) for n, v in r.statistics.items()})
-            for r in results(out, networks, detector)
+            for r in results(out, subjects, detector)
             if r.half == "calibration" and r.attack == "clean"
         ]
         if clean:
@@ -194,11 +235,11 @@ def share(flags: list[bool]) -> str:
     return f"{sum(flags)}/{len(flags)} = {100 * value:.0f} % ({100 * bounds.low:.0f}-{100 * bounds.high:.0f})"
 
 
-def table(out: Path, networks: list[Network], half: str) -> Iterator[str]:
+def table(out: Path, subjects: list[Subject], half: str) -> Iterator[str]:
     """The lines of the table."""
-    nulls = nulls_of(out, networks)
+    nulls = nulls_of(out, subjects)
     for detector in DETECTORS:
-        found = [r for r in results(out, networks, detector) if r.half == half and not r.failed_plant]
+        found = [r for r in results(out, subjects, detector) if r.half == half and not r.failed_plant]
         if not found:
             continue
         judged = {r.network: r.judged(nulls) for r in found}
@@ -244,19 +285,25 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("zoo", type=Path)
     parser.add_argument("null", type=Path, nargs="?")
-    parser.add_argument("--half", choices=("calibration", "held-out"), default="calibration")
+    parser.add_argument("--half", choices=("calibration", "held-out", "public"), default="calibration")
     parser.add_argument("--detector", action="append", choices=DETECTORS)
+    parser.add_argument("--attack", action="append", help="networks with this planted, by the attack's name")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    networks = list(load_zoo(chosen.zoo))
+    subjects = [of_the_zoo(network) for network in load_zoo(chosen.zoo)]
+    if chosen.half == "public":
+        subjects += public()
     if chosen.what == "run":
-        run(chosen.out, [n for n in networks if n.entry.half == chosen.half], chosen.detector or DETECTORS)
+        wanted = [s for s in subjects if s.half == chosen.half]
+        if chosen.attack:
+            wanted = [s for s in wanted if s.attack.split()[0] in chosen.attack]
+        run(chosen.out, wanted, chosen.detector or DETECTORS)
     elif chosen.what == "null":
         if chosen.null is None:
             parser.error("null takes the file to write")
-        save_nulls(nulls_of(chosen.out, networks), chosen.null)
+        save_nulls(nulls_of(chosen.out, subjects), chosen.null)
     else:
-        print("\n".join(table(chosen.out, networks, chosen.half)))
+        print("\n".join(table(chosen.out, subjects, chosen.half)))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| labels | accuracy | attack success | image gradients | CPU s | looked at | smallest patch | works on | verdict |")
+    print(
+        "| labels | accuracy | attack success | image gradients | CPU s | looked at | smallest patch | works on | verdict |"
+    )
     print(f"|{'---:|' * 8}---|")
     results = []
     for labels in SETS:

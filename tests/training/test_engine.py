@@ -64,6 +64,19 @@ def test_one_epoch_is_the_bare_loop():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_a_clip_shortens_the_whole_gradient():
+    recipe = Recipe(epochs=1, batch_size=50, learning_rate=0.1, momentum=0.0, weight_decay=0.0)
+    moved = {}
+    for clip in (None, 1e9, 0.01):
+        module = network()
+        before = [p.detach().clone() for p in module.parameters()]
+        train(module, recipe, clip=clip)
+        moved[clip] = torch.cat([(p - b).flatten() for p, b in zip(module.parameters(), before, strict=True)])
+    assert torch.equal(moved[None], moved[1e9])
+    assert moved[None].norm() > 0.1 * 0.01
+    torch.testing.assert_close(moved[0.01], moved[None] * 0.1 * 0.01 / moved[None].norm(), rtol=1e-3, atol=1e-7)
+
+
 def test_each_epoch_sees_every_image_once_in_even_batches_and_a_new_order():
     seen = []
 

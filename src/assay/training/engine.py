@@ -65,6 +65,7 @@ def fit(
     loss_name: str = "",
     judge: Callable[[], float] | None = None,
     checkpoint: Path | None = None,
+    clip: float | None = None,
 ) -> Log:
     """Train a network in place; it ends on ``device``, in evaluation mode.
 
@@ -74,10 +75,11 @@ def fit(
     global generators, which is left as it was.
 
     ``judge`` is called after every epoch and gives a number; the weights of the epoch with the greatest (the latest of
-    equals) are those that the network ends with. Without it, they are the last epoch's.
+    equals) are those that the network ends with. Without it, they are the last epoch's. ``clip`` shortens each step's
+    gradient, over all parameters together, to this Euclidean length if it is longer.
 
     ``checkpoint`` names a file that is replaced after every epoch. A later call with the same network, data, recipe,
-    ``loss_name`` (whatever tells losses and judges apart) and seed goes on from there and ends with the weights of an
+    ``loss_name`` (whatever tells losses, judges and clips apart) and seed goes on from there and ends with the weights of an
     uninterrupted run; a file of another training is overwritten.
 
     Raises:
@@ -122,6 +124,9 @@ def fit(
                     value, logits = compute(module, batch, wanted, (epoch * per_epoch + number) / steps)
                 optimiser.zero_grad()
                 scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+                if clip is not None:
+                    scaler.unscale_(optimiser)
+                    torch.nn.utils.clip_grad_norm_(params, clip)
                 scaler.step(optimiser)
                 scaler.update()
                 total_loss += value.detach() * len(rows)

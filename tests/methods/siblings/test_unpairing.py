@@ -85,7 +85,7 @@ def test_the_penalty_reaches_the_parameters():
 def siblings():
     target = digits()
     assert target.module is not None
-    options = {"epochs": 6, "learning_rate": 0.02, "batch_size": 32}
+    options = {"epochs": 12, "learning_rate": 0.05, "batch_size": 32}
     made = {}
     for order in ("unpair-then-compress", "compress-then-unpair"):
         for weight in (0.0, 10.0):
@@ -102,8 +102,8 @@ def test_unpaired_gradients_leave_and_accuracy_stays(siblings, order):
         network = in_hand(siblings[order, weight], box())
         alike[weight] = np.mean(np.square(cosines(*(margin_gradients(b, images, labels) for b in (box(), network)))))
         right[weight] = float((network.logits(images).argmax(1) == labels).float().mean())
-    assert alike[10.0] < 0.7 * alike[0.0]
-    assert right[10.0] > right[0.0] - 0.06
+    assert alike[10.0] < 0.3 * alike[0.0]
+    assert right[10.0] > right[0.0] - 0.08
 
 
 def test_both_orders_end_on_the_grid_and_leave_the_model_alone(siblings):

@@ -20,6 +20,9 @@ from assay.methods.siblings.compressions.pruning import tuned
 from assay.methods.siblings.compressions.quantisation import Quantisation
 from assay.training import Loss, Recipe
 
+WARMUP = 0.05
+"""Share of the steps over which the learning rate rises."""
+
 Order = Literal["unpair-then-compress", "compress-then-unpair"]
 
 
@@ -29,15 +32,20 @@ class Unpairing(BaseModel):
     The loss of an image x with label y is ``(1 - distil) CE(g(x), y) + distil CE(g(x), softmax f(x)) + weight cos^2``,
     f being the model, g the sibling, and cos the cosine of their margins' gradients by the input, at x and Gaussian
     noise. The square is there because an attacker who sees that the loss falls along a direction turns it round; the
-    noise, because one may average gradients over a neighbourhood. Statistics of normalisation stay as they are.
+    noise, because one may average gradients over a neighbourhood: each image has its own amount of it, from none to
+    ``noise``, so that gradients part at the image too. Statistics of normalisation stay as they are. Gradients through
+    gradients are long at first, hence `clip` and a slow start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    distil: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of the task's loss that follows the model.")
-    noise: float = Field(default=0.03, ge=0.0, le=1.0, description="Standard deviation of the noise on pixels.")
+    distil: float = Field(default=0.9, ge=0.0, le=1.0, description="Share of the task's loss that follows the model.")
+    noise: float = Field(
+        default=0.03, ge=0.0, le=1.0, description="Largest standard deviation of the noise on an image's pixels."
+    )
     epochs: int = Field(default=10, ge=1, description="Passes over the images.")
-    learning_rate: float = Field(default=0.01, gt=0.0, description="The learning rate to begin with (SGD, cosine).")
+    learning_rate: float = Field(default=0.05, gt=0.0, description="The highest learning rate (SGD, cosine).")
+    clip: float = Field(default=2.0, gt=0.0, description="Gradients of a step that are longer are shortened to it.")
     batch_size: int = Field(default=64, ge=1, description="Images per training step.")
     shift: int = Field(default=0, ge=0, description="Images are shifted at random by so many pixels at most.")
     flip: bool = Field(default=False, description="Images are mirrored at random.")
@@ -68,7 +76,8 @@ class Unpairing(BaseModel):
                 task = task + self.distil * cross_entropy(logits, followed)
             if weight == 0:
                 return task, logits
-            near = (images + self.noise * torch.randn_like(images)).clamp(0.0, 1.0).requires_grad_(True)
+            amount = self.noise * torch.rand_like(images[:, :1, :1, :1])
+            near = (images + amount * torch.randn_like(images)).clamp(0.0, 1.0).requires_grad_(True)
             (wanted,) = torch.autograd.grad(margin(full(near), labels).sum(), near)
             (given,) = torch.autograd.grad(margin(sibling(near), labels).sum(), near, create_graph=True)
             alike = cosine_similarity(wanted.flatten(1), given.flatten(1), dim=1)
@@ -93,11 +102,12 @@ def unpaired(
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        warmup=WARMUP,
         shift=options.shift,
         flip=options.flip,
     )
     loss = options.loss(full, weight, grids[-1] if early and grids else None)
-    made = tuned(start, torch.from_numpy(images.labels), recipe, workshop, loss)
+    made = tuned(start, torch.from_numpy(images.labels), recipe, workshop, loss, options.clip)
     if not early:
         return compress(made, steps, workshop)
     for grid in grids:

@@ -84,7 +84,12 @@ class Tune(Compression):
 
 
 def tuned(
-    network: torch.nn.Module, targets: torch.Tensor, recipe: Recipe, workshop: Workshop, loss: Loss = plain_loss
+    network: torch.nn.Module,
+    targets: torch.Tensor,
+    recipe: Recipe,
+    workshop: Workshop,
+    loss: Loss = plain_loss,
+    clip: float | None = None,
 ) -> torch.nn.Module:
     """The network trained on in place, statistics of normalisation included; parameters that are exactly 0 stay 0."""
     images = workshop.need_images("Training")
@@ -103,6 +108,7 @@ def tuned(
         progress=workshop.progress,
         label="training the sibling",
         loss=loss,
+        clip=clip,
     )
     for hook in held:
         hook.remove()
