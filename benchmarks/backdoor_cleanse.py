@@ -1,11 +1,11 @@
-"""The scan and Neural Cleanse beside TrojanZoo's and ART's Neural Cleanse: verdicts first, then gradients and CPU seconds.
+"""The scan and Neural Cleanse beside TrojanZoo's and ART's: verdicts first, then gradients and CPU seconds.
 
     ASSAY_DATA=... python benchmarks/backdoor_cleanse.py FOLDER [--peers-python PYTHON] [--json FILE]
 
-FOLDER gets the planted network of ``backdoor_inputs.py`` (BadNets on CIFAR-10) and a clean one of the same recipe. Every
-contestant gets the same network files and images that neither was trained on, in a process of its own, one after the
-other, with one thread. PYTHON is an interpreter that has ART, TensorFlow and TrojanZoo (or ASSAY_ART_PYTHON); without
-it only Assay's rows are made. About half an hour of one core, nearly all of it ART's.
+FOLDER gets the planted network of ``backdoor_inputs.py`` (BadNets on CIFAR-10) and a clean one of the same recipe.
+Every contestant gets the same network files and images that neither was trained on, in a process of its own, one after
+the other, with one thread. PYTHON is an interpreter that has ART, TensorFlow and TrojanZoo (or ASSAY_ART_PYTHON);
+without it only Assay's rows are made. About an hour of one core, nearly all of it ART's.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def ours(name: str, arena: Arena) -> Result:
         finding = METHODS.get(name)().run(box, Splits(None, images), context)
         seconds = time.process_time() - start
     value = {metric.name: metric.value for metric in finding.metrics}
-    top = [column for column in finding.samples if column in ("lead", "strength_patch")][0]
+    top = next(column for column in finding.samples if column in ("lead", "strength_patch"))
     return {
         "verdict": finding.verdict.level,
         "label": int(np.nanargmax(finding.samples[top])),

@@ -38,6 +38,17 @@ ATTACK = {"name": "badnets", "colour": "white", "side": 3, "corner": "bottom rig
 SETS = {10: (1, 12_000, 4), 43: (2, 20_000, 6), 100: (2, 20_000, 6), 1000: (3, 40_000, 10)}
 """Labels to digits in an image, training images, and epochs."""
 WEIGHTS = "weights.safetensors"
+HEAD = (
+    "labels",
+    "accuracy",
+    "attack success",
+    "image gradients",
+    "CPU s",
+    "looked at",
+    "smallest patch",
+    "works on",
+    "verdict",
+)
 
 
 def numbers(labels: int, digits: int, count: int, part: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,10 +127,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write all numbers")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        "| labels | accuracy | attack success | image gradients | CPU s | looked at | smallest patch | works on | verdict |"
-    )
-    print(f"|{'---:|' * 8}---|")
+    print(f"| {' | '.join(HEAD)} |\n|{'---:|' * 8}---|")
     results = []
     for labels in SETS:
         found = measure(labels, options.folder / str(labels))

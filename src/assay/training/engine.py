@@ -79,8 +79,8 @@ def fit(
     gradient, over all parameters together, to this Euclidean length if it is longer.
 
     ``checkpoint`` names a file that is replaced after every epoch. A later call with the same network, data, recipe,
-    ``loss_name`` (whatever tells losses, judges and clips apart) and seed goes on from there and ends with the weights of an
-    uninterrupted run; a file of another training is overwritten.
+    ``loss_name`` (whatever tells losses, judges and clips apart) and seed goes on from there and ends with the weights
+    of an uninterrupted run; a file of another training is overwritten.
 
     Raises:
         DataError: if images or targets are unusable.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assay.access import WhiteBox
 from assay.base.errors import DataError, LoadError
 from assay.methods.backdoor.models.null import (
+    FEWEST_ALIKE,
     FEWEST_MODELS,
     CleanModel,
     Kind,
@@ -52,18 +53,29 @@ def test_the_p_value_holds_for_clean_networks():
         assert np.mean(alarms) <= 0.055
 
 
-def test_networks_of_the_same_kind_count_first():
+def test_networks_are_measured_by_those_most_like_them():
     near = models(GREY, normal(25))
     far = models(COLOUR, normal(25, 1, shift=50.0), 100)
     found = {"x": near + far}
     judged = judge("x", {"a": 8.0, "b": 10.0}, GREY, found)
     assert judged.alarm
-    assert judged.models == 25
+    assert judged.models == 50
     assert judged.places["a"] > 5 > 1 > abs(judged.places["b"])
-    assert not judge("x", {"a": 8.0, "b": 10.0}, COLOUR, found).alarm
-    fewer = {"x": near[:10] + far}
-    assert judge("x", {"a": 8.0, "b": 10.0}, GREY, fewer).models == 35
-    assert judge("x", {"a": 8.0, "b": 10.0}, GREY_VIT, fewer).models == 35
+    assert not judge("x", {"a": 50.0, "b": 10.0}, COLOUR, found).alarm
+    assert judge("x", {"a": 58.0, "b": 10.0}, COLOUR, found).alarm
+    few = {"x": near[:FEWEST_ALIKE] + far}
+    assert judge("x", {"a": 8.0, "b": 10.0}, GREY, few).places["a"] > 5
+    assert judge("x", {"a": 8.0, "b": 10.0}, GREY_VIT, few).places["a"] > 5, "channels count before architecture"
+    fewer = {"x": near[: FEWEST_ALIKE - 1] + far}
+    assert abs(judge("x", {"a": 8.0, "b": 10.0}, GREY, fewer).places["a"]) < 3, "too few grey ones to measure by"
+
+
+def test_clean_networks_of_several_kinds_are_seldom_flagged():
+    null = {"x": models(GREY, normal(30)) + models(COLOUR, normal(14, 1, shift=50.0), 100)}
+    fresh = [(GREY, row) for row in normal(300, 5)] + [(COLOUR, row) for row in normal(300, 6, shift=50.0)]
+    flags = np.array([judge("x", row, kind, null).alarm for kind, row in fresh])
+    assert flags[:300].mean() < 0.09
+    assert flags[300:].mean() < 0.09
 
 
 def test_any_statistic_can_raise_the_alarm_and_none_does_for_an_ordinary_network():

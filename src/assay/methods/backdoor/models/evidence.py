@@ -120,10 +120,11 @@ def scan_finding(detector: str, box: WhiteBox, evidence: list[Evidence], clean: 
 def _test(box: WhiteBox, kind: Evidence, evidence: list[Evidence], clean: Clean, names: tuple[str, ...]) -> Tested:
     """Stamp held-out images with the trigger of a kind's most outstanding label.
 
-    Where the kind has none for it, that of another kind is tested, the first that has one.
+    Where the kind has none for it, the patch towards it is tested, or that of the first kind that has one.
     """
     label = kind.label
-    name, stamp = next((e.name, stamp) for e in [kind, *evidence] if (stamp := e.stamp_of(label)) is not None)
+    by_kind = [kind, *sorted(evidence, key=lambda e: e.indices is None)]
+    name, stamp = next((e.name, stamp) for e in by_kind if (stamp := e.stamp_of(label)) is not None)
     images = clean.held_out[torch.from_numpy(clean.others(label))]
     answers = torch.cat([box.logits(stamp(part)) for part in torch.split(images, 128)])
     success = proportion(

@@ -27,6 +27,9 @@ ALPHA = 0.05
 FEWEST_MODELS = 19
 """Clean networks below which no p-value can reach `ALPHA`: the smallest is 1 / (n + 1)."""
 
+FEWEST_ALIKE = 10
+"""Clean networks from which a mean and a deviation are taken."""
+
 
 class Kind(BaseModel):
     """What a null depends on: the number of labels and channels, and whether the network is a transformer."""
@@ -125,30 +128,45 @@ def shipped_nulls() -> Nulls:
 
 
 def judge(detector: str, statistics: Mapping[str, float], kind: Kind, nulls: Nulls) -> Judged:
-    """The p-value of what a detector found, among clean networks of the same kind.
+    """The p-value of what a detector found, among clean networks with a like number of labels.
 
-    Of the networks with a like number of labels, those that share channels and architecture are used if they are
-    enough, else those that share the architecture, else all. Each statistic is standardised by its mean and deviation
-    over the clean networks, and the largest counts. A clean network's own largest is standardised by the others, so
-    that it has no advantage.
+    Each statistic is standardised by mean and deviation over the clean networks that are most alike, and the largest
+    counts. Every clean network's own is standardised by those most like it, itself left out, so that it has no
+    advantage; the p-value is taken among them all.
     """
     near = [model for model in nulls.get(detector, []) if kind.like(model.kind)]
-    alike = [model for model in near if model.kind.transformer == kind.transformer]
-    groups = {
-        "the same channels and architecture": [m for m in alike if m.kind.channels == kind.channels],
-        "the same architecture": alike,
-        "any channels and architecture": near,
-    }
-    large = [(words, models) for words, models in groups.items() if len(models) >= FEWEST_MODELS]
-    if not large:
+    if len(near) < FEWEST_MODELS:
         return Judged(None, len(near), f"{len(near)} clean networks with a like number of labels", {})
-    words, models = large[0]
-    values = np.array([[model.statistics[name] for name in statistics] for model in models])
-    places = standardised(np.array([*statistics.values()]), values)
-    rest = [standardised(row, np.delete(values, i, 0)).max() for i, row in enumerate(values)]
-    of = f"{len(models)} clean networks of {words}"
+    words, models = most_alike(kind, near)
+    places = _places(statistics, statistics, models)
+    rest = [
+        _places(model.statistics, statistics, most_alike(model.kind, [m for m in near if m is not model])[1]).max()
+        for model in near
+    ]
+    of = f"{len(near)} clean networks, measured by those of {words}"
     named = dict(zip(statistics, places.tolist(), strict=True))
-    return Judged(p_value(float(places.max()), np.array(rest)), len(models), of, named)
+    return Judged(p_value(float(places.max()), np.array(rest)), len(near), of, named)
+
+
+def most_alike(kind: Kind, models: list[CleanModel]) -> tuple[str, list[CleanModel]]:
+    """The narrowest group of at least `FEWEST_ALIKE` models that a kind belongs to, and what they share with it."""
+    channels = [m for m in models if m.kind.channels == kind.channels]
+    transformer = [m for m in models if m.kind.transformer == kind.transformer]
+    groups = {
+        "the same channels and architecture": [m for m in channels if m.kind.transformer == kind.transformer],
+        "the same channels": channels,
+        "the same architecture": transformer,
+        "any channels and architecture": models,
+    }
+    large = [(words, alike) for words, alike in groups.items() if len(alike) >= FEWEST_ALIKE]
+    return large[0] if large else ("any channels and architecture", models)
+
+
+def _places(row: Mapping[str, float], names: Iterable[str], models: list[CleanModel]) -> Floats:
+    """Statistics by their names (k,), standardised by models."""
+    wanted = list(names)
+    values = np.array([[model.statistics[name] for name in wanted] for model in models])
+    return standardised(np.array([row[name] for name in wanted]), values)
 
 
 def standardised(row: Floats, values: Floats) -> Floats:
