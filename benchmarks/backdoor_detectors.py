@@ -4,10 +4,10 @@
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py null OUT ZOO NULL.json
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py table OUT ZOO [--half held-out]
 
-``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--attack`` picks
-networks by what was planted (``clean`` among them). ``null`` makes the null distributions of the clean networks of the
-calibration half. ``table`` judges every network of a half by the clean networks of the calibration half (itself left
-out) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every false
+``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--only`` picks
+networks by their names, in which stands what was planted. ``null`` makes the null distributions of the clean networks
+of the calibration half. ``table`` judges every network of a half by the clean networks of the calibration half (itself
+left out) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every false
 alarm and miss by name. The half ``public`` are the catalogue's models of `DATASETS`, for which ASSAY_MIRROR is needed.
 """
 
@@ -287,7 +287,8 @@ def main() -> None:
     parser.add_argument("null", type=Path, nargs="?")
     parser.add_argument("--half", choices=("calibration", "held-out", "public"), default="calibration")
     parser.add_argument("--detector", action="append", choices=DETECTORS)
-    parser.add_argument("--attack", action="append", help="networks with this planted, by the attack's name")
+    parser.add_argument("--only", action="append", help="run: networks whose names contain this")
+    parser.add_argument("--limit", type=int, help="run: the first so many networks")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     subjects = [of_the_zoo(network) for network in load_zoo(chosen.zoo)]
@@ -295,9 +296,9 @@ def main() -> None:
         subjects += public()
     if chosen.what == "run":
         wanted = [s for s in subjects if s.half == chosen.half]
-        if chosen.attack:
-            wanted = [s for s in wanted if s.attack.split()[0] in chosen.attack]
-        run(chosen.out, wanted, chosen.detector or DETECTORS)
+        if chosen.only:
+            wanted = [s for s in wanted if any(text in s.name for text in chosen.only)]
+        run(chosen.out, wanted[: chosen.limit], chosen.detector or DETECTORS)
     elif chosen.what == "null":
         if chosen.null is None:
             parser.error("null takes the file to write")
