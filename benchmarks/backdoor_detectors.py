@@ -6,9 +6,9 @@
 
 ``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--only`` picks
 networks by their names, in which stands what was planted. ``null`` makes the null distributions of the clean networks
-of the calibration half. ``table`` judges every network of a half by the clean networks of the calibration half (itself
-left out) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every false
-alarm and miss by name. The half ``public`` are the catalogue's models of `DATASETS`, for which ASSAY_MIRROR is needed.
+of the calibration half and the public ones. ``table`` judges every network of a half by these (itself left out, also in
+other formats) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every
+false alarm and miss by name. The half ``public`` are the catalogue's models of `DATASETS`: they need ASSAY_MIRROR.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from assay.methods.finding import Finding
 from assay.methods.method import METHODS, Context
 from assay.targets.reference import load_target
 from assay.targets.target import Target
+from backdoor_null import COPIES
 from zoo_networks import Network, load_zoo, open_network
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
@@ -86,7 +87,7 @@ class Result(BaseModel):
 
     def judged(self, nulls: Nulls) -> Judged:
         """Its p-value among the clean networks other than itself."""
-        others = [model for model in nulls.get(self.detector, []) if model.model != self.network]
+        others = [model for model in nulls.get(self.detector, []) if family(model.model) != family(self.network)]
         return judge(self.detector, self.statistics, self.kind, {self.detector: others})
 
     def alarm(self, judged: Judged) -> bool:
@@ -95,6 +96,11 @@ class Result(BaseModel):
             return judged.alarm
         leading = max(judged.places, key=lambda name: judged.places[name], default="")
         return judged.alarm and self.successes[leading] > WORKS
+
+
+def family(name: str) -> str:
+    """The same for a network in all its formats."""
+    return next((first for first, copies in COPIES.items() if name in copies), name)
 
 
 class Subject(NamedTuple):
@@ -213,13 +219,19 @@ def run(out: Path, subjects: list[Subject], detectors: Iterable[str]) -> None:
 
 
 def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
-    """The null of every detector that has results on enough clean networks of the calibration half."""
+    """The null of every detector that has results on enough clean networks of the calibration half, and public ones."""
     nulls: Nulls = {}
+    weights = {s.name: s.weights for s in subjects if s.half == "public"}
     for detector in DETECTORS:
         clean = [
-            CleanModel(model=r.network, kind=r.kind, statistics={n: round(v, 5) for n, v in r.statistics.items()})
+            CleanModel(
+                model=r.network,
+                kind=r.kind,
+                statistics={n: round(v, 5) for n, v in r.statistics.items()},
+                weights=weights.get(r.network, ""),
+            )
             for r in results(out, subjects, detector)
-            if r.half == "calibration" and r.attack == "clean"
+            if r.half in ("calibration", "public") and r.attack == "clean" and family(r.network) == r.network
         ]
         if clean:
             nulls[detector] = calibrate(clean)
@@ -291,9 +303,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="run: the first so many networks")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    subjects = [of_the_zoo(network) for network in load_zoo(chosen.zoo)]
-    if chosen.half == "public":
-        subjects += public()
+    subjects = [*map(of_the_zoo, load_zoo(chosen.zoo)), *public()]
     if chosen.what == "run":
         wanted = [s for s in subjects if s.half == chosen.half]
         if chosen.only:

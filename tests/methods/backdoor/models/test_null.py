@@ -24,9 +24,9 @@ from assay.methods.backdoor.models.null import (
 from methods.backdoor.models.toys import toy_target
 
 GREY, COLOUR, GREY_VIT = (
-    Kind(labels=10, channels=1),
-    Kind(labels=10, channels=3),
-    Kind(labels=10, channels=1, transformer=True),
+    Kind(labels=10, channels=1, side=28),
+    Kind(labels=10, channels=3, side=28),
+    Kind(labels=10, channels=1, side=28, transformer=True),
 )
 
 
@@ -88,12 +88,25 @@ def test_any_statistic_can_raise_the_alarm_and_none_does_for_an_ordinary_network
 def test_too_few_or_other_networks_give_no_p_value():
     null = {"x": models(GREY, normal(FEWEST_MODELS - 1))}
     for detector, labels in (("x", 10), ("y", 10), ("x", 100)):
-        judged = judge(detector, {"a": 9.0, "b": 9.0}, Kind(labels=labels, channels=1), null)
+        judged = judge(detector, {"a": 9.0, "b": 9.0}, Kind(labels=labels, channels=1, side=28), null)
         assert judged.p_value is None
         assert not judged.alarm
     many = {"x": models(GREY, normal(40))}
-    assert judge("x", {"a": 9.0, "b": 9.0}, Kind(labels=21, channels=1), many).p_value is None
-    assert judge("x", {"a": 9.0, "b": 9.0}, Kind(labels=20, channels=1), many).p_value is not None
+    assert judge("x", {"a": 9.0, "b": 9.0}, Kind(labels=21, channels=1, side=28), many).p_value is None
+    assert judge("x", {"a": 9.0, "b": 9.0}, Kind(labels=20, channels=1, side=28), many).p_value is not None
+
+
+def test_images_of_another_size_say_nothing_and_a_network_is_not_compared_with_itself():
+    null = {"x": models(GREY, normal(40))}
+    for side, known in ((14, True), (56, True), (13, False), (57, False)):
+        judged = judge("x", {"a": 9.0, "b": 9.0}, Kind(labels=10, channels=1, side=side), null)
+        assert (judged.p_value is not None) is known
+    itself = CleanModel(model="itself", kind=GREY, statistics={"a": 9.0, "b": 9.0}, weights="abc")
+    assert judge("x", itself.statistics, GREY, {"x": [*null["x"], itself]}, "abc").alarm
+    assert judge("x", itself.statistics, GREY, {"x": [*null["x"], itself]}, "abc") == judge(
+        "x", itself.statistics, GREY, null, ""
+    )
+    assert judge("x", itself.statistics, GREY, {"x": [*null["x"], itself]}, "abd").models == 41
 
 
 def test_calibration_refuses_what_is_no_null():
@@ -116,7 +129,7 @@ def test_files_come_back(tmp_path):
 
 
 def test_the_kind_of_a_network():
-    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3)
+    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3, side=28)
     target = toy_target()
     target.module.add_module("norm", torch.nn.LayerNorm(3))
     assert kind_of(WhiteBox(target)).transformer

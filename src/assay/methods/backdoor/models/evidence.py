@@ -85,7 +85,9 @@ def scan_finding(detector: str, box: WhiteBox, evidence: list[Evidence], clean: 
 
     The leading kind is the one furthest above the clean networks; without a null, the patches.
     """
-    judged = judge(detector, {e.name: float(e.strength.max()) for e in evidence}, kind_of(box), shipped_nulls())
+    judged = judge(
+        detector, {e.name: float(e.strength.max()) for e in evidence}, kind_of(box), shipped_nulls(), context.weights
+    )
     patch = next(e for e in evidence if e.indices is not None)
     leading = max(evidence, key=lambda e: judged.places[e.name]) if judged.places else patch
     tested = {e.name: _test(box, e, evidence, clean, context.class_names) for e in evidence}

@@ -44,7 +44,7 @@ def finding_of(
     finished = np.arange(len(sizes)) if arms is None else arms
     sizes = sizes[finished]
     tried = Tried(search, finished, sizes, leads(sizes.clip(min=SMALLEST)), anomaly_indices(sizes), unit, area)
-    judged = judge(detector, {"lead": float(tried.leads.max())}, kind_of(box), shipped_nulls())
+    judged = judge(detector, {"lead": float(tried.leads.max())}, kind_of(box), shipped_nulls(), context.weights)
     success = held_out_success(tried, clean, context.class_names)
     enough = len(sizes) >= FEWEST_LABELS
     return Finding(

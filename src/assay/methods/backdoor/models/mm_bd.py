@@ -68,7 +68,7 @@ class MmBd(Method):
         positive = margins.values.clip(min=LEAST)
         within_model = largest_p_value(positive)
         lead = float(-leads(positive)[largest])
-        judged = judge(self.name, {"lead": lead}, kind_of(box), shipped_nulls())
+        judged = judge(self.name, {"lead": lead}, kind_of(box), shipped_nulls(), context.weights)
         few = f"A distribution cannot be fitted to the margins of {box.num_classes} labels."
         metrics = [
             Metric(

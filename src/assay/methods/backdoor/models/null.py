@@ -32,27 +32,33 @@ FEWEST_ALIKE = 10
 
 
 class Kind(BaseModel):
-    """What a null depends on: the number of labels and channels, and whether the network is a transformer."""
+    """What a null depends on: labels, channels, pixels along an image's shorter side, and whether a transformer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: int = Field(ge=2)
     channels: int = Field(ge=1)
+    side: int = Field(ge=1)
     transformer: bool = False
 
     def like(self, other: Kind) -> bool:
-        """Whether a clean network of the other kind says something about this one: labels within a factor of 2."""
-        return max(self.labels, other.labels) <= 2 * min(self.labels, other.labels)
+        """Whether a clean network of the other kind tells about this one: labels and side within a factor of 2."""
+        pairs = ((self.labels, other.labels), (self.side, other.side))
+        return all(max(pair) <= 2 * min(pair) for pair in pairs)
 
 
 class CleanModel(BaseModel):
-    """What one detector found in one clean network: statistics by name, larger ones more suspicious."""
+    """What one detector found in one clean network: statistics by name, larger ones more suspicious.
+
+    ``weights`` is the digest of the network's weights, where it is one that may be judged itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     kind: Kind
     statistics: dict[str, float]
+    weights: str = ""
 
 
 Nulls = dict[str, list[CleanModel]]
@@ -82,7 +88,9 @@ def kind_of(box: WhiteBox) -> Kind:
     """The kind of a network; one with layer normalisation or attention counts as a transformer."""
     layers = (torch.nn.LayerNorm, torch.nn.MultiheadAttention)
     transformer = any(isinstance(module, layers) for module in box.module.modules())
-    return Kind(labels=box.num_classes, channels=box.input_shape[0], transformer=transformer)
+    return Kind(
+        labels=box.num_classes, channels=box.input_shape[0], side=min(box.input_shape[1:]), transformer=transformer
+    )
 
 
 def calibrate(clean: Iterable[CleanModel]) -> list[CleanModel]:
@@ -123,20 +131,22 @@ def load_nulls(path: Path) -> Nulls:
 
 @cache
 def shipped_nulls() -> Nulls:
-    """The nulls of this package, from networks trained for the purpose on MNIST, Fashion-MNIST and CIFAR-10."""
+    """The nulls of this package, from networks trained for the purpose and public ones, as docs/benchmarks say."""
     return _NULLS.validate_json((files("assay.methods.backdoor.models") / SHIPPED).read_text("utf-8"))
 
 
-def judge(detector: str, statistics: Mapping[str, float], kind: Kind, nulls: Nulls) -> Judged:
-    """The p-value of what a detector found, among clean networks with a like number of labels.
+def judge(detector: str, statistics: Mapping[str, float], kind: Kind, nulls: Nulls, weights: str = "") -> Judged:
+    """The p-value of what a detector found, among clean networks with like numbers of labels and pixels.
 
     Each statistic is standardised by mean and deviation over the clean networks that are most alike, and the largest
     counts. Every clean network's own is standardised by those most like it, itself left out, so that it has no
-    advantage; the p-value is taken among them all.
+    advantage; the p-value is taken among them all. A network with the digest ``weights`` is left out: it is the one
+    that is judged.
     """
-    near = [model for model in nulls.get(detector, []) if kind.like(model.kind)]
+    others = [model for model in nulls.get(detector, []) if not weights or model.weights != weights]
+    near = [model for model in others if kind.like(model.kind)]
     if len(near) < FEWEST_MODELS:
-        return Judged(None, len(near), f"{len(near)} clean networks with a like number of labels", {})
+        return Judged(None, len(near), f"{len(near)} clean networks with like numbers of labels and pixels", {})
     words, models = most_alike(kind, near)
     places = _places(statistics, statistics, models)
     rest = [

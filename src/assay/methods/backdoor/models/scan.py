@@ -16,7 +16,6 @@ from assay.methods.backdoor.inversion.growth import Change, Overlay, Warp, grow
 from assay.methods.backdoor.inversion.rules import Arms, Rule
 from assay.methods.backdoor.inversion.search import Search
 from assay.methods.backdoor.models.clean import Clean, clean_images
-from assay.methods.backdoor.models.distances import distances
 from assay.methods.backdoor.models.evidence import Evidence, Stamp, scan_finding
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
 from assay.methods.backdoor.models.outliers import above_others, anomaly_indices, leads
@@ -40,16 +39,15 @@ SMALLEST = 1e-3
 
 @method
 class Scan(Method):
-    """Six kinds of evidence for every label, each weighed against what clean networks show.
+    """Five kinds of evidence for every label, each weighed against what clean networks show.
 
     A screen without gradients lays ready-made waves over images; one without data drives noise to the largest margin of
     each label (MM-BD). Up to ``most_labels`` labels, all of a model with ten, are looked at closely: the smallest patch
-    (Neural Cleanse), a faint overlay and a smooth warp that lead images there, and how far each image for itself lies
-    from the label, which triggers that differ from image to image shorten too. Of a model with more labels these are
+    (Neural Cleanse), a faint overlay and a smooth warp that lead images there. Of a model with more labels these are
     the most suspicious of the screens, and random ones to compare with. The evidence for a label is how far it stands
     out among the model's labels; the largest, in standard deviations of clean networks, is judged by a p-value against
     clean networks. What was found must then move most held-out images, or there is no alarm. Triggers that work for
-    some classes only, or lead each class elsewhere, are not looked for.
+    some classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for.
     """
 
     name: ClassVar[str] = "backdoor.scan"
@@ -78,7 +76,6 @@ class Scan(Method):
     patch_steps: int = Field(default=100, ge=1, description="Gradient steps of the patch search.")
     overlay_steps: int = Field(default=20, ge=1, description="Gradient steps of the overlay search.")
     warp_steps: int = Field(default=30, ge=1, description="Gradient steps of the warp search.")
-    distance_steps: int = Field(default=15, ge=1, description="Steps of each image towards a label, at most.")
     margin_starts: int = Field(default=5, ge=1, description="Random images for each label's margin.")
     margin_steps: int = Field(default=60, ge=1, description="Steps that each of them climbs.")
     most_labels: int = Field(default=12, ge=3, description="Labels looked at closely, at most.")
@@ -86,7 +83,6 @@ class Scan(Method):
     overlay_size: float = Field(default=0.06, gt=0, le=1, description="Largest overlay, root mean square of a pixel.")
     warp_size: float = Field(default=2.0, gt=0, description="Largest warp, root mean square in pixels.")
     wave_size: float = Field(default=0.12, gt=0, le=1, description="Amplitude of the ready-made waves.")
-    distance_step: float = Field(default=0.01, gt=0, le=1, description="Longest of these, root mean square of a pixel.")
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
     def run(self, access: Any, data: Splits, context: Context) -> Finding:
@@ -98,7 +94,7 @@ class Scan(Method):
         """
         box = require_white_box(access)
         clean = clean_images(box, data, self.images, self.held_out, context.generator("scan: images"))
-        steps = self.patch_steps + self.overlay_steps + self.warp_steps + 3
+        steps = self.patch_steps + self.overlay_steps + self.warp_steps + 2
         with context.progress.step(self.title, steps) as bar:
             few = slice(0, self.batch_size)
             waves = pulls_of_waves(
@@ -113,8 +109,6 @@ class Scan(Method):
             bar.advance(self.patch_steps)
             evidence.extend(self._spread(box, clean, chosen, context))
             bar.advance(self.overlay_steps + self.warp_steps)
-            evidence.append(self._distances(box, clean, chosen))
-            bar.advance()
         return scan_finding(self.name, box, evidence, clean, context)
 
     def _margins(self, box: WhiteBox, context: Context) -> Margins:
@@ -148,13 +142,6 @@ class Scan(Method):
         strength = leads(sizes.clip(SMALLEST))
         indices = anomaly_indices(sizes)
         return Evidence("patch", "the smallest patch, share of the image", labels, strength, share, stamps, indices)
-
-    def _distances(self, box: WhiteBox, clean: Clean, labels: Arms) -> Evidence:
-        away = distances(box, clean.search, labels, self.distance_steps, self.distance_step)
-        others = clean.search_labels != labels[:, None]
-        mean = np.array([row[other].mean() if other.any() else np.inf for row, other in zip(away, others, strict=True)])
-        mean = mean.clip(SMALLEST, self.distance_steps * self.distance_step)
-        return Evidence("distance", "the smallest mean distance of an image", labels, leads(mean), mean, [])
 
     def _spread(self, box: WhiteBox, clean: Clean, labels: Arms, context: Context) -> list[Evidence]:
         """Overlays and warps."""
