@@ -129,7 +129,7 @@ def test_files_come_back(tmp_path):
 
 
 def test_the_kind_of_a_network():
-    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3, side=28)
+    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3, side=6)
     target = toy_target()
     target.module.add_module("norm", torch.nn.LayerNorm(3))
     assert kind_of(WhiteBox(target)).transformer
