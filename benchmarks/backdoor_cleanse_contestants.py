@@ -204,7 +204,7 @@ CONTESTANTS: dict[str, Callable[[Arena], Result]] = {
     "Assay scan": lambda arena: ours("backdoor.scan", arena),
     "Assay Neural Cleanse": lambda arena: ours("backdoor.neural_cleanse", arena),
     "TrojanZoo, the same 64 images": lambda arena: trojanzoo(arena, SEARCHED),
-    "TrojanZoo, 10,000 images": lambda arena: trojanzoo(arena, 10_000),
+    "TrojanZoo, 4,000 images": lambda arena: trojanzoo(arena, 4_000),
     "ART": lambda arena: art(arena, mended=False),
     "ART, mended": lambda arena: art(arena, mended=True),
 }
