@@ -31,6 +31,7 @@ OURS = ("Assay scan", "Assay Neural Cleanse")
 PEERS = (
     "TrojanZoo, the same 64 images",
     "TrojanZoo, 4,000 images",
+    "ART, mended, 100 of its 1,000 steps",
     "ART, mended",
     "ART",
 )

@@ -127,8 +127,8 @@ class _Model:
         return torch.nn.functional.cross_entropy(_output, labels)
 
 
-def art(arena: Arena, mended: bool) -> Result:
-    """ART's Neural Cleanse with its defaults (1,000 steps), on the same weights in Keras.
+def art(arena: Arena, mended: bool, steps: int = 1_000) -> Result:
+    """ART's Neural Cleanse with its defaults, on the same weights in Keras.
 
     Its ``reset`` writes 0 into every variable of the optimiser, with Keras 3 the learning rate too, so that nothing is
     searched. Mended, the learning rate is written back, and the size is the paper's, L1 instead of L2.
@@ -145,7 +145,8 @@ def art(arena: Arena, mended: bool) -> Result:
         raise SystemExit(f"the network in Keras answers otherwise, by {np.abs(theirs - own).max():g}")
     np.random.seed(0)
     tf.random.set_seed(0)
-    detector = KerasNeuralCleanse(network, use_logits=True, clip_values=(0, 1), norm=1 if mended else 2)
+    norm = 1 if mended else 2
+    detector = KerasNeuralCleanse(network, use_logits=True, clip_values=(0, 1), norm=norm, steps=steps)
     gradients, search, reset = 0, detector.train, detector.reset
 
     def counted(batch: Any, wanted: Any) -> Any:
@@ -206,6 +207,7 @@ CONTESTANTS: dict[str, Callable[[Arena], Result]] = {
     "TrojanZoo, the same 64 images": lambda arena: trojanzoo(arena, SEARCHED),
     "TrojanZoo, 4,000 images": lambda arena: trojanzoo(arena, 4_000),
     "ART": lambda arena: art(arena, mended=False),
+    "ART, mended, 100 of its 1,000 steps": lambda arena: art(arena, mended=True, steps=100),
     "ART, mended": lambda arena: art(arena, mended=True),
 }
 
