@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 import study_kills
 
 TEXT = """
@@ -33,14 +35,19 @@ options = { max_images = 50 }
 def test_killed_at_random_moments_the_truth_is_the_same(tmp_path: Path) -> None:
     file = tmp_path / "torn.toml"
     file.write_text(TEXT)
-    calm, torn = tmp_path / "calm", tmp_path / "torn"
+    calm = tmp_path / "calm"
     undisturbed = study_kills.start(file, calm)
     study_kills.wait_until_begun(undisturbed, calm)
     began = time.monotonic()
     assert undisturbed.wait() == 0
-    killed = study_kills.tear(file, torn, 2, (time.monotonic() - began) / 4, seed=0)
+    pause = (time.monotonic() - began) / 4
+    for attempt in range(4):  # a machine that was busy before may be quick now, and done before the first moment
+        torn = tmp_path / f"torn-{attempt}"
+        if study_kills.tear(file, torn, 2, pause / 3**attempt, seed=0).total() > 0:
+            break
+    else:
+        pytest.fail("nothing was killed in time")
     expected = study_kills.truths(calm)
-    assert killed.total() > 0
     assert len(expected) == 8
     assert study_kills.failures(torn) == 0
     assert study_kills.truths(torn) == expected
