@@ -10,20 +10,15 @@ without it only Assay's rows are made. About an hour of one core, nearly all of 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from assay.methods.backdoor.planting import load_planted
-from assay.targets.data import Subset
-from assay.targets.datasets.registry import load_dataset
 from assay.training import fit, seeded_build
-from backdoor_inputs import IMAGES, NETWORK, RECIPE, SEED, TARGET, TRAINED, compete, facts, make
+from backdoor_inputs import IMAGES, NETWORK, RECIPE, SEED, TARGET, arguments, compete, divided, facts, make
 
 WORKER = Path(__file__).with_name("backdoor_cleanse_contestants.py")
 PLANTED, CLEAN = "planted", "clean"
@@ -42,10 +37,7 @@ HEAD = ("contestant", "network", "verdict", "label that stands out", "index", "p
 
 def make_clean(folder: Path, images: Path) -> None:
     """The same network without a backdoor, and the same images."""
-    data = load_dataset("cifar10")
-    assert data.train is not None
-    rows = np.random.default_rng(SEED).permutation(len(data.train))
-    train = Subset(data.train, rows[:TRAINED])
+    train, _ = divided()
     network = seeded_build("tiny-cnn", 10, train.shape, SEED)
     fit(network, train, torch.from_numpy(train.labels), RECIPE, seed=SEED, device=torch.device("cpu"))
     torch.jit.trace(network.eval(), torch.zeros(2, *train.shape)).save(str(folder / NETWORK))
@@ -70,12 +62,7 @@ def line(name: str, network: str, found: dict[str, object]) -> str:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--peers-python", default=os.environ.get("ASSAY_ART_PYTHON"))
-    parser.add_argument("--only", nargs="*", help="contestants to run, by name")
-    parser.add_argument("--json", type=Path, help="where to write all numbers")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     torch.set_num_threads(1)
     planted, clean = options.folder / PLANTED, options.folder / CLEAN
     for folder in (planted, clean):

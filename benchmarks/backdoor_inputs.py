@@ -57,12 +57,17 @@ PEERS = (
 )
 
 
-def make(folder: Path) -> Planted:
-    """Train the network, save it as TorchScript, and draw images that it was not trained on."""
+def divided() -> tuple[Subset, Subset]:
+    """CIFAR-10's training images: those that networks are trained on here, and those that are not."""
     data = load_dataset("cifar10")
     assert data.train is not None
     rows = np.random.default_rng(SEED).permutation(len(data.train))
-    train = Subset(data.train, rows[:TRAINED])
+    return Subset(data.train, rows[:TRAINED]), Subset(data.train, rows[TRAINED : TRAINED + UNSEEN])
+
+
+def make(folder: Path) -> Planted:
+    """Train the network, save it as TorchScript, and draw images that it was not trained on."""
+    train, unseen = divided()
     network = seeded_build("tiny-cnn", 10, train.shape, SEED)
     planted = plant(
         plant_from(ATTACK | {"goal": {"kind": "all-to-one", "target": TARGET}}),
@@ -76,7 +81,7 @@ def make(folder: Path) -> Planted:
     )
     planted.save(folder)
     torch.jit.trace(network.eval(), torch.zeros(2, *train.shape)).save(str(folder / NETWORK))
-    pixels = data.train.take(rows[TRAINED : TRAINED + UNSEEN])
+    pixels = unseen.take(np.arange(len(unseen)))
     parts, start = {}, 0
     for name, size in PARTS.items():
         parts[name] = pixels[start : start + size]
@@ -154,14 +159,19 @@ def line(result: dict[str, object]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None) -> argparse.Namespace:
+    """The command line of a benchmark with contestants."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--peers-python", default=os.environ.get("ASSAY_ART_PYTHON"))
     parser.add_argument("--only", nargs="*", help="contestants to run, by name")
     parser.add_argument("--json", type=Path, help="where to write all numbers")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command."""
+    options = arguments(__doc__)
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     made = (options.folder / IMAGES).exists()

@@ -20,11 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from assay.access import Published, WhiteBox
 from assay.analysis.claims.evidence import write_evidence
-from assay.base.intervals import bootstrap
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.hunt import QueryOptions
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
@@ -36,13 +34,12 @@ from assay.targets.data import Subset
 from assay.targets.reference import load_target, open_model
 from assay.targets.target import Target
 from assay.training import predict
-from siblings_evidence import siblings_evidence
+from siblings_evidence import CAP, NOTHING, siblings_evidence
+from siblings_tables import report, spent
 
-CAP = 1000
 EPSILON = 0.5
 RESNET20 = "akamaster/cifar10-resnet20"
 RESNET8 = "mlcommons/cifar10-resnet8-float"
-NOTHING = "nothing"
 
 PAIRS: dict[str, tuple[str, ...]] = {
     RESNET20: (
@@ -61,7 +58,7 @@ PAIRS: dict[str, tuple[str, ...]] = {
     ),
     RESNET8: (NOTHING, "akamaster/cifar10-resnet32", "mlcommons/cifar10-resnet8-int8"),
 }
-"""Must-show 1: the model under attack, and what the attacker has in hand."""
+"""The model under attack, and what the attacker has in hand."""
 
 CLAIMS: dict[str, tuple[str, ...]] = {
     "abcrown/cifar10-marabou-medium": (NOTHING, "int8", "int4", "prune=0.5"),
@@ -74,7 +71,7 @@ CLAIMS: dict[str, tuple[str, ...]] = {
     ),
     "hyperparticle/cifar10-resnet32": (NOTHING, "int8", "int4", "prune=0.5"),
 }
-"""Must-show 2: 15 pairs over five architectures more; with those of `PAIRS` 28 over seven, four of them independent."""
+"""15 pairs over five architectures more; with those of `PAIRS` 28 over seven, four of them independent."""
 
 MEMBERS, QUESTIONS = 10_000, 2_000
 """Images that the target's splits give the owner; the last so many of the auxiliary set are the attacker's."""
@@ -104,7 +101,7 @@ UNPAIRED = (
     Training("unpair-then-compress", 5.0, 0.05, 38_000, 1),
     Training("unpair-then-compress", 30.0, 0.05, 10_000, 5),
 )
-"""Must-show 3."""
+"""ResNet-20's siblings in the part ``unpairing``."""
 ALLOWED_LOSS = 0.01
 """Accuracy that a sibling may lose to be chosen for the attackers who know."""
 
@@ -257,7 +254,7 @@ def _dearest(folder: Path) -> str:
     costs: dict[str, float] = {}
     for cell in read:
         if cell.get("attacker") == "plain":
-            median = float(np.median(_spent(cell)))
+            median = float(np.median(spent(cell)))
             costs[cell["sibling"]] = min(costs.get(cell["sibling"], np.inf), median)
     unpaired_ones = [name for name in costs if name != "paired"]
     allowed = [name for name in unpaired_ones if accuracy["paired"] - accuracy[name] <= ALLOWED_LOSS]
@@ -328,77 +325,6 @@ def run(part: str, folder: Path, images: int, only: str) -> None:
         partial.write_text(json.dumps(content))
         partial.replace(file)
         print(f"{cell.name}: {content['cpu_seconds']} CPU-s", flush=True)
-
-
-def _spent(cell: dict[str, Any]) -> np.ndarray[Any, Any]:
-    return np.where(cell["success"], cell["queries"], CAP)
-
-
-def _median(cell: dict[str, Any]) -> str:
-    spent = _spent(cell)
-    bounds = bootstrap(lambda rows: np.median(rows, axis=-1), spent, seed=0)
-    median = f"{np.median(spent):g} ({bounds.low:g} to {bounds.high:g})"
-    return f"{np.mean(cell['success']):.3f} | {median} | {spent.mean():.0f}"
-
-
-def _ratio(first: dict[str, Any], second: dict[str, Any]) -> str:
-    pair = _spent(first), _spent(second)
-    bounds = bootstrap(lambda a, b: np.median(a, axis=-1) / np.median(b, axis=-1), *pair, seed=0)
-    return f"{np.median(pair[0]) / np.median(pair[1]):.1f} ({bounds.low:.1f} to {bounds.high:.1f})"
-
-
-def report(folder: Path) -> None:
-    """All tables, as Markdown."""
-    read = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    for part in ("pairs", "claims"):
-        found = [cell for cell in read if cell["part"] == part]
-        runs = {(cell["target"], cell["prior"], cell["attack"]): cell for cell in found if "attack" in cell}
-        print(f"\n## {part}\n\n| target | prior | attack | success | median | mean | times cheaper |")
-        print("|---|---|---|---|---|---|---|")
-        for (target, prior, attack), cell in runs.items():
-            base = runs.get((target, NOTHING, attack))
-            saved = _ratio(base, cell) if base is not None else ""
-            print(f"| {target} | {prior} | {attack} | {_median(cell)} | {saved} |")
-    both = [cell for cell in read if cell["part"] in ("pairs", "claims")]
-    measures = {(cell["target"], cell["prior"]): cell["similarity"] for cell in both if "similarity" in cell}
-    runs = {(cell["target"], cell["prior"], cell["attack"]): cell for cell in both if "attack" in cell}
-    if len(measures) > 3:
-        _correlations(measures, runs)
-    _unpairing_table([cell for cell in read if cell["part"] == "unpairing"])
-
-
-def _correlations(measures: dict[Any, Any], runs: dict[Any, Any]) -> None:
-    """Spearman's rank correlation of each measure with the logarithm of what is saved, with a bootstrap interval."""
-    print("\n| measure | attack | pairs | rank correlation |\n|---|---|---|---|")
-    for name in next(iter(measures.values())):
-        for attack in ("p-rgf", "gfcs"):
-            rows = [
-                (found[name][0], np.log(np.median(_spent(runs[target, NOTHING, attack])) / np.median(_spent(cell))))
-                for (target, prior), found in measures.items()
-                if found[name][0] is not None
-                and (cell := runs.get((target, prior, attack))) is not None
-                and (target, NOTHING, attack) in runs
-            ]
-            if len(rows) < 4:
-                continue
-            pairs = np.array(rows)
-            draws = np.random.default_rng(0).integers(0, len(pairs), (2000, len(pairs)))
-            values = [spearmanr(*pairs[draw].T).statistic for draw in draws if len(np.unique(pairs[draw][:, 0])) > 2]
-            low, high = np.nanquantile(values, [0.025, 0.975])
-            value = spearmanr(*pairs.T).statistic
-            print(f"| {name} | {attack} | {len(pairs)} | {value:.2f} ({low:.2f} to {high:.2f}) |")
-
-
-def _unpairing_table(found: list[dict[str, Any]]) -> None:
-    print("\n## unpairing\n\n| sibling | attacker | attack | success | median | mean |\n|---|---|---|---|---|---|")
-    for cell in found:
-        if "attack" in cell:
-            print(f"| {cell['sibling']} | {cell.get('attacker', '-')} | {cell['attack']} | {_median(cell)} |")
-    print("\n| sibling | accuracy | gradient cosine | transfer to the model |\n|---|---|---|---|")
-    for cell in found:
-        if "similarity" in cell:
-            cosine, transfer = (cell["similarity"][name][0] for name in ("gradient_cosine", "transfer_to_target"))
-            print(f"| {cell['sibling']} | {cell['accuracy']:.4f} | {cosine:.3f} | {transfer:.3f} |")
 
 
 def main() -> None:

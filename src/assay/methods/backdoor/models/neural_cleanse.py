@@ -49,6 +49,7 @@ class NeuralCleanse(Method):
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
+    version: ClassVar[int] = 2
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {
         "full": {"images": 1000, "batches": 31, "rounds": 1000},
     }
