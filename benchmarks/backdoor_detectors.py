@@ -2,13 +2,14 @@
 
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py run OUT ZOO [--half calibration] [--detector backdoor.scan]
     ASSAY_DATA=... python benchmarks/backdoor_detectors.py null OUT ZOO NULL.json
-    ASSAY_DATA=... python benchmarks/backdoor_detectors.py table OUT ZOO [--half held-out]
+    ASSAY_DATA=... python benchmarks/backdoor_detectors.py table OUT ZOO [NULL.json] [--half held-out]
 
 ``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--only`` picks
 networks by their names, in which stands what was planted. ``null`` makes the null distributions of the clean networks
-of the calibration half and the public ones. ``table`` judges every network of a half by these (itself left out, also in
-other formats) and prints true- and false-positive rates with 95 % intervals, AUC, CPU seconds and gradients, and every
-false alarm and miss by name. The half ``public`` are the catalogue's models of `DATASETS`: they need ASSAY_MIRROR.
+of the calibration half and the public ones. ``table`` judges every network of a half by these, or by those of a file
+(itself left out, also in other formats), and prints true- and false-positive rates with 95 % intervals, AUC, CPU
+seconds and gradients, and every false alarm and miss by name. The half ``public`` are the catalogue's models of
+`DATASETS`: they need ASSAY_MIRROR.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from assay.methods.backdoor.models.null import (
     calibrate,
     judge,
     kind_of,
+    load_nulls,
     save_nulls,
 )
 from assay.methods.backdoor.models.outliers import PAPERS_INDEX
@@ -92,10 +94,8 @@ class Result(BaseModel):
 
     def alarm(self, judged: Judged) -> bool:
         """Whether the network is flagged: p at most `ALPHA`, and a trigger that works where one is recovered."""
-        if not self.successes:
-            return judged.alarm
         leading = max(judged.places, key=lambda name: judged.places[name], default="")
-        return judged.alarm and self.successes[leading] > WORKS
+        return judged.alarm and self.successes.get(leading, 1.0) > WORKS
 
 
 def family(name: str) -> str:
@@ -247,9 +247,8 @@ def share(flags: list[bool]) -> str:
     return f"{sum(flags)}/{len(flags)} = {100 * value:.0f} % ({100 * bounds.low:.0f}-{100 * bounds.high:.0f})"
 
 
-def table(out: Path, subjects: list[Subject], half: str) -> Iterator[str]:
+def table(out: Path, subjects: list[Subject], half: str, nulls: Nulls) -> Iterator[str]:
     """The lines of the table."""
-    nulls = nulls_of(out, subjects)
     for detector in DETECTORS:
         found = [r for r in results(out, subjects, detector) if r.half == half and not r.failed_plant]
         if not found:
@@ -314,7 +313,8 @@ def main() -> None:
             parser.error("null takes the file to write")
         save_nulls(nulls_of(chosen.out, subjects), chosen.null)
     else:
-        print("\n".join(table(chosen.out, subjects, chosen.half)))
+        nulls = load_nulls(chosen.null) if chosen.null else nulls_of(chosen.out, subjects)
+        print("\n".join(table(chosen.out, subjects, chosen.half, nulls)))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Unpair(Method):
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0043.001", "AML.T0043.002")
     parts: ClassVar[tuple[str, ...]] = ("members", "non_members", "auxiliary")
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     sibling: Annotated[SiblingText, AfterValidator(_compression)] = SIBLING
     weights: Weights = Field(default=(3.0, 10.0, 30.0), description="Weights of the squared cosine that are tried.")

@@ -34,7 +34,8 @@ class Unpairing(BaseModel):
     noise. The square is there because an attacker who sees that the loss falls along a direction turns it round; the
     noise, because one may average gradients over a neighbourhood: each image has its own amount of it, from none to
     ``noise``, so that gradients part at the image too. Statistics of normalisation stay as they are. Gradients through
-    gradients are long at first, hence `clip` and a slow start.
+    gradients are long at first, hence `clip` and a slow start; and they are dear, hence `share`: more passes over the
+    images with fewer gradients compared in each keep more accuracy for the same time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -44,7 +45,13 @@ class Unpairing(BaseModel):
         default=0.03, ge=0.0, le=1.0, description="Largest standard deviation of the noise on an image's pixels."
     )
     epochs: int = Field(default=10, ge=1, description="Passes over the images.")
-    learning_rate: float = Field(default=0.05, gt=0.0, description="The highest learning rate (SGD, cosine).")
+    learning_rate: float = Field(default=0.03, gt=0.0, description="The highest learning rate (SGD, cosine).")
+    share: float = Field(
+        default=0.25,
+        gt=0.0,
+        le=1.0,
+        description="Share of each batch, one image at least, whose gradients are compared.",
+    )
     clip: float = Field(default=2.0, gt=0.0, description="Gradients of a step that are longer are shortened to it.")
     batch_size: int = Field(default=64, ge=1, description="Images per training step.")
     shift: int = Field(default=0, ge=0, description="Images are shifted at random by so many pixels at most.")
@@ -76,6 +83,8 @@ class Unpairing(BaseModel):
                 task = task + self.distil * cross_entropy(logits, followed)
             if weight == 0:
                 return task, logits
+            compared = max(1, round(self.share * len(images)))
+            images, labels = images[:compared], labels[:compared]
             amount = self.noise * torch.rand_like(images[:, :1, :1, :1])
             near = (images + amount * torch.randn_like(images)).clamp(0.0, 1.0).requires_grad_(True)
             (wanted,) = torch.autograd.grad(margin(full(near), labels).sum(), near)

@@ -13,6 +13,7 @@ from assay.access import WhiteBox
 from assay.methods.backdoor.models.clean import Clean
 from assay.methods.backdoor.models.null import ALPHA, Judged, judge, kind_of, shipped_nulls
 from assay.methods.backdoor.models.outliers import FEWEST_LABELS, PAPERS_INDEX, Floats
+from assay.methods.backdoor.models.remembered import Remembered
 from assay.methods.backdoor.models.results import NO_INTERVAL, WORKS, p_value_metric
 from assay.methods.finding import Finding, Gallery, Metric, Table, Verdict
 from assay.methods.measures import class_name, proportion, within
@@ -21,6 +22,9 @@ from assay.methods.pictures import magnified, save_png
 
 Stamp = Callable[[torch.Tensor], torch.Tensor]
 """Images (n, c, h, w) in [0, 1] to images that carry a trigger."""
+
+REMEMBERED = "remembered"
+"""The name of what `remembered` finds, among the kinds of evidence."""
 
 OUTSTANDING = 2.0
 """Standard deviations above the mean of clean networks from which evidence is shown beside the leading kind."""
@@ -67,9 +71,10 @@ class Tested(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """All evidence, its p-value, the kind that decides, and the trigger that is tested for its label."""
+    """All evidence, its p-value, the kind that leads among those of labels, and the trigger tested for its label."""
 
     evidence: list[Evidence]
+    remembered: Remembered | None
     judged: Judged
     leading: Evidence
     tested: Tested
@@ -79,19 +84,33 @@ class Scanned(NamedTuple):
         """The suspicious label."""
         return self.leading.label
 
+    @property
+    def by_memory(self) -> bool:
+        """Whether the remembered statistics are further above clean networks than any label."""
+        places = self.judged.places
+        return places.get(REMEMBERED, -np.inf) > places.get(self.leading.name, np.inf)
 
-def scan_finding(detector: str, box: WhiteBox, evidence: list[Evidence], clean: Clean, context: Context) -> Finding:
+
+def scan_finding(
+    detector: str,
+    box: WhiteBox,
+    evidence: list[Evidence],
+    remembered: Remembered | None,
+    clean: Clean,
+    context: Context,
+) -> Finding:
     """Judge the evidence against clean networks, test the trigger of the leading kind, and report.
 
     The leading kind is the one furthest above the clean networks; without a null, the patches.
     """
-    judged = judge(
-        detector, {e.name: float(e.strength.max()) for e in evidence}, kind_of(box), shipped_nulls(), context.weights
-    )
+    statistics = {e.name: float(e.strength.max()) for e in evidence}
+    if remembered is not None:
+        statistics[REMEMBERED] = remembered.strength
+    judged = judge(detector, statistics, kind_of(box), shipped_nulls(), context.weights)
     patch = next(e for e in evidence if e.indices is not None)
     leading = max(evidence, key=lambda e: judged.places[e.name]) if judged.places else patch
     tested = {e.name: _test(box, e, evidence, clean, context.class_names) for e in evidence}
-    scanned = Scanned(evidence, judged, leading, tested[leading.name])
+    scanned = Scanned(evidence, remembered, judged, leading, tested[leading.name])
     success = scanned.tested.success
     strengths = [
         Metric(
@@ -102,6 +121,15 @@ def scan_finding(detector: str, box: WhiteBox, evidence: list[Evidence], clean: 
         )
         for e in evidence
     ]
+    if remembered is not None:
+        strengths.append(
+            Metric(
+                name=f"strength_{REMEMBERED}",
+                label="Logarithm of how far a channel of batch normalisation parts from clean images",
+                value=remembered.strength,
+                note=f"Clean images {remembered.handling}. {NO_INTERVAL}",
+            )
+        )
     index = float((patch.indices if patch.indices is not None else np.zeros(1)).max())
     metrics = [
         success.model_copy(update={"name": "trigger_success"}),
@@ -114,7 +142,11 @@ def scan_finding(detector: str, box: WhiteBox, evidence: list[Evidence], clean: 
     return Finding(
         metrics=metrics,
         verdict=_verdict(scanned, index, box.num_classes, context.class_names),
-        figures=[_gallery(scanned, clean, context), _table(scanned, context.class_names)],
+        figures=[
+            _gallery(scanned, clean, context),
+            _table(scanned, context.class_names),
+            *([] if remembered is None else [_channels(remembered)]),
+        ],
         samples=_columns(evidence, box.num_classes),
     )
 
@@ -139,11 +171,23 @@ def _test(box: WhiteBox, kind: Evidence, evidence: list[Evidence], clean: Clean,
 
 
 def _verdict(scanned: Scanned, index: float, labels: int, names: tuple[str, ...]) -> Verdict:
-    """``high`` if p raises an alarm and the trigger works, ``elevated`` if only p does; without a null, see the end."""
+    """``high`` if p raises an alarm and the trigger works, ``elevated`` if only p does; without a null, see the end.
+
+    An alarm by remembered statistics is ``elevated``: they tell that some training images were other than clean ones,
+    not what they carried.
+    """
     success = scanned.tested.success
     if success.interval is None:
         raise ValueError("the success must have an interval")
     judged, label = scanned.judged, class_name(names, scanned.label)
+    if scanned.by_memory and judged.alarm and scanned.remembered is not None:
+        channel = scanned.remembered.channels[0]
+        sentence = (
+            f"Channel {channel.number} of {channel.layer} remembers other images than clean ones: "
+            f"p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g}). A share of the training images was "
+            "poisoned, or augmented in a way that is not tried here: look at where the model comes from."
+        )
+        return Verdict(level="elevated", metric="p_value", sentence=sentence)
     found = f"{label} stands out most, by its {scanned.leading.name}; the {scanned.tested.kind} found moves "
     found += f"{within(success)} of held-out images to it"
     works = success.interval.low > WORKS
@@ -216,6 +260,29 @@ def _table(scanned: Scanned, names: tuple[str, ...], count: int = 20) -> Table:
         + (f" The largest of each column, in standard deviations of clean networks: {clean}." if clean else ""),
         columns=["label", *(e.name for e in kinds)],
         rows=rows,
+    )
+
+
+def _channels(remembered: Remembered) -> Table:
+    """The channels that part most from clean images."""
+    return Table(
+        title="What batch normalisation remembers",
+        caption="Channels whose running statistics part most from those of clean images "
+        f"({remembered.handling}, which explains the statistics best): means and standard deviations, and the "
+        "Kullback-Leibler divergence in nats. Poisoned training images move a few channels far.",
+        columns=["layer", "channel", "mean, remembered", "clean", "deviation, remembered", "clean", "divergence"],
+        rows=[
+            [
+                one.layer,
+                one.number,
+                round(one.remembered[0], 3),
+                round(one.clean[0], 3),
+                round(one.remembered[1], 3),
+                round(one.clean[1], 3),
+                round(one.divergence, 4),
+            ]
+            for one in remembered.channels
+        ],
     )
 
 

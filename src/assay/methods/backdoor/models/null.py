@@ -50,7 +50,8 @@ class Kind(BaseModel):
 class CleanModel(BaseModel):
     """What one detector found in one clean network: statistics by name, larger ones more suspicious.
 
-    ``weights`` is the digest of the network's weights, where it is one that may be judged itself.
+    A statistic that does not apply to the network is missing. ``weights`` is the digest of the network's weights, where
+    it is one that may be judged itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,14 +98,16 @@ def calibrate(clean: Iterable[CleanModel]) -> list[CleanModel]:
     """A null of one detector, from what it found in clean networks with one set of options.
 
     Raises:
-        DataError: if they are fewer than `FEWEST_MODELS`, differ in their statistics, or one is not finite.
+        DataError: if they are fewer than `FEWEST_MODELS`, have no statistic in common, or one is not finite.
     """
     models = sorted(clean, key=lambda model: model.model)
     if len(models) < FEWEST_MODELS:
         raise DataError(f"A null takes at least {FEWEST_MODELS} clean networks; these are {len(models)}.")
+    if not set.intersection(*(set(model.statistics) for model in models)):
+        raise DataError("These clean networks have no statistic in common, so that they are no null of one detector.")
     for model in models:
-        if set(model.statistics) != set(models[0].statistics) or not np.isfinite([*model.statistics.values()]).all():
-            raise DataError(f"What was found in {model.model} is not finite, or differs from {models[0].model}.")
+        if not np.isfinite([*model.statistics.values()]).all():
+            raise DataError(f"What was found in {model.model} is not finite.")
     return models
 
 
@@ -138,13 +141,13 @@ def shipped_nulls() -> Nulls:
 def judge(detector: str, statistics: Mapping[str, float], kind: Kind, nulls: Nulls, weights: str = "") -> Judged:
     """The p-value of what a detector found, among clean networks with like numbers of labels and pixels.
 
-    Each statistic is standardised by mean and deviation over the clean networks that are most alike, and the largest
-    counts. Every clean network's own is standardised by those most like it, itself left out, so that it has no
-    advantage; the p-value is taken among them all. A network with the digest ``weights`` is left out: it is the one
-    that is judged.
+    Only clean networks that have all ``statistics`` count, and of theirs only these. Each statistic is standardised by
+    mean and deviation over the clean networks that are most alike, and the largest counts. Every clean network's own is
+    standardised by those most like it, itself left out, so that it has no advantage; the p-value is taken among them
+    all. A network with the digest ``weights`` is left out: it is the one that is judged.
     """
     others = [model for model in nulls.get(detector, []) if not weights or model.weights != weights]
-    near = [model for model in others if kind.like(model.kind)]
+    near = [model for model in others if kind.like(model.kind) and statistics.keys() <= model.statistics.keys()]
     if len(near) < FEWEST_MODELS:
         return Judged(None, len(near), f"{len(near)} clean networks with like numbers of labels and pixels", {})
     words, models = most_alike(kind, near)

@@ -19,6 +19,7 @@ from assay.methods.backdoor.models.clean import Clean, clean_images
 from assay.methods.backdoor.models.evidence import Evidence, Stamp, scan_finding
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
 from assay.methods.backdoor.models.outliers import above_others, anomaly_indices, leads
+from assay.methods.backdoor.models.remembered import compare
 from assay.methods.backdoor.models.waves import Waves, all_waves, pulls_of_waves
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
@@ -39,15 +40,17 @@ SMALLEST = 1e-3
 
 @method
 class Scan(Method):
-    """Five kinds of evidence for every label, each weighed against what clean networks show.
+    """Five kinds of evidence for every label and one for the network, each weighed against what clean networks show.
 
     A screen without gradients lays ready-made waves over images; one without data drives noise to the largest margin of
     each label (MM-BD). Up to ``most_labels`` labels, all of a model with ten, are looked at closely: the smallest patch
     (Neural Cleanse), a faint overlay and a smooth warp that lead images there. Of a model with more labels these are
     the most suspicious of the screens, and random ones to compare with. The evidence for a label is how far it stands
     out among the model's labels; the largest, in standard deviations of clean networks, is judged by a p-value against
-    clean networks. What was found must then move most held-out images, or there is no alarm. Triggers that work for
-    some classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for.
+    clean networks. What was found must then move most held-out images to be called high. Triggers that work for some
+    classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for; but networks with
+    batch normalisation remember the statistics of their training images, and poisoned ones among them show in these,
+    whatever the trigger.
     """
 
     name: ClassVar[str] = "backdoor.scan"
@@ -67,7 +70,7 @@ class Scan(Method):
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {}}
 
     images: int = Field(default=64, ge=8, description="Clean images to search with, at most.")
@@ -83,6 +86,11 @@ class Scan(Method):
     overlay_size: float = Field(default=0.06, gt=0, le=1, description="Largest overlay, root mean square of a pixel.")
     warp_size: float = Field(default=2.0, gt=0, description="Largest warp, root mean square in pixels.")
     wave_size: float = Field(default=0.12, gt=0, le=1, description="Amplitude of the ready-made waves.")
+    compared: int = Field(
+        default=500,
+        ge=100,
+        description="Clean images that remembered statistics are compared with; where there are fewer, they are not.",
+    )
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
     def run(self, access: Any, data: Splits, context: Context) -> Finding:
@@ -94,7 +102,7 @@ class Scan(Method):
         """
         box = require_white_box(access)
         clean = clean_images(box, data, self.images, self.held_out, context.generator("scan: images"))
-        steps = self.patch_steps + self.overlay_steps + self.warp_steps + 2
+        steps = self.patch_steps + self.overlay_steps + self.warp_steps + 3
         with context.progress.step(self.title, steps) as bar:
             few = slice(0, self.batch_size)
             waves = pulls_of_waves(
@@ -109,7 +117,10 @@ class Scan(Method):
             bar.advance(self.patch_steps)
             evidence.extend(self._spread(box, clean, chosen, context))
             bar.advance(self.overlay_steps + self.warp_steps)
-        return scan_finding(self.name, box, evidence, clean, context)
+            assert data.non_members is not None
+            remembered = compare(box, data.non_members, self.compared, context.generator("scan: remembered"))
+            bar.advance()
+        return scan_finding(self.name, box, evidence, remembered, clean, context)
 
     def _margins(self, box: WhiteBox, context: Context) -> Margins:
         """The screen without data; with many labels, fewer starts and steps for each."""
