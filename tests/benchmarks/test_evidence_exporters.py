@@ -148,11 +148,11 @@ def test_claims_and_unpairing_reach_the_ledger(tmp_path):
         write(tmp_path, [attack("claims", name, 500, **base) for name in ("p-rgf", "gfcs", "square")])
         write(tmp_path, [attack("claims", name, 50 - 8 * i, **held) for name in ("p-rgf", "gfcs")])
         write(tmp_path, [alike("claims", 0.2 + i / 10, 0.5, **held)])
-    order = "{}, weight 30, rate 0.01, 38000 images x 2"
+    order = "{}, weight 30, rate 0.03, 38000 images x {}, gradients of 25%"
     for name, cosine, transfer in (
         ("paired", 0.95, 0.9),
-        (order.format("unpair-then-compress"), 0.05, 0.04),
-        (order.format("compress-then-unpair"), 0.06, 0.3),
+        (order.format("unpair-then-compress", 5), 0.05, 0.04),
+        (order.format("compress-then-unpair", 2), 0.06, 0.3),
     ):
         write(tmp_path, [alike("unpairing", cosine, transfer, sibling=name, accuracy=0.9)])
         for how in ("plain", "fine-tuned, averaged"):
