@@ -38,7 +38,7 @@ def test_answers_come_through_bit_for_bit(tmp_path: Path, binary: bool, path: st
         asking = client(url + path, tmp_path, "?batch=4")
         pixels = torch.rand(11, 1, 4, 4, generator=torch.Generator().manual_seed(1))
         assert np.array_equal(asking.ask(pixels), truth(pixels))
-    assert list(server.charged.values()) == [4, 4, 3]
+    assert sorted(server.charged.values()) == [3, 4, 4], "batches are under way together, in any order"
     assert asking.service.classes == ("a", "b", "c")
 
 
