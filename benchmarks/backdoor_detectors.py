@@ -31,6 +31,7 @@ from assay.access import WhiteBox
 from assay.base.digests import digest_json
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc
 from assay.catalogue.curated import curated
+from assay.methods.backdoor.models.evidence import REMEMBERED
 from assay.methods.backdoor.models.null import (
     ALPHA,
     CleanModel,
@@ -95,7 +96,9 @@ class Result(BaseModel):
     def alarm(self, judged: Judged) -> bool:
         """Whether the network is flagged: p at most `ALPHA`, and a trigger that works where one is recovered."""
         leading = max(judged.places, key=lambda name: judged.places[name], default="")
-        return judged.alarm and self.successes.get(leading, 1.0) > WORKS
+        if not self.successes or leading == REMEMBERED:
+            return judged.alarm
+        return judged.alarm and self.successes[leading] > WORKS
 
 
 def family(name: str) -> str:
@@ -234,7 +237,7 @@ def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
             if r.half in ("calibration", "public") and r.attack == "clean" and family(r.network) == r.network
         ]
         if clean:
-            nulls[detector] = calibrate(clean)
+            nulls[detector] = calibrate(clean, [REMEMBERED])
     return nulls
 
 

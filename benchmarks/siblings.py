@@ -4,9 +4,9 @@
 
 PART is ``pairs`` (ResNet-20 with every kind of prior, and MLPerf Tiny's ResNet-8), ``claims`` (pairs of other
 architectures: what is saved against how alike they are), ``unpairing`` (weights and orders, and the attacker who
-knows), or ``report``, which prints what the folder holds. Every cell is one JSON file in FOLDER: interrupt it at will,
-it goes on where it was; several processes may share a folder. ASSAY_MIRROR spares the downloads. Hours of one core;
-``--images 5`` tries it out, in a folder of its own.
+knows), or ``report``, which prints what the folder holds. Every cell is one JSON file in FOLDER, which keeps unpaired
+networks as well: interrupt it at will, it goes on where it was; several processes may share a folder. ASSAY_MIRROR
+spares the downloads. Hours of one core; ``--images 5`` tries it out, in a folder of its own.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def test_images_of_another_size_say_nothing_and_a_network_is_not_compared_with_i
 
 def test_a_statistic_that_does_not_apply_is_compared_among_networks_that_have_it():
     with_c = [{**row, "c": 0.1 * row["a"]} for row in normal(25, 8)]
-    null = {"x": calibrate([*models(GREY, with_c), *models(GREY, normal(25, 9), 100)])}
+    null = {"x": calibrate([*models(GREY, with_c), *models(GREY, normal(25, 9), 100)], ["c"])}
     has = judge("x", {"a": 0.0, "b": 10.0, "c": 3.0}, GREY, null)
     assert has.models == 25
     assert has.alarm
@@ -123,8 +123,10 @@ def test_a_statistic_that_does_not_apply_is_compared_among_networks_that_have_it
 def test_calibration_refuses_what_is_no_null():
     with pytest.raises(DataError, match="at least"):
         calibrate(models(GREY, normal(5)))
-    with pytest.raises(DataError, match="in common"):
-        calibrate([*models(GREY, normal(30)), CleanModel(model="z", kind=GREY, statistics={"c": 1.0})])
+    with pytest.raises(DataError, match="differs"):
+        calibrate([*models(GREY, normal(30)), CleanModel(model="z", kind=GREY, statistics={"a": 1.0})])
+    with pytest.raises(DataError, match="differs"):
+        calibrate([*models(GREY, normal(30)), CleanModel(model="z", kind=GREY, statistics={"a": 1.0})], ["c"])
     with pytest.raises(DataError, match="finite"):
         calibrate([*models(GREY, normal(30)), CleanModel(model="z", kind=GREY, statistics={"a": 1.0, "b": np.inf})])
 

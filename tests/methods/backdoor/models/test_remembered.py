@@ -7,7 +7,7 @@ from torch.distributions import Normal, kl_divergence
 
 import assay.methods.backdoor.models.evidence as evidence
 from assay.access import WhiteBox
-from assay.methods.backdoor.models.null import CleanModel, Nulls, kind_of
+from assay.methods.backdoor.models.null import CleanModel, kind_of
 from assay.methods.backdoor.models.remembered import SMALLEST, compare, divergence
 from assay.methods.backdoor.models.scan import Scan
 from assay.targets.data import ArrayImages
@@ -116,6 +116,9 @@ def test_without_statistics_or_images_there_is_no_such_evidence():
     for layer in (1, 4):
         module[layer] = torch.nn.BatchNorm2d(module[layer].num_features, track_running_stats=False)
     assert compared(module.eval()) is None
+    module.add_module("unused", torch.nn.Identity())
+    module[-1].head = torch.nn.BatchNorm2d(3)
+    assert compared(module.eval()) is None, "a layer that no image passes through remembers nothing of use"
 
 
 def test_the_network_is_left_as_it_was():
@@ -127,13 +130,25 @@ def test_the_network_is_left_as_it_was():
     assert not any(layer._forward_pre_hooks for layer in module.modules())
 
 
-@pytest.mark.parametrize("bad", [False, True])
-def test_the_scan_calls_a_network_elevated_for_it(bad, tmp_path, monkeypatch):
+def null_around(statistics, box, moved=()):
+    """A null whose networks show these statistics, give or take a half, and lower ones of the kinds ``moved``."""
+    random = np.random.default_rng(0)
+    lower = {name: value - 2.0 * (name in moved) for name, value in statistics.items()}
+    rows = [{name: value + 0.5 * random.normal() for name, value in lower.items()} for _ in range(40)]
+    models = [CleanModel(model=str(i), kind=kind_of(box), statistics=row) for i, row in enumerate(rows)]
+    return {"backdoor.scan": models}
+
+
+@pytest.mark.parametrize(
+    ("bad", "moved", "level"),
+    [(False, (), "low"), (True, (), "elevated"), (True, ("patch",), "high"), (True, ("wave",), "elevated")],
+)
+def test_the_scan_calls_a_network_elevated_for_it(bad, moved, level, tmp_path, monkeypatch):
     method = Scan(
         images=24,
         held_out=40,
         batch_size=8,
-        patch_steps=10,
+        patch_steps=60,
         overlay_steps=4,
         warp_steps=4,
         margin_steps=4,
@@ -141,22 +156,12 @@ def test_the_scan_calls_a_network_elevated_for_it(bad, tmp_path, monkeypatch):
     )
     images, _ = pictures(1000, 5)
     opened = target(network(poisoned(images) if bad else images))
-    ordinary, _ = run(method, target(network(images, seed=0)), tmp_path)
+    ordinary, _ = run(method, target(network(images)), tmp_path)
     statistics = {m.name.removeprefix("strength_"): m.value for m in ordinary.metrics if "strength_" in m.name}
     assert "remembered" in statistics
-    random = np.random.default_rng(0)
-    null: Nulls = {
-        "backdoor.scan": [
-            CleanModel(
-                model=str(i),
-                kind=kind_of(WhiteBox(opened)),
-                statistics={name: value + 0.5 * random.normal() for name, value in statistics.items()},
-            )
-            for i in range(40)
-        ]
-    }
+    null = null_around(statistics, WhiteBox(opened), moved)
     monkeypatch.setattr(evidence, "shipped_nulls", lambda: null)
     finding, _ = run(method, opened, tmp_path)
-    assert finding.verdict.level == ("elevated" if bad else "low")
-    assert ("remembers other images" in finding.verdict.sentence) is bad
+    assert finding.verdict.level == level
+    assert ("remembers other images" in finding.verdict.sentence) is (level == "elevated")
     assert finding.figures[-1].title == "What batch normalisation remembers"

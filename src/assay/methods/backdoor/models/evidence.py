@@ -71,11 +71,15 @@ class Tested(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """All evidence, its p-value, the kind that leads among those of labels, and the trigger tested for its label."""
+    """All evidence, its p-value, the kind that leads among those of labels, and the trigger tested for its label.
+
+    ``labels_alone`` is the p-value without what is ``remembered``.
+    """
 
     evidence: list[Evidence]
     remembered: Remembered | None
     judged: Judged
+    labels_alone: Judged
     leading: Evidence
     tested: Tested
 
@@ -104,13 +108,14 @@ def scan_finding(
     The leading kind is the one furthest above the clean networks; without a null, the patches.
     """
     statistics = {e.name: float(e.strength.max()) for e in evidence}
+    judged = labels_alone = judge(detector, statistics, kind_of(box), shipped_nulls(), context.weights)
     if remembered is not None:
         statistics[REMEMBERED] = remembered.strength
-    judged = judge(detector, statistics, kind_of(box), shipped_nulls(), context.weights)
+        judged = judge(detector, statistics, kind_of(box), shipped_nulls(), context.weights)
     patch = next(e for e in evidence if e.indices is not None)
     leading = max(evidence, key=lambda e: judged.places[e.name]) if judged.places else patch
     tested = {e.name: _test(box, e, evidence, clean, context.class_names) for e in evidence}
-    scanned = Scanned(evidence, remembered, judged, leading, tested[leading.name])
+    scanned = Scanned(evidence, remembered, judged, labels_alone, leading, tested[leading.name])
     success = scanned.tested.success
     strengths = [
         Metric(
@@ -145,7 +150,7 @@ def scan_finding(
         figures=[
             _gallery(scanned, clean, context),
             _table(scanned, context.class_names),
-            *([] if remembered is None else [_channels(remembered)]),
+            *([] if remembered is None else [_channels(remembered, judged.places.get(REMEMBERED))]),
         ],
         samples=_columns(evidence, box.num_classes),
     )
@@ -173,14 +178,16 @@ def _test(box: WhiteBox, kind: Evidence, evidence: list[Evidence], clean: Clean,
 def _verdict(scanned: Scanned, index: float, labels: int, names: tuple[str, ...]) -> Verdict:
     """``high`` if p raises an alarm and the trigger works, ``elevated`` if only p does; without a null, see the end.
 
-    An alarm by remembered statistics is ``elevated``: they tell that some training images were other than clean ones,
-    not what they carried.
+    An alarm by remembered statistics is ``elevated``, unless labels alone raise one with a trigger that works: they
+    tell that some training images were other than clean ones, not what they carried.
     """
     success = scanned.tested.success
     if success.interval is None:
         raise ValueError("the success must have an interval")
     judged, label = scanned.judged, class_name(names, scanned.label)
-    if scanned.by_memory and judged.alarm and scanned.remembered is not None:
+    works = success.interval.low > WORKS
+    by_labels = scanned.labels_alone.alarm and works
+    if scanned.remembered is not None and scanned.by_memory and judged.alarm and not by_labels:
         channel = scanned.remembered.channels[0]
         sentence = (
             f"Channel {channel.number} of {channel.layer} remembers other images than clean ones: "
@@ -190,7 +197,6 @@ def _verdict(scanned: Scanned, index: float, labels: int, names: tuple[str, ...]
         return Verdict(level="elevated", metric="p_value", sentence=sentence)
     found = f"{label} stands out most, by its {scanned.leading.name}; the {scanned.tested.kind} found moves "
     found += f"{within(success)} of held-out images to it"
-    works = success.interval.low > WORKS
     if judged.p_value is not None:
         sentence = f"{found}; p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g})."
         if not judged.alarm:
@@ -252,7 +258,8 @@ def _table(scanned: Scanned, names: tuple[str, ...], count: int = 20) -> Table:
     for label in order:
         values = [float(columns[f"strength_{e.name}"][label]) for e in kinds]
         rows.append([class_name(names, int(label)), *(None if np.isnan(v) else round(v, 2) for v in values)])
-    clean = ", ".join(f"{name} {place:+.1f}" for name, place in scanned.judged.places.items())
+    places = scanned.judged.places
+    clean = ", ".join(f"{e.name} {places[e.name]:+.1f}" for e in kinds if e.name in places)
     return Table(
         title="Labels by kind of evidence",
         caption="How far a label stands out among the labels of this model, larger if more suspicious; empty where it "
@@ -263,13 +270,14 @@ def _table(scanned: Scanned, names: tuple[str, ...], count: int = 20) -> Table:
     )
 
 
-def _channels(remembered: Remembered) -> Table:
-    """The channels that part most from clean images."""
+def _channels(remembered: Remembered, place: float | None) -> Table:
+    """The channels that part most from clean images, and the place of the first among clean networks."""
     return Table(
         title="What batch normalisation remembers",
         caption="Channels whose running statistics part most from those of clean images "
         f"({remembered.handling}, which explains the statistics best): means and standard deviations, and the "
-        "Kullback-Leibler divergence in nats. Poisoned training images move a few channels far.",
+        "Kullback-Leibler divergence in nats. Poisoned training images move a few channels far."
+        + (f" The largest, in standard deviations of clean networks: {place:+.1f}." if place is not None else ""),
         columns=["layer", "channel", "mean, remembered", "clean", "deviation, remembered", "clean", "divergence"],
         rows=[
             [

@@ -94,20 +94,21 @@ def kind_of(box: WhiteBox) -> Kind:
     )
 
 
-def calibrate(clean: Iterable[CleanModel]) -> list[CleanModel]:
+def calibrate(clean: Iterable[CleanModel], optional: Iterable[str] = ()) -> list[CleanModel]:
     """A null of one detector, from what it found in clean networks with one set of options.
 
+    Statistics that are ``optional`` need not apply to every network.
+
     Raises:
-        DataError: if they are fewer than `FEWEST_MODELS`, have no statistic in common, or one is not finite.
+        DataError: if they are fewer than `FEWEST_MODELS`, differ in their statistics, or one is not finite.
     """
     models = sorted(clean, key=lambda model: model.model)
     if len(models) < FEWEST_MODELS:
         raise DataError(f"A null takes at least {FEWEST_MODELS} clean networks; these are {len(models)}.")
-    if not set.intersection(*(set(model.statistics) for model in models)):
-        raise DataError("These clean networks have no statistic in common, so that they are no null of one detector.")
+    needed = set(models[0].statistics) - set(optional)
     for model in models:
-        if not np.isfinite([*model.statistics.values()]).all():
-            raise DataError(f"What was found in {model.model} is not finite.")
+        if set(model.statistics) - set(optional) != needed or not np.isfinite([*model.statistics.values()]).all():
+            raise DataError(f"What was found in {model.model} is not finite, or differs from {models[0].model}.")
     return models
 
 

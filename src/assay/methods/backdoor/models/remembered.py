@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
+from assay.methods.backdoor.inversion.search import AT_ONCE
 from assay.methods.sampling import drawn
 from assay.targets.data import Images
 from assay.training.feeding import Moves, move
@@ -71,7 +72,7 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     divergence of the two normal distributions; here the largest says how suspicious the network is. Augmentation moves
     statistics as well, of many channels: the least divergence over `HANDLINGS` counts.
 
-    None if the network has no batch normalisation with running statistics, or there are fewer than ``count`` images:
+    None if the network uses no batch normalisation with running statistics, or there are fewer than ``count`` images:
     the divergence depends on their number, which must be that of the null.
     """
     layers = {
@@ -81,10 +82,10 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     }
     if not layers or len(images) < count:
         return None
-    sample = drawn(images, count, generator)
-    pixels = sample.take(np.arange(count))
-    found = [_under(box, layers, pixels, handling, generator, shown) for handling in HANDLINGS]
-    return min(found, key=lambda one: one.channels[0].divergence)
+    pixels = drawn(images, count, generator).take(np.arange(count))
+    tried = [_under(box, layers, pixels, handling, generator, shown) for handling in HANDLINGS]
+    found = [one for one in tried if one is not None]
+    return min(found, key=lambda one: one.channels[0].divergence, default=None)
 
 
 def _under(
@@ -94,17 +95,16 @@ def _under(
     handling: Handling,
     generator: torch.Generator,
     shown: int,
-) -> Remembered:
+) -> Remembered | None:
+    """None if no image passes through any of the layers."""
     shift = round(handling.shift * min(box.input_shape[1:]))
     handled = move(images, Moves.draw(len(images), shift, handling.flip, generator), shift)
     with _watched(layers) as sums:
-        for part in torch.split(handled, 128):
+        for part in torch.split(handled, max(1, AT_ONCE // handled[0].numel())):
             box.logits(part)
     channels: list[Channel] = []
-    for name, layer in layers.items():
-        if name not in sums:
-            continue
-        count, total, squares = sums[name]
+    for name, (count, total, squares) in sums.items():
+        layer = layers[name]
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
         assert layer.running_mean is not None
@@ -115,7 +115,7 @@ def _under(
             remembered = (float(own_mean[number]), float(own_variance[number].sqrt()))
             clean = (float(mean[number]), float(variance[number].sqrt()))
             channels.append(Channel(name, number, remembered, clean, float(divergences[number])))
-    return Remembered(handling.name, sorted(channels, key=lambda one: -one.divergence)[:shown])
+    return Remembered(handling.name, sorted(channels, key=lambda one: -one.divergence)[:shown]) if channels else None
 
 
 def divergence(
