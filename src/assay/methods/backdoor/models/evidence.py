@@ -170,7 +170,7 @@ def _test(box: WhiteBox, kind: Evidence, evidence: list[Evidence], clean: Clean,
         f"success_{kind.name}",
         f"Success on held-out images of the trigger towards the label that stands out by its {kind.name}",
         (answers.argmax(1) == label).numpy(),
-        f"A {name} towards {class_name(names, label)}; of images that the network calls otherwise.",
+        f"The {name} towards {class_name(names, label)}; of images that the network calls otherwise.",
     )
     return Tested(name, label, stamp, success)
 

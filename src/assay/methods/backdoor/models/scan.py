@@ -66,7 +66,8 @@ class Scan(Method):
     )
     paper: ClassVar[str] = (
         "After Wang et al. (Neural Cleanse, IEEE S&P 2019), Wang et al. (MM-BD, IEEE S&P 2024), Shen et al. (K-Arm, "
-        "ICML 2021); the combination and its calibration are Assay's own."
+        "ICML 2021), Zheng et al. (Pre-activation Distributions, NeurIPS 2022); the combination and its calibration "
+        "are Assay's own."
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
