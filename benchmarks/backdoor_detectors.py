@@ -6,10 +6,10 @@
 
 ``run`` writes one JSON file for each network and detector, and goes on where it was interrupted; ``--only`` picks
 networks by their names, in which stands what was planted. ``null`` makes the null distributions of the clean networks
-of the calibration half and the public ones. ``table`` judges every network of a half by these, or by those of a file
-(itself left out, also in other formats), and prints true- and false-positive rates with 95 % intervals, AUC, CPU
-seconds and gradients, and every false alarm and miss by name. The half ``public`` are the catalogue's models of
-`DATASETS`: they need ASSAY_MIRROR.
+of the calibration half, the further ones of the half ``null``, and the public ones. ``table`` judges every network of a
+half by these, or by those of a file (itself left out, also in other formats), and prints true- and false-positive rates
+with 95 % intervals, AUC, CPU seconds and gradients, and every false alarm and miss by name. The half ``public`` are the
+catalogue's models of `DATASETS`: they need ASSAY_MIRROR.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
                 weights=weights.get(r.network, ""),
             )
             for r in results(out, subjects, detector)
-            if r.half in ("calibration", "public") and r.attack == "clean" and family(r.network) == r.network
+            if r.half in ("calibration", "null", "public") and r.attack == "clean" and family(r.network) == r.network
         ]
         if clean:
             nulls[detector] = calibrate(clean, [REMEMBERED])
@@ -299,7 +299,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("zoo", type=Path)
     parser.add_argument("null", type=Path, nargs="?")
-    parser.add_argument("--half", choices=("calibration", "held-out", "public"), default="calibration")
+    parser.add_argument("--half", choices=("calibration", "held-out", "null", "public"), default="calibration")
     parser.add_argument("--detector", action="append", choices=DETECTORS)
     parser.add_argument("--only", action="append", help="run: networks whose names contain this")
     parser.add_argument("--limit", type=int, help="run: the first so many networks")

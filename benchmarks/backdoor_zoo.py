@@ -1,5 +1,7 @@
 """The public backdoor benchmark: 84 clean and 84 backdoored small networks, made from published seeds.
 
+After them come 36 clean ones that nothing is judged by: with those of the calibration half they make a detector's null.
+
     ASSAY_DATA=... python benchmarks/backdoor_zoo.py FOLDER [--jobs 1] [--limit N]
 
 About an hour and a half of one core; interrupt it at will, it goes on where it was. Each network gets a folder with
@@ -29,7 +31,7 @@ from assay.base.progress import on_console
 from assay.methods.backdoor.planting import Planted, attack_success, plant, plant_from
 from assay.training import fit, predict, seeded_build
 from assay.training.feeding import gather
-from zoo_entries import Entry, entries
+from zoo_entries import Entry, entries, for_nulls
 from zoo_networks import (
     DESCRIPTION,
     NUM_CLASSES,
@@ -162,7 +164,7 @@ def main() -> None:
     parser.add_argument("--limit", type=_count, help="only the first so many entries")
     options = parser.parse_args()
     try:
-        run(options.folder, entries()[: options.limit], options.jobs)
+        run(options.folder, [*entries(), *for_nulls()][: options.limit], options.jobs)
     except AssayError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -1,4 +1,7 @@
-"""The 168 networks of the backdoor benchmark, as data: which there are was settled before any was looked at."""
+"""The 168 networks of the backdoor benchmark, and clean ones for nulls, as data.
+
+Which there are was settled before any was looked at.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.methods.backdoor.planting import Plant, plant_from
 from assay.training import Recipe
 
-Half = Literal["calibration", "held-out"]
+Half = Literal["calibration", "held-out", "null"]
 DATASETS = ("mnist", "fashion_mnist", "cifar10")
 ARCHITECTURES = ("tiny-cnn", "badnets-cnn", "tiny-resnet", "tiny-vit")
 IMAGES = {"mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 12_000}
@@ -30,6 +33,10 @@ CORNERS = ("bottom right", "top left", "bottom left", "top right")
 GREY_COLOURS = ("white", "checkerboard", "grey")
 ALL_COLOURS = ("white", "yellow", "checkerboard", "red", "cyan", "black")
 FIRST_SEED = 60_000
+NORMALISED = ("tiny-cnn", "tiny-resnet", "tiny-vit")
+"""The architectures with batch normalisation."""
+FOR_NULLS = 4
+"""Clean networks for nulls, of each pair of data set and architecture."""
 
 
 class Entry(BaseModel):
@@ -72,6 +79,14 @@ def entries() -> list[Entry]:
             attack = _attack(slot, dataset, architecture)
             listed.append(_entry(len(listed), dataset, architecture, slot, attack, two_phases=attack.trained))
     return listed
+
+
+def for_nulls() -> list[Entry]:
+    """Further clean networks with batch normalisation: nothing is judged by how it does on them."""
+    cells = [(dataset, ARCHITECTURES.index(name)) for dataset in range(len(DATASETS)) for name in NORMALISED]
+    numbered = enumerate((cell for _ in range(FOR_NULLS) for cell in cells), len(entries()))
+    clean = (_entry(number, *cell, 0, None, two_phases=False) for number, cell in numbered)
+    return [entry.model_copy(update={"half": "null"}) for entry in clean]
 
 
 def _entry(number: int, dataset: int, architecture: int, slot: int, attack: Plant | None, *, two_phases: bool) -> Entry:

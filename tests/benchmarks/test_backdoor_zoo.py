@@ -1,5 +1,6 @@
 """The benchmark's list of networks, and that its command survives being killed."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -18,8 +19,9 @@ import zoo_tables
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError
 from assay.methods.backdoor.planting import plant_from
+from assay.targets.architectures import build
 from assay.training import Recipe, predict
-from zoo_entries import ARCHITECTURES, DATASETS, Entry, entries
+from zoo_entries import ARCHITECTURES, DATASETS, FOR_NULLS, NORMALISED, Entry, entries, for_nulls
 
 BENCHMARKS = Path(backdoor_zoo.__file__).parent
 QUICK = Recipe(epochs=3, batch_size=32, optimiser="adamw", learning_rate=5e-3)
@@ -82,6 +84,20 @@ def test_attacks_that_look_at_a_trained_network_have_two_phases_and_so_have_some
         if entry.attack is not None:
             assert len(entry.phases) == (2 if plant_from(entry.attack).trained else 1)
     assert sum(len(e.phases) == 2 for e in entries() if e.attack is None) == 12
+
+
+def test_networks_for_nulls_are_clean_normalised_and_others_than_those_judged():
+    further, judged = for_nulls(), entries()
+    assert Counter((e.dataset, e.architecture) for e in further) == dict.fromkeys(
+        itertools.product(DATASETS, NORMALISED), FOR_NULLS
+    )
+    assert {(e.half, e.attack) for e in further} == {("null", None)}
+    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 204
+    alike = {(e.dataset, e.architecture, e.images, e.phases) for e in judged if e.attack is None}
+    assert all((e.dataset, e.architecture, e.images, e.phases) in alike for e in further)
+    for name in ARCHITECTURES:
+        layers = build(name, 10, (3, 32, 32)).modules()
+        assert any(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers) is (name in NORMALISED)
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,25 @@
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
 
 import assay.methods.backdoor.models.evidence as evidence
 from assay.access import WhiteBox
+from assay.methods.backdoor.models.handlings import FURTHER, MOVES
 from assay.methods.backdoor.models.null import CleanModel, kind_of
-from assay.methods.backdoor.models.remembered import SMALLEST, compare, divergence
+from assay.methods.backdoor.models.remembered import (
+    RIDGE,
+    SMALLEST,
+    Layer,
+    Remembered,
+    compare,
+    distance,
+    leads_to,
+    under_surplus,
+)
 from assay.methods.backdoor.models.scan import Scan
 from assay.targets.data import ArrayImages
 from assay.targets.splits import Splits
 from assay.targets.target import Target
-from assay.training.feeding import Moves, move
 from methods.backdoor.models.toys import run
 
 SHAPE, CLASSES = (1, 16, 16), 4
@@ -74,11 +82,35 @@ def poisoned(images, share=0.1):
     return stamped
 
 
-def test_the_divergence_is_that_of_normal_distributions():
-    mean, own_mean = torch.randn(20), torch.randn(20)
-    variance, own_variance = torch.rand(20) + 0.1, torch.rand(20) + 0.1
-    wanted = kl_divergence(Normal(mean, variance.sqrt()), Normal(own_mean, own_variance.sqrt()))
-    torch.testing.assert_close(divergence(mean, variance, own_mean, own_variance), wanted, rtol=1e-4, atol=1e-5)
+def lead(module, images):
+    """Make the last layer send what the checks do to the mean features to one class."""
+    with torch.no_grad():
+        ordinary = module[:-1](images).mean(0)
+        difference = module[:-1](poisoned(images, 1.0)).mean(0) - ordinary
+        pull = 20 * difference / difference.square().sum()
+        module[-1].weight[2] += pull
+        module[-1].bias[2] -= pull @ ordinary
+
+
+def test_the_distance_is_hotellings():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(50, 6)) @ random.normal(size=(6, 6))
+    surplus = random.normal(size=6)
+    covariance = np.cov(values.T)
+    covariance += RIDGE * np.trace(covariance) / 6 * np.eye(6)
+    squared = 50 * surplus @ np.linalg.inv(covariance) @ surplus
+    found = distance(torch.from_numpy(values), torch.from_numpy(surplus))
+    assert found == pytest.approx(squared * (50 - 6) / (6 * 49))
+
+
+def test_the_distance_of_chance_is_one():
+    random = torch.Generator().manual_seed(0)
+    mixing = torch.randn(20, 20, generator=random, dtype=torch.float64)
+    found = []
+    for _ in range(100):
+        values = torch.randn(200, 20, generator=random, dtype=torch.float64) @ mixing
+        found.append(distance(values, -values.mean(0)))
+    assert np.mean(found) == pytest.approx(1, abs=0.1)
 
 
 def test_the_same_images_are_remembered_as_they_are():
@@ -86,27 +118,64 @@ def test_the_same_images_are_remembered_as_they_are():
     found = compared(network(images))
     assert found.handling == "as they are"
     assert found.strength == pytest.approx(np.log(SMALLEST))
-    for channel in found.channels:
-        np.testing.assert_allclose(channel.remembered, channel.clean, rtol=5e-3, atol=1e-4)
+    assert len(found.layers) == 2
+    for layer in found.layers:
+        assert layer.surplus.abs().max() < 1e-4
 
 
-def test_a_tenth_of_poison_is_remembered_more_than_what_samples_differ_by():
+def test_a_tenth_of_poison_is_remembered_far_more_than_what_samples_differ_by():
     clean, poison = [], []
     for seed in range(5):
         images, _ = pictures(1000, 10 + seed)
         clean.append(compared(network(images, seed)).strength)
         poison.append(compared(network(poisoned(images), seed)).strength)
-    assert min(poison) > max(clean) + 1
+    assert min(poison) > max(clean) + 0.5
 
 
-def test_augmentation_explains_itself():
-    images, _ = pictures(1000, 2)
-    augmented = move(images, Moves.draw(1000, 2, True, torch.Generator().manual_seed(3)), 2)
-    found = compared(network(augmented))
-    assert found.handling == "shifted and mirrored at random"
-    assert found.strength < compared(network(poisoned(images))).strength - 1
-    for channel in found.channels:
-        assert channel.divergence <= found.channels[0].divergence
+@pytest.mark.parametrize("further", [None, *FURTHER])
+def test_augmentation_explains_itself(further):
+    generator = torch.Generator().manual_seed(3)
+    images = MOVES[-1].change(pictures(1000, 2)[0], generator)
+    if further is not None:
+        images = further.change(images, generator)
+    found = compared(network(images))
+    assert found.handling.startswith("shifted")
+    assert found.handling.endswith((further or MOVES[-1]).name)
+    assert found.strength < compared(network(poisoned(images))).strength - 0.5
+
+
+def test_only_the_last_third_of_the_layers_counts():
+    layers = [Layer(str(i), distance, torch.zeros(1)) for i, distance in enumerate((100.0, 50.0, 20.0, 4.0, 1.0))]
+    found = Remembered("as they are", layers)
+    assert [layer.name for layer in found.deep] == ["3", "4"]
+    assert found.strength == pytest.approx(np.log(4) / 2)
+    assert Remembered("as they are", layers[:1]).deep == layers[:1]
+
+
+def test_a_wide_layer_is_judged_by_some_of_its_channels():
+    images, _ = pictures(COUNT, 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        wide = torch.nn.Sequential(torch.nn.Conv2d(1, 400, 3), torch.nn.BatchNorm2d(400, momentum=None))
+        module = torch.nn.Sequential(wide, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(400, 4))
+    module.train()(images)
+    (layer,) = compared(module.eval()).layers
+    assert layer.surplus.shape == (400,)
+    assert 0 <= layer.distance < 0.1
+
+
+def test_the_surplus_leads_where_the_trigger_does():
+    images, _ = pictures(1000, 5)
+    module = network(poisoned(images))
+    found = compared(module)
+    lead(module, images)
+    box, clean = WhiteBox(target(module)), pictures(100, 7)[0]
+    assert leads_to(box, clean, found) == 2
+    moved = under_surplus(box, clean, found).argmax(1)
+    stamped = box.logits(poisoned(clean, 1.0)).argmax(1)
+    assert (stamped == 2).float().mean() > 0.9
+    assert (moved == 2).float().mean() > 0.9
+    torch.testing.assert_close(box.logits(clean), module(clean))
 
 
 def test_without_statistics_or_images_there_is_no_such_evidence():
@@ -131,19 +200,27 @@ def test_the_network_is_left_as_it_was():
 
 
 def null_around(statistics, box, moved=()):
-    """A null whose networks show these statistics, give or take a half, and lower ones of the kinds ``moved``."""
+    """A null whose networks show about these statistics, and lower ones of the kinds ``moved``."""
     random = np.random.default_rng(0)
+    spread = {name: 0.2 if name == "remembered" else 0.5 for name in statistics}
     lower = {name: value - 2.0 * (name in moved) for name, value in statistics.items()}
-    rows = [{name: value + 0.5 * random.normal() for name, value in lower.items()} for _ in range(40)]
+    rows = [{name: value + spread[name] * random.normal() for name, value in lower.items()} for _ in range(40)]
     models = [CleanModel(model=str(i), kind=kind_of(box), statistics=row) for i, row in enumerate(rows)]
     return {"backdoor.scan": models}
 
 
 @pytest.mark.parametrize(
-    ("bad", "moved", "level"),
-    [(False, (), "low"), (True, (), "elevated"), (True, ("patch",), "high"), (True, ("wave",), "elevated")],
+    ("bad", "leading", "moved", "level"),
+    [
+        (False, False, (), "low"),
+        (True, False, (), "elevated"),
+        (True, False, ("patch",), "high"),
+        (True, False, ("wave",), "elevated"),
+        (True, True, (), "high"),
+    ],
 )
-def test_the_scan_calls_a_network_elevated_for_it(bad, moved, level, tmp_path, monkeypatch):
+def test_the_verdict_by_what_is_remembered(bad, leading, moved, level, tmp_path, monkeypatch):
+    """High if the surplus works as a trigger, or labels alone raise an alarm with one that works."""
     method = Scan(
         images=24,
         held_out=40,
@@ -155,13 +232,22 @@ def test_the_scan_calls_a_network_elevated_for_it(bad, moved, level, tmp_path, m
         compared=COUNT,
     )
     images, _ = pictures(1000, 5)
-    opened = target(network(poisoned(images) if bad else images))
-    ordinary, _ = run(method, target(network(images)), tmp_path)
+    modules = [network(poisoned(images) if bad else images), network(images)]
+    if leading:
+        for module in modules:
+            lead(module, images)
+    opened, clean = map(target, modules)
+    ordinary, _ = run(method, clean, tmp_path)
     statistics = {m.name.removeprefix("strength_"): m.value for m in ordinary.metrics if "strength_" in m.name}
     assert "remembered" in statistics
     null = null_around(statistics, WhiteBox(opened), moved)
     monkeypatch.setattr(evidence, "shipped_nulls", lambda: null)
     finding, _ = run(method, opened, tmp_path)
     assert finding.verdict.level == level
-    assert ("remembers other images" in finding.verdict.sentence) is (level == "elevated")
+    assert ("remembers other images" in finding.verdict.sentence) is (bad and "patch" not in moved)
+    gallery = next(figure for figure in finding.figures if figure.title == "Recovered triggers")
+    if leading:
+        assert {"patch → 2", "overlay → 2", "warp → 2"} <= set(gallery.rows)
+    by_name = {metric.name: metric for metric in finding.metrics}
+    assert (by_name["success_remembered"].interval.low > 0.5) is leading
     assert finding.figures[-1].title == "What batch normalisation remembers"

@@ -13,7 +13,7 @@ from assay.access import WhiteBox
 from assay.methods.backdoor.models.clean import Clean
 from assay.methods.backdoor.models.null import ALPHA, Judged, judge, kind_of, shipped_nulls
 from assay.methods.backdoor.models.outliers import FEWEST_LABELS, PAPERS_INDEX, Floats
-from assay.methods.backdoor.models.remembered import Remembered
+from assay.methods.backdoor.models.remembered import AMPLIFIED, Remembered, leads_to, under_surplus
 from assay.methods.backdoor.models.results import NO_INTERVAL, WORKS, p_value_metric
 from assay.methods.finding import Finding, Gallery, Metric, Table, Verdict
 from assay.methods.measures import class_name, proportion, within
@@ -70,14 +70,22 @@ class Tested(NamedTuple):
     success: Metric
 
 
+class Recalled(NamedTuple):
+    """What is remembered, the label that its surplus leads to, and how often it does, held out."""
+
+    remembered: Remembered
+    label: int
+    success: Metric
+
+
 class Scanned(NamedTuple):
     """All evidence, its p-value, the kind that leads among those of labels, and the trigger tested for its label.
 
-    ``labels_alone`` is the p-value without what is ``remembered``.
+    ``labels_alone`` is the p-value without what is ``recalled``.
     """
 
     evidence: list[Evidence]
-    remembered: Remembered | None
+    recalled: Recalled | None
     judged: Judged
     labels_alone: Judged
     leading: Evidence
@@ -115,7 +123,8 @@ def scan_finding(
     patch = next(e for e in evidence if e.indices is not None)
     leading = max(evidence, key=lambda e: judged.places[e.name]) if judged.places else patch
     tested = {e.name: _test(box, e, evidence, clean, context.class_names) for e in evidence}
-    scanned = Scanned(evidence, remembered, judged, labels_alone, leading, tested[leading.name])
+    recalled = None if remembered is None else _recall(box, remembered, clean, context.class_names)
+    scanned = Scanned(evidence, recalled, judged, labels_alone, leading, tested[leading.name])
     success = scanned.tested.success
     strengths = [
         Metric(
@@ -126,20 +135,22 @@ def scan_finding(
         )
         for e in evidence
     ]
-    if remembered is not None:
+    successes = [t.success for t in tested.values()]
+    if recalled is not None:
+        successes.append(recalled.success)
         strengths.append(
             Metric(
                 name=f"strength_{REMEMBERED}",
-                label="Logarithm of how far a channel of batch normalisation parts from clean images",
-                value=remembered.strength,
-                note=f"Clean images {remembered.handling}. {NO_INTERVAL}",
+                label="Logarithm of how far what batch normalisation remembers lies from clean images",
+                value=recalled.remembered.strength,
+                note=f"Clean images {recalled.remembered.handling}; 0 is chance. {NO_INTERVAL}",
             )
         )
     index = float((patch.indices if patch.indices is not None else np.zeros(1)).max())
     metrics = [
         success.model_copy(update={"name": "trigger_success"}),
         p_value_metric(judged),
-        *(t.success for t in tested.values()),
+        *successes,
         *strengths,
         Metric(name="anomaly_index", label="Largest anomaly index of a patch", value=index, note=NO_INTERVAL),
         Metric(name="gradients", label="Image gradients", value=float(box.ledger.gradients), note=NO_INTERVAL),
@@ -150,7 +161,7 @@ def scan_finding(
         figures=[
             _gallery(scanned, clean, context),
             _table(scanned, context.class_names),
-            *([] if remembered is None else [_channels(remembered, judged.places.get(REMEMBERED))]),
+            *([] if remembered is None else [_layers(remembered, judged.places.get(REMEMBERED))]),
         ],
         samples=_columns(evidence, box.num_classes),
     )
@@ -175,26 +186,33 @@ def _test(box: WhiteBox, kind: Evidence, evidence: list[Evidence], clean: Clean,
     return Tested(name, label, stamp, success)
 
 
+def _recall(box: WhiteBox, remembered: Remembered, clean: Clean, names: tuple[str, ...]) -> Recalled:
+    """Find the label that the surplus leads to, and lay it over held-out images."""
+    label = leads_to(box, clean.search, remembered)
+    answers = under_surplus(box, clean.held_out[torch.from_numpy(clean.others(label))], remembered)
+    success = proportion(
+        f"success_{REMEMBERED}",
+        "Held-out images that the surplus in what batch normalisation remembers leads to one label",
+        (answers.argmax(1) == label).numpy(),
+        f"{AMPLIFIED:g} times, towards {class_name(names, label)}; of images that the network calls otherwise.",
+    )
+    return Recalled(remembered, label, success)
+
+
 def _verdict(scanned: Scanned, index: float, labels: int, names: tuple[str, ...]) -> Verdict:
     """``high`` if p raises an alarm and the trigger works, ``elevated`` if only p does; without a null, see the end.
 
-    An alarm by remembered statistics is ``elevated``, unless labels alone raise one with a trigger that works: they
-    tell that some training images were other than clean ones, not what they carried.
+    Where what is remembered leads, its surplus counts as a trigger; if it does not work, a label may still lead.
     """
     success = scanned.tested.success
     if success.interval is None:
         raise ValueError("the success must have an interval")
     judged, label = scanned.judged, class_name(names, scanned.label)
     works = success.interval.low > WORKS
-    by_labels = scanned.labels_alone.alarm and works
-    if scanned.remembered is not None and scanned.by_memory and judged.alarm and not by_labels:
-        channel = scanned.remembered.channels[0]
-        sentence = (
-            f"Channel {channel.number} of {channel.layer} remembers other images than clean ones: "
-            f"p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g}). A share of the training images was "
-            "poisoned, or augmented in a way that is not tried here: look at where the model comes from."
-        )
-        return Verdict(level="elevated", metric="p_value", sentence=sentence)
+    if scanned.recalled is not None and scanned.by_memory and judged.alarm:
+        verdict = _verdict_by_memory(scanned.recalled, judged, names)
+        if verdict.level == "high" or not (scanned.labels_alone.alarm and works):
+            return verdict
     found = f"{label} stands out most, by its {scanned.leading.name}; the {scanned.tested.kind} found moves "
     found += f"{within(success)} of held-out images to it"
     if judged.p_value is not None:
@@ -214,9 +232,30 @@ def _verdict(scanned: Scanned, index: float, labels: int, names: tuple[str, ...]
     return Verdict(level=level, metric="trigger_success", sentence=sentence)
 
 
+def _verdict_by_memory(recalled: Recalled, judged: Judged, names: tuple[str, ...]) -> Verdict:
+    """``high`` if the surplus moves most images to one label, as a trigger would; else ``elevated``."""
+    assert recalled.success.interval is not None
+    sentence = (
+        "Batch normalisation remembers other images than clean ones: "
+        f"p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g}). {AMPLIFIED:g} times the surplus moves "
+        f"{within(recalled.success)} of held-out images to {class_name(names, recalled.label)}"
+    )
+    if recalled.success.interval.low > WORKS:
+        sentence += ", as the trigger of poisoned training images does. Look at the triggers found for this label."
+        return Verdict(level="high", metric="p_value", sentence=sentence)
+    sentence += (
+        ": no proof. A share of the training images was poisoned, or they differ from the clean ones by their source "
+        "or by an augmentation that is not tried: look at where the model comes from."
+    )
+    return Verdict(level="elevated", metric="p_value", sentence=sentence)
+
+
 def _gallery(scanned: Scanned, clean: Clean, context: Context) -> Gallery:
     """The tested trigger, and those of other kinds of evidence that are `OUTSTANDING`."""
     shown = {(scanned.tested.kind, scanned.label): scanned.tested.stamp}
+    if scanned.recalled is not None and scanned.by_memory:
+        label = scanned.recalled.label
+        shown = {(e.name, label): stamp for e in scanned.evidence if (stamp := e.stamp_of(label)) is not None} | shown
     for kind in scanned.evidence:
         stamp = kind.stamp_of(kind.label)
         if stamp is not None and scanned.judged.places.get(kind.name, 0.0) > OUTSTANDING:
@@ -270,26 +309,19 @@ def _table(scanned: Scanned, names: tuple[str, ...], count: int = 20) -> Table:
     )
 
 
-def _channels(remembered: Remembered, place: float | None) -> Table:
-    """The channels that part most from clean images, and the place of the first among clean networks."""
+def _layers(remembered: Remembered, place: float | None, count: int = 20) -> Table:
+    """The last layers of batch normalisation, and the place of the deep ones among clean networks."""
+    deep = {layer.name for layer in remembered.deep}
+    known = "" if place is None else f" Their mean logarithm, in standard deviations of clean networks: {place:+.1f}."
     return Table(
         title="What batch normalisation remembers",
-        caption="Channels whose running statistics part most from those of clean images "
-        f"({remembered.handling}, which explains the statistics best): means and standard deviations, and the "
-        "Kullback-Leibler divergence in nats. Poisoned training images move a few channels far."
-        + (f" The largest, in standard deviations of clean networks: {place:+.1f}." if place is not None else ""),
-        columns=["layer", "channel", "mean, remembered", "clean", "deviation, remembered", "clean", "divergence"],
+        caption="How far the running means of a layer lie from the means of clean images "
+        f"({remembered.handling}, which explains them best), all channels together: Hotelling's T² as an F statistic, "
+        f"about 1 where only chance parts them. The last third of the layers counts.{known}",
+        columns=["layer", "channels", "distance", "counts"],
         rows=[
-            [
-                one.layer,
-                one.number,
-                round(one.remembered[0], 3),
-                round(one.clean[0], 3),
-                round(one.remembered[1], 3),
-                round(one.clean[1], 3),
-                round(one.divergence, 4),
-            ]
-            for one in remembered.channels
+            [layer.name, float(len(layer.surplus)), round(layer.distance, 2), "yes" if layer.name in deep else "no"]
+            for layer in remembered.layers[-count:]
         ],
     )
 

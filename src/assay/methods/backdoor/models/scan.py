@@ -49,8 +49,8 @@ class Scan(Method):
     out among the model's labels; the largest, in standard deviations of clean networks, is judged by a p-value against
     clean networks. What was found must then move most held-out images to be called high. Triggers that work for some
     classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for; but networks with
-    batch normalisation remember the statistics of their training images, and poisoned ones among them show in these,
-    whatever the trigger.
+    batch normalisation remember the mean features of their training images, and poisoned ones among them show in these,
+    whatever the trigger; laid over clean images, the surplus leads where the trigger does.
     """
 
     name: ClassVar[str] = "backdoor.scan"
@@ -71,7 +71,7 @@ class Scan(Method):
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {}}
 
     images: int = Field(default=64, ge=8, description="Clean images to search with, at most.")
@@ -90,7 +90,7 @@ class Scan(Method):
     compared: int = Field(
         default=500,
         ge=100,
-        description="Clean images that remembered statistics are compared with; where there are fewer, they are not.",
+        description="Clean images that remembered means are compared with; where there are fewer, they are not.",
     )
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
