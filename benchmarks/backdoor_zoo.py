@@ -1,6 +1,7 @@
 """The public backdoor benchmark: 84 clean and 84 backdoored small networks, made from published seeds.
 
-After them come 36 clean ones that nothing is judged by: with those of the calibration half they make a detector's null.
+After them come 63 clean ones that nothing is judged by: with those of the calibration half they make a detector's null.
+27 of these are trained on augmented images, as most public models are.
 
     ASSAY_DATA=... python benchmarks/backdoor_zoo.py FOLDER [--jobs 1] [--limit N]
 
@@ -31,6 +32,7 @@ from assay.base.progress import on_console
 from assay.methods.backdoor.planting import Planted, attack_success, plant, plant_from
 from assay.training import fit, predict, seeded_build
 from assay.training.feeding import gather
+from zoo_augmentation import augmented
 from zoo_entries import Entry, entries, for_nulls
 from zoo_networks import (
     DESCRIPTION,
@@ -56,6 +58,8 @@ def train(entry: Entry) -> tuple[torch.nn.Module, Planted | None]:
     """The network of an entry, and what was planted in it."""
     known = training_images(entry)
     images, labels = gather(known), torch.from_numpy(known.labels)
+    if entry.augmentation is not None:
+        images, labels = augmented(entry.augmentation, images, labels, NUM_CLASSES, entry.seed)
     module = seeded_build(entry.architecture, NUM_CLASSES, known.shape, entry.seed)
     before = entry.phases if entry.attack is None else entry.phases[:-1]
     for number, recipe in enumerate(before):

@@ -5,12 +5,14 @@ Which there are was settled before any was looked at.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from assay.methods.backdoor.planting import Plant, plant_from
 from assay.training import Recipe
+from zoo_augmentation import AUGMENTATIONS, COPIES
 
 Half = Literal["calibration", "held-out", "null"]
 DATASETS = ("mnist", "fashion_mnist", "cifar10")
@@ -36,7 +38,7 @@ FIRST_SEED = 60_000
 NORMALISED = ("tiny-cnn", "tiny-resnet", "tiny-vit")
 """The architectures with batch normalisation."""
 FOR_NULLS = 4
-"""Clean networks for nulls, of each pair of data set and architecture."""
+"""Clean networks for nulls, of each pair of data set and architecture, that are trained as those that are judged."""
 
 
 class Entry(BaseModel):
@@ -44,7 +46,8 @@ class Entry(BaseModel):
 
     It is trained on ``images`` random training images of the data set, drawn by ``seed``, in one or two ``phases``; an
     ``attack`` (`assay.methods.backdoor.planting.Plant.describe`) plants its backdoor in the last phase. Attacks that
-    change no label start afresh in the second; the network of the first is what they look at.
+    change no label start afresh in the second; the network of the first is what they look at. ``augmentation`` names
+    one of `zoo_augmentation`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +60,7 @@ class Entry(BaseModel):
     images: int
     phases: tuple[Recipe, ...]
     attack: dict[str, Any] | None
+    augmentation: str | None = None
 
     @property
     def kind(self) -> str:
@@ -82,11 +86,27 @@ def entries() -> list[Entry]:
 
 
 def for_nulls() -> list[Entry]:
-    """Further clean networks with batch normalisation: nothing is judged by how it does on them."""
+    """Further clean networks with batch normalisation: nothing is judged by how it does on them.
+
+    The first are trained as those of `entries`, the others, one for each of the augmentations, on shifted (in colour:
+    and mirrored) and augmented images.
+    """
     cells = [(dataset, ARCHITECTURES.index(name)) for dataset in range(len(DATASETS)) for name in NORMALISED]
-    numbered = enumerate((cell for _ in range(FOR_NULLS) for cell in cells), len(entries()))
-    clean = (_entry(number, *cell, 0, None, two_phases=False) for number, cell in numbered)
-    return [entry.model_copy(update={"half": "null"}) for entry in clean]
+    ways = (*[None] * FOR_NULLS, *AUGMENTATIONS)
+    listed = []
+    for number, (augmentation, cell) in enumerate(product(ways, cells), len(entries())):
+        entry = _entry(number, *cell, 0, None, two_phases=False).model_copy(update={"half": "null"})
+        listed.append(entry if augmentation is None else _augmented(entry, augmentation))
+    return listed
+
+
+def _augmented(entry: Entry, augmentation: str) -> Entry:
+    """As many steps over copies of the images, and half as many again."""
+    (recipe,) = entry.phases
+    epochs = round(1.5 * recipe.epochs / COPIES)
+    recipe = recipe.model_copy(update={"epochs": epochs, "shift": 3, "flip": entry.dataset == "cifar10"})
+    name = f"{entry.name}-{augmentation}"
+    return entry.model_copy(update={"name": name, "phases": (recipe,), "augmentation": augmentation})
 
 
 def _entry(number: int, dataset: int, architecture: int, slot: int, attack: Plant | None, *, two_phases: bool) -> Entry:

@@ -21,6 +21,7 @@ from assay.base.errors import LoadError
 from assay.methods.backdoor.planting import plant_from
 from assay.targets.architectures import build
 from assay.training import Recipe, predict
+from zoo_augmentation import AUGMENTATIONS, COPIES, augmented
 from zoo_entries import ARCHITECTURES, DATASETS, FOR_NULLS, NORMALISED, Entry, entries, for_nulls
 
 BENCHMARKS = Path(backdoor_zoo.__file__).parent
@@ -49,7 +50,8 @@ SMALL = [small(0), small(1, BADNETS), small(2, None, (QUICK, QUICK)), small(3, B
 
 
 def test_the_entries_are_those_that_were_published():
-    assert digest_json([entry.model_dump(mode="json") for entry in entries()]) == PUBLISHED
+    assert digest_json([entry.model_dump(mode="json", exclude={"augmentation"}) for entry in entries()]) == PUBLISHED
+    assert all(entry.augmentation is None for entry in entries())
 
 
 def test_entries_are_enough_distinct_and_balanced():
@@ -88,16 +90,35 @@ def test_attacks_that_look_at_a_trained_network_have_two_phases_and_so_have_some
 
 def test_networks_for_nulls_are_clean_normalised_and_others_than_those_judged():
     further, judged = for_nulls(), entries()
-    assert Counter((e.dataset, e.architecture) for e in further) == dict.fromkeys(
-        itertools.product(DATASETS, NORMALISED), FOR_NULLS
-    )
+    ways = Counter(e.augmentation for e in further)
+    assert ways == {None: 9 * FOR_NULLS, "erased": 9, "recoloured": 9, "mixed": 9}
+    cells = Counter((e.dataset, e.architecture) for e in further)
+    assert cells == dict.fromkeys(itertools.product(DATASETS, NORMALISED), FOR_NULLS + 3)
     assert {(e.half, e.attack) for e in further} == {("null", None)}
-    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 204
+    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 231
     alike = {(e.dataset, e.architecture, e.images, e.phases) for e in judged if e.attack is None}
-    assert all((e.dataset, e.architecture, e.images, e.phases) in alike for e in further)
+    for entry in further:
+        assert ((entry.dataset, entry.architecture, entry.images, entry.phases) in alike) is (
+            entry.augmentation is None
+        )
     for name in ARCHITECTURES:
         layers = build(name, 10, (3, 32, 32)).modules()
         assert any(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers) is (name in NORMALISED)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmented_copies_are_images_with_targets(name):
+    images = torch.randint(256, (40, 3, 10, 12), dtype=torch.uint8)
+    labels = torch.arange(40) % 4
+    found, targets = augmented(name, images, labels, 4, seed=0)
+    assert found.shape == (40 * COPIES, 3, 10, 12)
+    assert found.dtype == torch.uint8
+    torch.testing.assert_close(targets.sum(1), torch.ones(40 * COPIES))
+    assert torch.equal(targets.argmax(1), labels.repeat(COPIES))
+    changed = (found != images.repeat(COPIES, 1, 1, 1)).flatten(1).any(1).float().mean()
+    assert changed == pytest.approx(0.5 if name == "erased" else 1.0, abs=0.15)
+    assert not torch.equal(found[:40], found[40:80])
+    assert torch.equal(found, augmented(name, images, labels, 4, seed=0)[0])
 
 
 @pytest.fixture(scope="module")

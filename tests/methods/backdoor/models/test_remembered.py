@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import assay.methods.backdoor.models.evidence as evidence
+import assay.methods.backdoor.models.remembered as remembered
 from assay.access import WhiteBox
 from assay.methods.backdoor.models.handlings import FURTHER, MOVES
 from assay.methods.backdoor.models.null import CleanModel, kind_of
@@ -251,3 +252,14 @@ def test_the_verdict_by_what_is_remembered(bad, leading, moved, level, tmp_path,
     by_name = {metric.name: metric for metric in finding.metrics}
     assert (by_name["success_remembered"].interval.low > 0.5) is leading
     assert finding.figures[-1].title == "What batch normalisation remembers"
+
+
+def test_a_further_handling_is_believed_only_if_it_explains_much(monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    module = network(FURTHER[1].change(pictures(1000, 2)[0], generator))
+    believed = compared(module)
+    assert believed.handling.endswith(FURTHER[1].name)
+    monkeypatch.setattr(remembered, "MUCH", 100.0)
+    plain = compared(module)
+    assert plain.handling in {move.name for move in MOVES}
+    assert plain.strength > believed.strength + 0.5
