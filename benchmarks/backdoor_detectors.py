@@ -8,8 +8,9 @@
 networks by their names, in which stands what was planted. ``null`` makes the null distributions of the clean networks
 of the calibration half, the further ones of the half ``null``, and the public ones. ``table`` judges every network of a
 half by these, or by those of a file (itself left out, also in other formats), and prints true- and false-positive rates
-with 95 % intervals, AUC, CPU seconds and gradients, and every false alarm and miss by name. The half ``public`` are the
-catalogue's models of `DATASETS`: they need ASSAY_MIRROR.
+with 95 % intervals, AUC, CPU seconds and gradients, and every false alarm and miss by name. The half ``unseen`` are
+clean networks trained on images augmented as no other ones are; the half ``public`` are the catalogue's models of
+`DATASETS`: they need ASSAY_MIRROR.
 """
 
 from __future__ import annotations
@@ -299,7 +300,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("zoo", type=Path)
     parser.add_argument("null", type=Path, nargs="?")
-    parser.add_argument("--half", choices=("calibration", "held-out", "null", "public"), default="calibration")
+    parser.add_argument(
+        "--half", choices=("calibration", "held-out", "null", "unseen", "public"), default="calibration"
+    )
     parser.add_argument("--detector", action="append", choices=DETECTORS)
     parser.add_argument("--only", action="append", help="run: networks whose names contain this")
     parser.add_argument("--limit", type=int, help="run: the first so many networks")

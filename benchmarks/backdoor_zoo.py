@@ -1,11 +1,11 @@
 """The public backdoor benchmark: 84 clean and 84 backdoored small networks, made from published seeds.
 
-After them come 63 clean ones that nothing is judged by: with those of the calibration half they make a detector's null.
-27 of these are trained on augmented images, as most public models are.
+After them come 72 clean ones: 63 that with those of the calibration half make a detector's null, 27 of these trained on
+augmented images, and 9 to judge it by whose augmentation it has not seen.
 
     ASSAY_DATA=... python benchmarks/backdoor_zoo.py FOLDER [--jobs 1] [--limit N]
 
-About an hour and a half of one core; interrupt it at will, it goes on where it was. Each network gets a folder with
+About two hours of one core; interrupt it at will, it goes on where it was. Each network gets a folder with
 ``weights.safetensors``, ``network.json`` and, if it is backdoored, ``planted.json`` and ``trigger.safetensors``. A
 folder whose entry has changed since is made anew. Ends with a table of accuracies and attack success rates.
 """
@@ -33,7 +33,7 @@ from assay.methods.backdoor.planting import Planted, attack_success, plant, plan
 from assay.training import fit, predict, seeded_build
 from assay.training.feeding import gather
 from zoo_augmentation import augmented
-from zoo_entries import Entry, entries, for_nulls
+from zoo_entries import Entry, entries, further_clean
 from zoo_networks import (
     DESCRIPTION,
     NUM_CLASSES,
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--limit", type=_count, help="only the first so many entries")
     options = parser.parse_args()
     try:
-        run(options.folder, [*entries(), *for_nulls()][: options.limit], options.jobs)
+        run(options.folder, [*entries(), *further_clean()][: options.limit], options.jobs)
     except AssayError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -1,11 +1,14 @@
-"""Augmentations of the clean networks that make nulls, other than those that the scan tries to explain them by."""
+"""Augmentations of the further clean networks; those by which the scan explains means follow other laws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import one_hot
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, one_hot
+
+UNSEEN = "varied"
+"""The one that was made when the scan stood, and that no null holds."""
 
 COPIES = 3
 """Augmented copies of the training images; a network sees each of them equally often."""
@@ -41,10 +44,30 @@ def mixed(images: torch.Tensor, targets: torch.Tensor, generator: torch.Generato
     return torch.lerp(images, images[other], share), torch.lerp(targets, targets[other], share.view(-1, 1))
 
 
+def varied(images: torch.Tensor, targets: torch.Tensor, generator: torch.Generator) -> Augmented:
+    """Each image is sheared by up to 0.3, or left with 8 levels, or solarised above some level, or sharpened."""
+    count = len(images)
+    affine = torch.eye(2, 3).repeat(count, 1, 1)
+    affine[:, 0, 1] = 0.6 * torch.rand(count, generator=generator) - 0.3
+    sheared = grid_sample(images, affine_grid(affine, list(images.shape), align_corners=False), align_corners=False)
+    level = 0.5 + 0.5 * torch.rand(count, 1, 1, 1, generator=generator)
+    blurred = avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    ways = torch.stack(
+        [
+            sheared,
+            (images * 7).round() / 7,
+            torch.where(images > level, 1 - images, images),
+            (2 * images - blurred).clamp(0, 1),
+        ]
+    )
+    return ways[torch.randint(len(ways), (count,), generator=generator), torch.arange(count)], targets
+
+
 AUGMENTATIONS: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Generator], Augmented]] = {
     "erased": erased,
     "recoloured": recoloured,
     "mixed": mixed,
+    "varied": varied,
 }
 
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from assay.methods.backdoor.planting import Plant, plant_from
 from assay.training import Recipe
-from zoo_augmentation import AUGMENTATIONS, COPIES
+from zoo_augmentation import AUGMENTATIONS, COPIES, UNSEEN
 
-Half = Literal["calibration", "held-out", "null"]
+Half = Literal["calibration", "held-out", "null", "unseen"]
 DATASETS = ("mnist", "fashion_mnist", "cifar10")
 ARCHITECTURES = ("tiny-cnn", "badnets-cnn", "tiny-resnet", "tiny-vit")
 IMAGES = {"mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 12_000}
@@ -85,11 +85,11 @@ def entries() -> list[Entry]:
     return listed
 
 
-def for_nulls() -> list[Entry]:
-    """Further clean networks with batch normalisation: nothing is judged by how it does on them.
+def further_clean() -> list[Entry]:
+    """Clean networks with batch normalisation: for nulls, and the half ``unseen``, augmented as no other network is.
 
     The first are trained as those of `entries`, the others, one for each of the augmentations, on shifted (in colour:
-    and mirrored) and augmented images.
+    and mirrored) and augmented images; those of `UNSEEN` are judged.
     """
     cells = [(dataset, ARCHITECTURES.index(name)) for dataset in range(len(DATASETS)) for name in NORMALISED]
     ways = (*[None] * FOR_NULLS, *AUGMENTATIONS)
@@ -104,9 +104,10 @@ def _augmented(entry: Entry, augmentation: str) -> Entry:
     """As many steps over copies of the images, and half as many again."""
     (recipe,) = entry.phases
     epochs = round(1.5 * recipe.epochs / COPIES)
+    half = "unseen" if augmentation == UNSEEN else entry.half
     recipe = recipe.model_copy(update={"epochs": epochs, "shift": 3, "flip": entry.dataset == "cifar10"})
     name = f"{entry.name}-{augmentation}"
-    return entry.model_copy(update={"name": name, "phases": (recipe,), "augmentation": augmentation})
+    return entry.model_copy(update={"name": name, "half": half, "phases": (recipe,), "augmentation": augmentation})
 
 
 def _entry(number: int, dataset: int, architecture: int, slot: int, attack: Plant | None, *, two_phases: bool) -> Entry:

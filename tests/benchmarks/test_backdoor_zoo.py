@@ -21,8 +21,8 @@ from assay.base.errors import LoadError
 from assay.methods.backdoor.planting import plant_from
 from assay.targets.architectures import build
 from assay.training import Recipe, predict
-from zoo_augmentation import AUGMENTATIONS, COPIES, augmented
-from zoo_entries import ARCHITECTURES, DATASETS, FOR_NULLS, NORMALISED, Entry, entries, for_nulls
+from zoo_augmentation import AUGMENTATIONS, COPIES, UNSEEN, augmented
+from zoo_entries import ARCHITECTURES, DATASETS, FOR_NULLS, NORMALISED, Entry, entries, further_clean
 
 BENCHMARKS = Path(backdoor_zoo.__file__).parent
 QUICK = Recipe(epochs=3, batch_size=32, optimiser="adamw", learning_rate=5e-3)
@@ -88,14 +88,14 @@ def test_attacks_that_look_at_a_trained_network_have_two_phases_and_so_have_some
     assert sum(len(e.phases) == 2 for e in entries() if e.attack is None) == 12
 
 
-def test_networks_for_nulls_are_clean_normalised_and_others_than_those_judged():
-    further, judged = for_nulls(), entries()
+def test_networks_further_clean_are_clean_normalised_and_others_than_those_judged():
+    further, judged = further_clean(), entries()
     ways = Counter(e.augmentation for e in further)
-    assert ways == {None: 9 * FOR_NULLS, "erased": 9, "recoloured": 9, "mixed": 9}
+    assert ways == {None: 9 * FOR_NULLS, **dict.fromkeys(AUGMENTATIONS, 9)}
     cells = Counter((e.dataset, e.architecture) for e in further)
-    assert cells == dict.fromkeys(itertools.product(DATASETS, NORMALISED), FOR_NULLS + 3)
-    assert {(e.half, e.attack) for e in further} == {("null", None)}
-    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 231
+    assert cells == dict.fromkeys(itertools.product(DATASETS, NORMALISED), FOR_NULLS + len(AUGMENTATIONS))
+    assert all(e.attack is None and e.half == ("unseen" if e.augmentation == UNSEEN else "null") for e in further)
+    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 240
     alike = {(e.dataset, e.architecture, e.images, e.phases) for e in judged if e.attack is None}
     for entry in further:
         assert ((entry.dataset, entry.architecture, entry.images, entry.phases) in alike) is (

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from math import radians
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, pad
 
 from assay.training.feeding import Moves, move
 
-SHIFT = 1 / 8
-"""The furthest shift, as a share of the shorter side."""
+SHIFTS = tuple(step / 32 for step in range(7))
+"""Furthest shifts that are tried, as shares of the shorter side; means tell one of 3 pixels from one of 4."""
 
 COLOURS = 0.4
-"""By how much brightness and contrast change at most, as shares."""
+"""By how much brightness, contrast and saturation change at most, as shares."""
+
+GAMMA = 0.5
+"""The logarithm of the strongest power of a pixel's value."""
+
+TINT = 0.3
+"""By how much each channel changes at most, as a share."""
+
+NOISE = 0.1
+"""The standard deviation of noise."""
+
+ANGLE = radians(20)
+"""The furthest rotation."""
+
+CROPPED = 0.6
+"""The shortest side of what is cut out, as a share."""
 
 Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Images (n, c, h, w) in [0, 1] to images of the same shape, each handled at random."""
@@ -27,25 +45,58 @@ class Handling(NamedTuple):
     change: Change
 
 
-def _moved(shift: float, flip: bool) -> Change:
+def shifts(side: int) -> list[Handling]:
+    """Shifts of images with so many pixels on the shorter side; the first leaves them as they are."""
+    found = []
+    for pixels in dict.fromkeys(round(share * side) for share in SHIFTS):
+        name = f"shifted by up to {pixels} pixel{'s' * (pixels > 1)}" if pixels else "as they are"
+        found.append(Handling(name, partial(_shifted, pixels)))
+    return found
+
+
+def _shifted(pixels: int, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return move(images, Moves.draw(len(images), pixels, flip=False, generator=generator), pixels)
+
+
+def mirrored(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Every second image, left to right."""
+    return move(images, Moves.draw(len(images), 0, flip=True, generator=generator), 0)
+
+
+def erased(side: float, fill: Literal["black", "colour", "noise"]) -> Change:
+    """A square of ``side``, a share, anywhere, is black, of the images' mean ``colour``, or ``noise``.
+
+    See DeVries and Taylor, "Improved Regularization of CNNs with Cutout"; Zhong et al., "Random Erasing", AAAI 2020.
+    """
+
     def change(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        pixels = round(shift * min(images.shape[2:]))
-        return move(images, Moves.draw(len(images), pixels, flip, generator), pixels)
+        inside = _squares(images, torch.full((len(images),), side), generator)
+        if fill == "noise":
+            filled = torch.rand(images.shape, generator=generator)
+        else:
+            filled = images.mean((0, 2, 3), keepdim=True) if fill == "colour" else torch.zeros(())
+        return torch.where(inside, filled, images)
 
     return change
 
 
-def erased(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A black square of half the side, anywhere (DeVries and Taylor, "Improved Regularization of CNNs with Cutout")."""
-    sides = torch.full((len(images),), 0.5)
-    return torch.where(_squares(images, sides, generator), torch.zeros(()), images)
-
-
 def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Brightness, then contrast, times 1 - `COLOURS` to 1 + `COLOURS`."""
-    brightness, contrast = 1 + COLOURS * (2 * torch.rand(2, len(images), 1, 1, 1, generator=generator) - 1)
-    images = (images * brightness).clamp(0, 1)
-    return torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast).clamp(0, 1)
+    """Brightness, then contrast, then saturation, times 1 - `COLOURS` to 1 + `COLOURS`."""
+    factors = 1 + COLOURS * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
+    images = (images * factors[0]).clamp(0, 1)
+    images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, factors[1]).clamp(0, 1)
+    return torch.lerp(images.mean(1, keepdim=True), images, factors[2]).clamp(0, 1)
+
+
+def bent(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each value to a power between exp(-`GAMMA`) and exp(`GAMMA`)."""
+    return images ** torch.exp(GAMMA * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1))
+
+
+def tinted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each channel times 1 - `TINT` to 1 + `TINT`."""
+    drawn = torch.rand(*images.shape[:2], 1, 1, generator=generator)
+    return (images * (1 + TINT * (2 * drawn - 1))).clamp(0, 1)
 
 
 def mixed(alpha: float) -> Change:
@@ -59,10 +110,45 @@ def mixed(alpha: float) -> Change:
     return change
 
 
+def laid_over(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Nine tenths of each image, and one of another."""
+    return torch.lerp(images, _others(images, generator), 0.1)
+
+
 def pasted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A square of another image, anywhere and of any size (Yun et al., "CutMix", ICCV 2019)."""
     inside = _squares(images, torch.rand(len(images), generator=generator).sqrt(), generator)
     return torch.where(inside, _others(images, generator), images)
+
+
+def noisy(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Normal noise of `NOISE`."""
+    return (images + NOISE * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+
+
+def blurred(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Means of three by three pixels."""
+    return avg_pool2d(pad(images, (1,) * 4, mode="replicate"), 3, stride=1)
+
+
+def rotated(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """By up to `ANGLE` either way; black comes in at the corners."""
+    angle = ANGLE * (2 * torch.rand(len(images), generator=generator) - 1)
+    nothing = torch.zeros(len(images))
+    rows = [[angle.cos(), -angle.sin(), nothing], [angle.sin(), angle.cos(), nothing]]
+    return _sampled(images, torch.stack([torch.stack(row, 1) for row in rows], 1))
+
+
+def cropped(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A part with sides of `CROPPED` to 1, anywhere, brought to full size."""
+    side = CROPPED + (1 - CROPPED) * torch.rand(len(images), 1, generator=generator)
+    middle = (2 * torch.rand(len(images), 2, generator=generator) - 1) * (1 - side)
+    return _sampled(images, torch.cat([torch.diag_embed(side.expand(-1, 2)), middle[:, :, None]], 2))
+
+
+def _sampled(images: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
+    grid = affine_grid(affine, list(images.shape), align_corners=False)
+    return grid_sample(images, grid, align_corners=False).clamp(0, 1)
 
 
 def _others(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -78,17 +164,25 @@ def _squares(images: torch.Tensor, sides: torch.Tensor, generator: torch.Generat
     return torch.logical_and(down[:, None, :, None], right[:, None, None, :])
 
 
-MOVES = (
-    Handling("as they are", _moved(0.0, flip=False)),
-    Handling("mirrored at random", _moved(0.0, flip=True)),
-    Handling("shifted at random", _moved(SHIFT, flip=False)),
-    Handling("shifted and mirrored at random", _moved(SHIFT, flip=True)),
-)
+MIRRORED = Handling("mirrored at random", mirrored)
+
 FURTHER = (
-    Handling("with squares erased", erased),
-    Handling("with brightness and contrast changed", recoloured),
+    Handling("with small squares blackened", erased(0.25, "black")),
+    Handling("with large squares blackened", erased(0.5, "black")),
+    Handling("with small squares made of one colour", erased(0.25, "colour")),
+    Handling("with large squares made of one colour", erased(0.5, "colour")),
+    Handling("with small squares made noise", erased(0.25, "noise")),
+    Handling("with large squares made noise", erased(0.5, "noise")),
+    Handling("with other brightness, contrast and saturation", recoloured),
+    Handling("with other gamma", bent),
+    Handling("with tinted channels", tinted),
     Handling("mixed in pairs", mixed(1.0)),
-    Handling("mixed in pairs a little", mixed(0.2)),
+    Handling("mixed in pairs, mostly a little", mixed(0.2)),
+    Handling("with a tenth of another laid over", laid_over),
     Handling("with squares of others pasted in", pasted),
+    Handling("with noise", noisy),
+    Handling("blurred", blurred),
+    Handling("rotated", rotated),
+    Handling("cropped and enlarged", cropped),
 )
-"""What is done on top of moves."""
+"""What is done to moved images, to all or to a share of them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from math import ceil
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import torch
 
 from assay.access import WhiteBox
 from assay.methods.backdoor.inversion.search import AT_ONCE
-from assay.methods.backdoor.models.handlings import FURTHER, MOVES
+from assay.methods.backdoor.models.handlings import FURTHER, MIRRORED, Handling, shifts
 from assay.methods.sampling import drawn
 from assay.targets.data import Images
 
@@ -29,8 +30,8 @@ IMAGES_A_CHANNEL = 4
 RIDGE = 1e-3
 """Added to the variance of every channel, as a share of their mean, so that none that stands still divides by 0."""
 
-MUCH = 0.5
-"""By how much a strength must fall for a further handling to be believed."""
+SHARES = tuple(tenth / 10 for tenth in range(1, 11))
+"""Of the images, those that something further is done to."""
 
 SMALLEST = 1e-2
 """A distance that is smaller counts as this."""
@@ -67,6 +68,87 @@ class Remembered(NamedTuple):
         return float(np.mean(np.log([max(layer.distance, SMALLEST) for layer in self.deep])))
 
 
+class Seen(NamedTuple):
+    """What images show a layer: a mean float64 (channels,), and a covariance (k, k) of the channels compared."""
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+
+    def mixed(self, other: Seen, share: float) -> Seen:
+        """What it would be if a ``share`` of the images showed what ``other`` is of.
+
+        The covariance is that within both parts: how large they are is no matter of chance.
+        """
+        return Seen(*(torch.lerp(own, its, share) for own, its in zip(self, other, strict=True)))
+
+
+class Watch(NamedTuple):
+    """Layers of a network, those of their channels int64 (k,) that are compared, and images (n, c, h, w) to show.
+
+    ``seed`` is what images are handled by at random, so that they need not be kept.
+    """
+
+    box: WhiteBox
+    layers: Mapping[str, Normalisation]
+    channels: Mapping[str, torch.Tensor]
+    images: torch.Tensor
+    seed: int
+
+    def show(self, handlings: tuple[Handling, ...]) -> dict[str, Seen]:
+        """What the images, handled one way after the other, show every layer that they pass through."""
+        images, generator = self.images, torch.Generator().manual_seed(self.seed)
+        for handling in handlings:
+            images = handling.change(images, generator)
+        entered: dict[str, list[torch.Tensor]] = {}
+        with _hooked(self.layers, lambda name, values: entered.setdefault(name, []).append(_means(values))):
+            _logits(self.box, images)
+        seen = {}
+        for name, parts in entered.items():
+            means = torch.cat(parts)
+            compared = means[:, self.channels[name]]
+            seen[name] = Seen(means.mean(0), torch.cov(compared.T).reshape(compared.shape[1], -1))
+        return seen
+
+    def against(self, seen: Mapping[str, Seen], handlings: Iterable[str]) -> Remembered:
+        """How far every layer remembers something else than it has seen of images that were handled so.
+
+        A layer to which all images are alike tells nothing, and is left out.
+        """
+        found = []
+        for name, (mean, covariance) in seen.items():
+            own = self.layers[name].running_mean
+            assert own is not None
+            surplus = own.double().cpu() - mean
+            if bool(covariance.any()):
+                far = distance(covariance, surplus[self.channels[name]], len(self.images))
+                found.append(Layer(name, far, surplus.float()))
+        return Remembered(", ".join(handlings), found)
+
+
+class Move(NamedTuple):
+    """Images moved in one way, what they show, and what is remembered against it."""
+
+    watch: Watch
+    handlings: tuple[Handling, ...]
+    seen: dict[str, Seen]
+    found: Remembered
+
+    @classmethod
+    def of(cls, watch: Watch, *handlings: Handling) -> Move:
+        """Move the images."""
+        seen = watch.show(handlings)
+        return cls(watch, handlings, seen, watch.against(seen, (one.name for one in handlings)))
+
+    def with_some(self, further: Handling) -> Remembered:
+        """What is remembered if something further is done to that one of `SHARES` of the images that explains most."""
+        other = self.watch.show((*self.handlings, further))
+        found = []
+        for share in SHARES:
+            seen = {name: own.mixed(other[name], share) for name, own in self.seen.items()}
+            found.append(self.watch.against(seen, (self.found.handling, f"{share:.0%} of them {further.name}")))
+        return min(found, key=lambda one: one.strength)
+
+
 def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generator) -> Remembered | None:
     """Compare every layer's remembered mean with that of ``count`` clean images.
 
@@ -74,8 +156,11 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     whatever the trigger is and wherever it leads; clean images do not account for it. Zheng et al. ("Pre-activation
     Distributions Expose Backdoor Neurons", NeurIPS 2022) look at each channel for itself. All channels of a layer
     together tell much more: what clean images have in common moves them along few directions, and what a trigger does
-    lies elsewhere, however small. Augmentation moves means as well: the least distance counts, over `MOVES` of clean
-    images, and over what is `FURTHER` done to them after the best of these, if that explains `MUCH` more.
+    lies elsewhere, however small.
+
+    Augmentation moves means as well, so that the least strength counts over what may have been done to the training
+    images: shifts and mirroring, and something `FURTHER` on top, to one of `SHARES` of them; with that, all moves once
+    more, and so on while it explains more.
 
     None if the network uses no batch normalisation with running statistics, or there are fewer than ``count`` images:
     the distance grows with their number, which must be that of the null.
@@ -87,53 +172,36 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     }
     if not layers or len(images) < count:
         return None
+    most = count // IMAGES_A_CHANNEL
+    channels = {name: torch.randperm(layer.num_features, generator=generator)[:most] for name, layer in layers.items()}
     pixels = drawn(images, count, generator).take(np.arange(count))
-    moves = [(move, _under(box, layers, move.change(pixels, generator), move.name, generator)) for move in MOVES]
-    passed = [(move, found) for move, found in moves if found.layers]
-    if not passed:
+    watch = Watch(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
+    ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
+    moved = [Move.of(watch, shift, *mirrored) for shift, mirrored in ways]
+    if not moved[0].found.layers:
         return None
-    best, least = min(passed, key=lambda one: one[1].strength)
-    moved = best.change(pixels, generator)
-    further = (
-        _under(box, layers, one.change(moved, generator), f"{best.name}, {one.name}", generator) for one in FURTHER
-    )
-    other = min(further, key=lambda one: one.strength)
-    return other if other.strength < least.strength - MUCH else least
+    best = min(moved, key=lambda move: move.found.strength)
+    least = best.found
+    while True:
+        tried = [(best.with_some(further).strength, place) for place, further in enumerate(FURTHER)]
+        further = FURTHER[min(tried)[1]]
+        found, move = min(((move.with_some(further), move) for move in moved), key=lambda one: one[0].strength)
+        if found.strength >= least.strength:
+            return least
+        if move is best:
+            return found
+        least, best = found, move
 
 
-def _under(
-    box: WhiteBox,
-    layers: Mapping[str, Normalisation],
-    images: torch.Tensor,
-    handling: str,
-    generator: torch.Generator,
-) -> Remembered:
-    """The layers that handled images pass through, and that tell one from another."""
-    seen: dict[str, list[torch.Tensor]] = {}
-    with _hooked(layers, lambda name, values: seen.setdefault(name, []).append(_means(values))):
-        for part in torch.split(images, max(1, AT_ONCE // images[0].numel())):
-            box.logits(part)
-    found = []
-    for name, parts in seen.items():
-        own, means = layers[name].running_mean, torch.cat(parts)
-        assert own is not None
-        surplus = own.double().cpu() - means.mean(0)
-        chosen = torch.randperm(len(surplus), generator=generator)[: len(images) // IMAGES_A_CHANNEL]
-        if bool(means[:, chosen].var(0).any()):
-            found.append(Layer(name, distance(means[:, chosen], surplus[chosen]), surplus.float()))
-    return Remembered(handling, found)
+def distance(covariance: torch.Tensor, surplus: torch.Tensor, count: int) -> float:
+    """Hotelling's T² of a mean that is ``surplus`` float64 (k,) from that of ``count`` images, as an F statistic.
 
-
-def distance(values: torch.Tensor, surplus: torch.Tensor) -> float:
-    """Hotelling's T² of a mean that is ``surplus`` float64 (k,) from that of ``values`` float64 (n, k), as F.
-
-    It is (n - k) / (k (n - 1)) T², 1 on average for a mean that is known without error and only chance parts from
-    that of the values, with a little ridge (`RIDGE`).
+    With their covariance (k, k), and a little ridge (`RIDGE`), it is (count - k) / (k (count - 1)) T²: 1 on average
+    for a mean that is known without error and only chance parts from theirs.
     """
-    count, channels = values.shape
-    covariance = torch.cov(values.T).reshape(channels, channels)
-    covariance.diagonal().add_(RIDGE * covariance.diagonal().mean())
-    squared = count * float(surplus @ torch.linalg.solve(covariance, surplus))
+    channels = len(surplus)
+    ridge = RIDGE * covariance.diagonal().mean() * torch.eye(channels, dtype=covariance.dtype)
+    squared = count * float(surplus @ torch.linalg.solve(covariance + ridge, surplus))
     return squared * (count - channels) / (channels * (count - 1))
 
 
@@ -151,14 +219,18 @@ def under_surplus(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -
         return (values + added[name].to(values).view(-1, *[1] * (values.dim() - 2)),)
 
     with _hooked({name: modules[name] for name in added}, shifted):
-        return torch.cat([box.logits(part) for part in torch.split(images, max(1, AT_ONCE // images[0].numel()))])
+        return _logits(box, images)
 
 
 def leads_to(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -> int:
     """The label whose probability the surplus raises most, on average over images (n, c, h, w)."""
-    clean = torch.cat([box.logits(part) for part in torch.split(images, max(1, AT_ONCE // images[0].numel()))])
-    rise = under_surplus(box, images, remembered).softmax(1) - clean.softmax(1)
+    rise = under_surplus(box, images, remembered).softmax(1) - _logits(box, images).softmax(1)
     return int(rise.mean(0).argmax())
+
+
+def _logits(box: WhiteBox, images: torch.Tensor) -> torch.Tensor:
+    """Of images (n, c, h, w), as many at once as memory allows."""
+    return torch.cat([box.logits(part) for part in torch.split(images, max(1, AT_ONCE // images[0].numel()))])
 
 
 def _means(values: torch.Tensor) -> torch.Tensor:

@@ -71,7 +71,7 @@ class Scan(Method):
     )
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
     parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {}}
 
     images: int = Field(default=64, ge=8, description="Clean images to search with, at most.")
