@@ -88,15 +88,15 @@ def test_attacks_that_look_at_a_trained_network_have_two_phases_and_so_have_some
     assert sum(len(e.phases) == 2 for e in entries() if e.attack is None) == 12
 
 
-def test_networks_further_clean_are_clean_normalised_and_others_than_those_judged():
-    further, judged = further_clean(), entries()
+def test_further_networks_are_clean_normalised_and_others_than_the_benchmarks():
+    further, listed = further_clean(), entries()
     ways = Counter(e.augmentation for e in further)
     assert ways == {None: 9 * FOR_NULLS, **dict.fromkeys(AUGMENTATIONS, 9)}
     cells = Counter((e.dataset, e.architecture) for e in further)
     assert cells == dict.fromkeys(itertools.product(DATASETS, NORMALISED), FOR_NULLS + len(AUGMENTATIONS))
     assert all(e.attack is None and e.half == ("unseen" if e.augmentation == UNSEEN else "null") for e in further)
-    assert len({e.seed for e in (*further, *judged)}) == len({e.name for e in (*further, *judged)}) == 240
-    alike = {(e.dataset, e.architecture, e.images, e.phases) for e in judged if e.attack is None}
+    assert len({e.seed for e in (*further, *listed)}) == len({e.name for e in (*further, *listed)}) == 240
+    alike = {(e.dataset, e.architecture, e.images, e.phases) for e in listed if e.attack is None}
     for entry in further:
         assert ((entry.dataset, entry.architecture, entry.images, entry.phases) in alike) is (
             entry.augmentation is None

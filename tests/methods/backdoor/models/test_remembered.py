@@ -143,8 +143,11 @@ def test_augmentation_explains_itself(further, share):
     assert compared(network(images)).strength < compared(poison).strength - 0.5
 
 
-@pytest.mark.parametrize("further", [None, *FURTHER[4::6]], ids=lambda handling: handling and handling.name)
-def test_so_does_augmentation_of_moved_images(further):
+@pytest.mark.parametrize("further", [None, *FURTHER], ids=lambda handling: handling and handling.name)
+def test_so_does_augmentation_of_moved_images(further, request):
+    """With few channels some handlings pass for others, and the search, which is greedy, misses one."""
+    if further is not None and further.name == "mixed in pairs":
+        request.applymarker(pytest.mark.xfail(strict=True, reason="the search starts from the wrong shift, and stays"))
     generator = torch.Generator().manual_seed(3)
     images, _ = pictures(1000, 2)
     poison = network(poisoned(images))
@@ -152,8 +155,10 @@ def test_so_does_augmentation_of_moved_images(further):
     if further is not None:
         images = further.change(images, generator)
     found = compared(network(images))
-    assert found.handling.startswith("shifted by up to 2 pixels")
     assert found.strength < compared(poison).strength - 0.5
+    if further is None or further.name not in ("with small squares blackened", "mixed in pairs, mostly a little"):
+        assert found.handling.startswith("shifted by up to 2 pixels")
+        assert found.handling.endswith((further or MIRRORED).name)
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3])
@@ -163,7 +168,7 @@ def test_the_shift_is_found(pixels):
 
 
 @pytest.mark.parametrize("share", [0.5, 1])
-@pytest.mark.parametrize("place", [1, 5, 7, 14])
+@pytest.mark.parametrize("place", [*range(8), 11, 13, 14, 15])
 def test_what_was_done_to_a_share_of_the_images_is_found(place, share):
     images, _ = pictures(1000, 2)
     some = round(share * len(images))
@@ -191,15 +196,32 @@ def test_only_the_last_third_of_the_layers_counts():
 
 
 def test_a_wide_layer_is_judged_by_some_of_its_channels():
-    images, _ = pictures(COUNT, 1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        wide = torch.nn.Sequential(torch.nn.Conv2d(1, 400, 3), torch.nn.BatchNorm2d(400, momentum=None))
-        module = torch.nn.Sequential(wide, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(400, 4))
-    module.train()(images)
-    (layer,) = compared(module.eval()).layers
-    assert layer.surplus.shape == (400,)
-    assert 0 <= layer.distance < 0.1
+        wide = torch.nn.Sequential(torch.nn.Conv2d(1, 120, 3), torch.nn.BatchNorm2d(120, momentum=None))
+        module = torch.nn.Sequential(wide, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(120, 4))
+    module.train()(pictures(COUNT, 5)[0])
+    (layer,) = compared(module.eval(), count=100).layers
+    assert layer.surplus.shape == (120,)
+    assert 0.01 < layer.distance < 10, "more channels than images have no distance"
+
+
+class WithConstant(torch.nn.Module):
+    """A network, and a layer that sees the same of every image."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+        self.constant = torch.nn.BatchNorm1d(3)
+
+    def forward(self, images):
+        return self.module(images) + 0 * self.constant(torch.ones(len(images), 3)).sum()
+
+
+def test_a_layer_to_which_all_images_are_alike_is_left_out():
+    found = compared(WithConstant(network(pictures(COUNT, 1)[0])).eval())
+    assert len(found.layers) == 2
+    assert np.isfinite(found.strength)
 
 
 def test_the_surplus_leads_where_the_trigger_does():
