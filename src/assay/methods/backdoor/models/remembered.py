@@ -183,14 +183,17 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     best = min(moved, key=lambda move: move.found.strength)
     least = best.found
     while True:
-        tried = [(best.with_some(further).strength, place) for place, further in enumerate(FURTHER)]
-        further = FURTHER[min(tried)[1]]
+        further = min(FURTHER, key=partial(_strength_with, best))
         found, move = min(((move.with_some(further), move) for move in moved), key=lambda one: one[0].strength)
-        if found.strength >= least.strength:
+        if not found.strength < least.strength:
             return least
         if move is best:
             return found
         least, best = found, move
+
+
+def _strength_with(move: Move, further: Handling) -> float:
+    return move.with_some(further).strength
 
 
 def distance(covariance: torch.Tensor, surplus: torch.Tensor, count: int) -> float:
