@@ -14,10 +14,12 @@ SOURCE = Path(__file__).parent.parent / "src" / "assay"
 ROOMS = [
     "base",
     "catalogue",
+    "data",
     "targets",
     "access",
-    "server",
     "training",
+    "server",
+    "compression",
     "methods",
     "studies",
     "analysis",

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy, one_hot, softmax
 
 from assay.base.digests import digest_file
-from assay.targets.datasets import load_dataset
+from assay.data.formats import load_dataset
 from assay.training import Loss, Recipe, fit, plain_loss, predict, seeded_build
 from assay.training.adversarial import adversarial_loss
 from assay.training.feeding import gather

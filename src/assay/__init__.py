@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from assay.access import Serving
     from assay.api import Audit, audit
     from assay.base.errors import AssayError
+    from assay.data.formats import load_dataset
+    from assay.data.images import ArrayImages
+    from assay.data.splits import Splits, make_splits
     from assay.studies import Outcome, Workspace
-    from assay.targets.data import ArrayImages
-    from assay.targets.datasets import load_dataset
     from assay.targets.reference import load_target
-    from assay.targets.splits import Splits, make_splits
     from assay.targets.target import Target
 
 _HOMES = {
-    "ArrayImages": "assay.targets.data",
+    "ArrayImages": "assay.data.images",
     "AssayError": "assay.base.errors",
     "Audit": "assay.api",
     "Outcome": "assay.studies",
     "Serving": "assay.access",
-    "Splits": "assay.targets.splits",
+    "Splits": "assay.data.splits",
     "Target": "assay.targets.target",
     "Workspace": "assay.studies",
     "audit": "assay.api",
-    "load_dataset": "assay.targets.datasets",
+    "load_dataset": "assay.data.formats",
     "load_target": "assay.targets.reference",
-    "make_splits": "assay.targets.splits",
+    "make_splits": "assay.data.splits",
 }
 
 __all__ = [

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
 from assay.access.oracle import CHUNK
 from assay.base.errors import AccessError, BudgetError, DataError, TransientError
-from assay.targets.data import ArrayImages
+from assay.data.images import ArrayImages
 from assay.targets.target import Target
 
 SHAPE = (1, 4, 4)

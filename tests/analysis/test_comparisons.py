@@ -14,9 +14,9 @@ from assay.analysis.comparison import compare, sign_changes
 from assay.analysis.mixed import fit
 from assay.analysis.paired import mcnemar
 from assay.analysis.percentile import Percentile, percentile_of
+from assay.analysis.position import FEWEST
 from assay.analysis.ranks import rank
 from assay.analysis.scored import Contest, Scored, read_contest, resampled_means
-from assay.analysis.standing import FEWEST
 from assay.analysis.summary import summarise
 from assay.base.errors import DataError, UsageError
 from assay.cli import main

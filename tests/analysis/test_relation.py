@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.analysis.relation import relate, view
+from assay.analysis.relation import relate
 from assay.base.errors import DataError, UsageError
 from assay.cli import main
 from assay.methods.finding import Metric
+from assay.reports.views.relation import view
 from assay.studies.outcome import MethodFacts, Outcome, PartFacts, TargetFacts
 from assay.studies.workspace import Workspace
 

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.access.recorded import UNANSWERED, RecordedSet, Recording, load_sets
-from assay.analysis import page, service_views
 from assay.analysis.calibration import BINS, calibration
 from assay.analysis.change import changes
 from assay.analysis.paired import mcnemar, paired
 from assay.analysis.services import compare
 from assay.base.errors import DataError, UsageError
+from assay.reports.views import page
+from assay.reports.views import services as service_views
 from oracles import services as slow
 
 

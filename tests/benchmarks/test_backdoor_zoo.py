@@ -13,16 +13,23 @@ import numpy as np
 import pytest
 import torch
 
-import backdoor_zoo
-import zoo_networks
-import zoo_tables
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError
 from assay.methods.backdoor.planting import plant_from
 from assay.targets.architectures import build
 from assay.training import Recipe, predict
-from zoo_augmentation import AUGMENTATIONS, COPIES, UNSEEN, augmented
-from zoo_entries import ARCHITECTURES, DATASETS, FOR_NULLS, NORMALISED, Entry, entries, further_clean
+from benchmarks.backdoor import zoo as backdoor_zoo
+from benchmarks.backdoor import zoo_networks, zoo_tables
+from benchmarks.backdoor.zoo_augmentation import AUGMENTATIONS, COPIES, UNSEEN, augmented
+from benchmarks.backdoor.zoo_entries import (
+    ARCHITECTURES,
+    DATASETS,
+    FOR_NULLS,
+    NORMALISED,
+    Entry,
+    entries,
+    further_clean,
+)
 
 BENCHMARKS = Path(backdoor_zoo.__file__).parent
 QUICK = Recipe(epochs=3, batch_size=32, optimiser="adamw", learning_rate=5e-3)

@@ -12,10 +12,10 @@ from assay.base.errors import NothingAssessedError
 from assay.methods.finding import Interval, Metric
 from assay.studies import Workspace, make_method
 from assay.studies.outcome import MethodFacts, Outcome, PartFacts, TargetFacts
-from claims_evidence import text
-from siblings_evidence import CAP, siblings_evidence
-from stealing_evidence import stealing_evidence
-from stealing_study import SEEDS, answers, foundation, optimisers, strategies, targets, tuning
+from benchmarks.siblings.evidence import CAP, siblings_evidence
+from benchmarks.stealing.evidence import stealing_evidence
+from benchmarks.stealing.study import SEEDS, answers, foundation, optimisers, strategies, targets, tuning
+from benchmarks.studies.claims_evidence import text
 
 NAMES = ("agreement", "surrogate_accuracy", "target_accuracy", "adversarial_fidelity_flipped")
 

@@ -13,8 +13,8 @@ from assay.catalogue.enrich import computed_table
 from assay.catalogue.merge import merge
 from assay.catalogue.record import Preprocessing
 from assay.targets.complexity import complexity
+from assay.targets.complexity_table import annotate, build_published
 from assay.targets.module import Preprocessed
-from assay.targets.published import annotate, build_published
 
 TWENTY = [
     "torchvision:squeezenet1_1",
@@ -130,7 +130,7 @@ def test_twenty_entries_of_many_families_build_run_and_match_their_records() -> 
 
 def test_an_interrupted_table_goes_on_where_it_stopped(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     from assay.catalogue.entry import Entry
-    from assay.targets import published
+    from assay.targets import complexity_table as published
 
     def only(entries):  # type: ignore[no-untyped-def]
         return [

@@ -112,7 +112,7 @@ def test_the_table_of_computed_annotations_is_sorted_and_whole() -> None:
 
 def test_computing_again_gives_the_packaged_numbers() -> None:
     from assay.targets.complexity import complexity
-    from assay.targets.published import build_published
+    from assay.targets.complexity_table import build_published
 
     if newer_packages():
         pytest.skip("another version of a package is installed than the catalogue describes")

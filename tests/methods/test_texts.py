@@ -86,10 +86,10 @@ def test_shadow_models_of_images_are_refused(
 
 def test_members_of_an_overtrained_target_are_found(workspace: Workspace) -> None:
     """Labels are drawn at random: what the target knows of its members, it knows by heart."""
+    from assay.data.formats.text import Texts
+    from assay.data.images import Subset
+    from assay.data.splits import Splits
     from assay.methods.stealing.surrogates.prepare import prepare
-    from assay.targets.data import Subset
-    from assay.targets.datasets.text import Texts
-    from assay.targets.splits import Splits
     from assay.training import Recipe, fit
 
     known = service().splits

@@ -5,8 +5,8 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-import membership_peers
-from membership_peers import CONTESTS, Run, hold
+from benchmarks.membership import peers as membership_peers
+from benchmarks.membership.peers import CONTESTS, Run, hold
 
 OPTIONS = Namespace(repeats=3, seeds=2, size=0.002, peers="nowhere", art_python="nowhere")
 
@@ -20,7 +20,7 @@ def test_mean_and_median_are_the_same_in_the_arrays_for_leakpro():
 
 
 def test_every_contest_has_its_contestants_and_arrays_of_the_size_asked_for():
-    from contestants import CONTESTANTS
+    from benchmarks.membership.contestants import CONTESTANTS
 
     for contest in CONTESTS.values():
         assert {*contest.ours, contest.peer} <= set(CONTESTANTS)

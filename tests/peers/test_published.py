@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import published
 from assay.methods.membership.lira import lira_offline
 from assay.methods.membership.logits import scaled_logit, softmax_confidence
 from assay.methods.membership.rmia import Likelihood, offline, online, rmia, rmia_vote
-from contestants import CONTESTANTS
-from membership_peers import CONTESTS, furthest
+from benchmarks.membership import published
+from benchmarks.membership.contestants import CONTESTANTS
+from benchmarks.membership.peers import CONTESTS, furthest
 
 pytestmark = [
     pytest.mark.peers,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import assay
 from assay.access.remote import open_target
 from assay.base.errors import DataError
-from assay.targets.text.rows import to_texts
+from assay.data.text_rows import to_texts
 from server.serving import served
 
 LENGTH = 128

@@ -9,12 +9,12 @@ import torch
 
 from assay.access import Serving
 from assay.base.errors import DataError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.finding import Finding, Interval, Metric, Verdict
 from assay.methods.method import Context, Method, require_oracle
 from assay.studies.trial import Trial
 from assay.studies.units import Unit
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 

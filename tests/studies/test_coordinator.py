@@ -28,7 +28,7 @@ from assay.studies.states import read_studies
 from assay.studies.study_file import read_study
 from assay.studies.units import plan_units
 from assay.studies.work import Event, Job, code_version, run_job
-from sleeping_method import Sleep, install
+from benchmarks.studies.sleeping_method import Sleep, install
 
 TEXT = """
 name = "small"

@@ -1,4 +1,4 @@
-"""kill -9 of a study's coordinator and of its worker: the short version of benchmarks/study_kills.py."""
+"""kill -9 of a study's coordinator and of its worker: the short version of benchmarks/studies/kills.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import study_kills
+from benchmarks.studies import kills as study_kills
 
 TEXT = """
 name = "torn"

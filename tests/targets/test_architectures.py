@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import DataError, UsageError
+from assay.data.images import Shape
 from assay.targets.architectures import ARCHITECTURES, build
 from assay.targets.architectures.resnet_option_a import Block
-from assay.targets.data import Shape
 
 PARAMETERS = {
     "resnet20": 269_722,

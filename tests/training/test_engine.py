@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from assay.base.errors import DataError
 from assay.base.progress import silent
-from assay.targets.data import ArrayImages
+from assay.data.images import ArrayImages
 from assay.training import Recipe, TrainingError, fit, predict, seeded_build
 from assay.training.optimisers import rate_at
 

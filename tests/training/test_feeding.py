@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import DataError
-from assay.targets.data import ArrayImages, Fitted, Subset
+from assay.data.images import ArrayImages, Fitted, Subset
 from assay.training import feeding
 from assay.training.feeding import Feed, Moves, gather, move
 from oracles.training import moved

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.base.errors import DataError
+from assay.data.images import ArrayImages
 from assay.targets.architectures import ARCHITECTURES
-from assay.targets.data import ArrayImages
 from assay.training import shadow
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, assign, train_shadows

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from assay.base.errors import DataError
-from assay.targets.data import ArrayImages
+from assay.data.images import ArrayImages
 from assay.training import Recipe, SemiSupervised, fit
 from assay.training.feeding import Moves, move, moved
 

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from assay.targets.data import to_pixels
-from assay.targets.text.rows import to_rows, to_texts
+from assay.data.images import to_pixels
+from assay.data.text_rows import to_rows, to_texts
 from assay.training.words import STRONG, WEAK, altered
 
 TEXT = "one two three four five six seven eight nine ten"

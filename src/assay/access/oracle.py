@@ -19,7 +19,7 @@ from assay.access.serving import Serving
 from assay.access.store import Keys, PosteriorStore, image_keys
 from assay.base.errors import AccessError, BudgetError, DataError
 from assay.base.progress import Progress, silent
-from assay.targets.data import Images, Shape, to_pixels
+from assay.data.images import Images, Shape, to_pixels
 from assay.targets.target import Modality, Target
 
 CHUNK = 256

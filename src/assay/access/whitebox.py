@@ -8,7 +8,7 @@ import torch
 
 from assay.access.ledger import Ledger
 from assay.base.errors import AccessError
-from assay.targets.data import Shape
+from assay.data.images import Shape
 from assay.targets.target import Target
 
 

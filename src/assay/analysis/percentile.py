@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from assay.analysis.measured import protocol
-from assay.analysis.page import Cell, Table, View
-from assay.analysis.standing import FEWEST, meaning, place
+from assay.analysis.position import FEWEST, place
 from assay.base.errors import DataError, UsageError, nearest
 from assay.studies.outcome import Outcome
 
 if TYPE_CHECKING:
-    from assay.analysis.pictures import Chart
+    pass
 
 
 class Percentile(NamedTuple):
@@ -99,33 +98,3 @@ def percentiles(outcomes: Iterable[Outcome], target: str, metric: str | None = N
         known_names = {m.name for one in own.values() for m in one.metrics if m.value is not None}
         raise UsageError(f"No outcome of {target} has a number named {metric!r}: {nearest(metric or '', known_names)}")
     return found
-
-
-def view(target: str, found: list[Placed]) -> View:
-    """The percentiles, and where the peers lie."""
-    rows: list[list[Cell]] = []
-    notes = ["95 % intervals: Clopper and Pearson's, for the peers as a sample of all such models."]
-    alone = sum(one.percentile is None for one in found)
-    if alone:
-        notes.append(f"In {alone} of {len(found)} ways of measuring, fewer than {FEWEST} other models were measured.")
-    for one in found:
-        if one.percentile is None:
-            continue
-        p = one.percentile
-        numbers = (round(one.value, 4), round(p.value, 1), round(p.low, 1), round(p.high, 1), p.n)
-        rows.append([one.protocol, p.metric, *numbers])
-        words = meaning(p.metric)
-        if words:
-            notes.append(f"{one.protocol}: {words} than {p.value:.0f} % of the {p.n} other models.")
-    head = ("protocol", "metric", "value", "percentile", "low", "high", "other models")
-
-    def charts() -> list[Chart]:
-        from assay.analysis.pictures import strip
-
-        return [
-            strip({target: one.value}, one.peers, one.percentile.metric, one.protocol)
-            for one in found
-            if one.percentile is not None
-        ]
-
-    return View(f"{target} among its peers", notes, [Table(target, head, rows)] if rows else [], charts)

@@ -10,13 +10,11 @@ import numpy as np
 
 from assay.analysis.columns import FEWEST, Correlated, correlate_groups
 from assay.analysis.measured import protocol
-from assay.analysis.page import Cell, Table, View
-from assay.analysis.views import correlations
 from assay.base.errors import DataError, UsageError, nearest
 from assay.studies.outcome import Outcome
 
 if TYPE_CHECKING:
-    from assay.analysis.pictures import Chart
+    pass
 
 
 class Related(NamedTuple):
@@ -48,27 +46,6 @@ def relate(outcomes: Iterable[Outcome], x: str, metrics: Sequence[str], seed: in
     if not found.groups:
         raise DataError(f"No metric was measured on {FEWEST} models together with {x}, varying.")
     return Related(x, values, found)
-
-
-def view(found: Related) -> View:
-    """Every model's numbers in the order of x, the correlations, and a picture."""
-    by_x = sorted(found.values[found.x], key=lambda model: found.values[found.x][model])
-    rows: list[list[Cell]] = [[model, *(column.get(model) for column in found.values.values())] for model in by_x]
-    plain = correlations(found.correlated)
-    title = f"{found.x} and {', '.join(group.name for group in found.correlated.groups)}"
-
-    def charts() -> list[Chart]:
-        from assay.analysis.pictures import scatter
-
-        points = [
-            {"name": model, "metric": group.name, found.x: found.values[found.x][model], "value": value}
-            for group in found.correlated.groups
-            for model, value in found.values[group.name].items()
-            if model in found.values[found.x]
-        ]
-        return [scatter(points, found.x, "value", "metric", f"Models by {found.x.replace('_', ' ')}")]
-
-    return View(title, plain.notes, [Table("Models", ("model", *found.values), rows), *plain.tables], charts)
 
 
 def _values(outcomes: Sequence[Outcome], name: str) -> dict[str, float]:

@@ -58,11 +58,12 @@ def correlate(
     seed: Seed = 0,
 ) -> None:
     """Correlations with bootstrap intervals, ranks, leverage and correction for multiple testing."""
-    from assay.analysis import page, views
     from assay.analysis.columns import correlate_columns, is_table
     from assay.analysis.securitynet import analyse
     from assay.base.errors import UsageError
     from assay.catalogue.importers.securitynet import read_tables
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     if is_table(table):
         if x is None or y is None:
@@ -83,9 +84,10 @@ def relate(
     seed: Seed = 0,
 ) -> None:
     """Correlations of metrics over the models of a workspace, with bootstrap intervals."""
-    from assay.analysis import page
-    from assay.analysis.relation import relate, view
+    from assay.analysis.relation import relate
     from assay.base.errors import UsageError
+    from assay.reports.views import page
+    from assay.reports.views.relation import view
 
     if not metrics:
         raise UsageError(f"Name the metrics to correlate with {x}.")
@@ -95,8 +97,9 @@ def relate(
 @app.command
 def compare(workspace: Folder, /, *, chosen: Chosen = EVERYTHING) -> None:
     """Every two models or methods on the same samples: differences, intervals, McNemar's test, Holm's correction."""
-    from assay.analysis import page
-    from assay.analysis.comparison import compare, view
+    from assay.analysis.comparison import compare
+    from assay.reports.views import page
+    from assay.reports.views.comparisons import view
 
     contest = _contest(workspace, chosen)
     page.show(view(contest, compare(contest, chosen.seed)), chosen.out)
@@ -105,8 +108,9 @@ def compare(workspace: Folder, /, *, chosen: Chosen = EVERYTHING) -> None:
 @app.command
 def ranks(workspace: Folder, /, *, chosen: Chosen = EVERYTHING) -> None:
     """The order of models or methods, whether other samples would change it, and how alike seeds are."""
-    from assay.analysis import page
-    from assay.analysis.ranks import rank, view
+    from assay.analysis.ranks import rank
+    from assay.reports.views import page
+    from assay.reports.views.ranks import view
 
     contest = _contest(workspace, chosen)
     page.show(view(contest, rank(contest, chosen.seed)), chosen.out)
@@ -122,8 +126,9 @@ def summary(
     out: Out = None,
 ) -> None:
     """A metric's mean over targets and seeds by method: a linear model with a random intercept for each target."""
-    from assay.analysis import page
-    from assay.analysis.summary import summarise, view
+    from assay.analysis.summary import summarise
+    from assay.reports.views import page
+    from assay.reports.views.summary import view
 
     page.show(view(summarise(_opened(workspace).outcomes(), metric, method)), out)
 
@@ -138,8 +143,9 @@ def percentile(
     out: Out = None,
 ) -> None:
     """Where one target stands among the others of a workspace that were measured in the same way."""
-    from assay.analysis import page
-    from assay.analysis.percentile import percentiles, view
+    from assay.analysis.percentile import percentiles
+    from assay.reports.views import page
+    from assay.reports.views.percentile import view
 
     page.show(view(target, percentiles(_opened(workspace).outcomes(), target, metric)), out)
 

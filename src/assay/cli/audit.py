@@ -119,7 +119,7 @@ def run(
 
 def _recorded(outputs: Path, references: Sequence[str], data: str | None) -> Target:
     from assay.base.errors import UsageError
-    from assay.targets.outputs import read_outputs
+    from assay.targets.recorded_answers import read_outputs
 
     if references or data is not None:
         raise UsageError("--outputs stands in place of a model and its data: name one or the other.")

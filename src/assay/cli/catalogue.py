@@ -24,9 +24,10 @@ ANNOTATIONS = Path("annotations")
 @app.command
 def search(query: Query = "", /, *, out: Out = None, folder: Folder = None) -> None:
     """Find models. Fields: assay catalogue codebook; comparisons: = != < <= > >= ~ in (...), is known, is not known."""
-    from assay.analysis import page, views
     from assay.catalogue.catalogue import load_catalogue
     from assay.catalogue.table import Search
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     catalogue = load_catalogue(folder)
     page.show(views.found(Search(catalogue).find(query), len(catalogue.records)), out)
@@ -35,9 +36,10 @@ def search(query: Query = "", /, *, out: Out = None, folder: Folder = None) -> N
 @app.command
 def show(name: Name, /, *, out: Out = None, folder: Folder = None) -> None:
     """Everything known of one model: each field with its source, contradictions, measurements and standing."""
-    from assay.analysis import page, views
-    from assay.analysis.standing import standings
+    from assay.analysis.position import standings
     from assay.catalogue.catalogue import load_catalogue
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     catalogue = load_catalogue(folder)
     record = catalogue.get(name)
@@ -47,11 +49,12 @@ def show(name: Name, /, *, out: Out = None, folder: Folder = None) -> None:
 @app.command
 def stats(query: Query = "", /, *, out: Out = None, folder: Folder = None) -> None:
     """Counts by year, family, country and data set, and of how many models each field is known."""
-    from assay.analysis import page, views
     from assay.catalogue.catalogue import load_catalogue
     from assay.catalogue.generate import newer_packages
     from assay.catalogue.stats import statistics
     from assay.catalogue.table import Search
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     found = statistics(Search(load_catalogue(folder)).find(query))
     page.show(views.statistics(found, newer_packages()), out)
@@ -60,7 +63,8 @@ def stats(query: Query = "", /, *, out: Out = None, folder: Folder = None) -> No
 @app.command
 def codebook(*, out: Out = None) -> None:
     """List every field: meaning, unit and values."""
-    from assay.analysis import page, views
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     page.show(views.codebook(), out)
 
@@ -74,10 +78,10 @@ def export(
     folder: Folder = None,
 ) -> None:
     """Write records to a file."""
-    from assay.analysis import page
     from assay.catalogue.catalogue import load_catalogue
     from assay.catalogue.table import Search
     from assay.catalogue.table import export as write
+    from assay.reports.views import page
 
     catalogue = load_catalogue(folder)
     records = Search(catalogue).find(query)
@@ -97,10 +101,10 @@ def take_over(
     folder: Folder = None,
 ) -> None:
     """Take over somebody's table, manifest or model card: records, and measurements where it has any."""
-    from assay.analysis import page
     from assay.catalogue.catalogue import home, load_catalogue
     from assay.catalogue.importers import read_file
     from assay.catalogue.keep import keep
+    from assay.reports.views import page
 
     imported = read_file(path, kind)
     keep(folder or home(), imported)
@@ -116,10 +120,10 @@ def join(
     folder: Folder = None,
 ) -> None:
     """Take over a workspace's outcomes as measurements of catalogued models."""
-    from assay.analysis import page
     from assay.analysis.measured import measurements, read_outcomes
     from assay.catalogue.catalogue import home, load_catalogue
     from assay.catalogue.keep import keep_measurements
+    from assay.reports.views import page
 
     joined = measurements(read_outcomes(workspace), load_catalogue(folder), by)
     keep_measurements(folder or home(), f"workspace-{by}", joined.measurements)
@@ -134,9 +138,10 @@ def add(
     folder: Folder = None,
 ) -> None:
     """Add a model of your own."""
-    from assay.analysis import page, views
     from assay.catalogue.card import add_card
     from assay.catalogue.catalogue import home, load_catalogue
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     entry = add_card(card, folder or home())
     page.show(views.one(load_catalogue(folder).get(entry.id), (), ()))
@@ -154,10 +159,11 @@ def annotate(
     folder: Folder = None,
 ) -> None:
     """Say what you know of a model, as one of several coders; shows on what coders disagree."""
-    from assay.analysis import page, views
     from assay.catalogue.annotation import Project as Annotations
     from assay.catalogue.annotation import parse_assignments
     from assay.catalogue.catalogue import load_catalogue
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     annotations = Annotations(project)
     record, assignments = load_catalogue(folder).get(name), parse_assignments(values)
@@ -170,9 +176,10 @@ def annotate(
 @app.command
 def agreement(*, project: Project = ANNOTATIONS, out: Out = None) -> None:
     """Agreement beyond chance: Cohen's kappa for two coders, Fleiss' for more, per code and overall, with intervals."""
-    from assay.analysis import page, views
     from assay.catalogue.agreement import agreement as agree
     from assay.catalogue.annotation import Project as Annotations
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     annotations = Annotations(project)
     page.show(views.agreements(agree(annotations.answers()), annotations.disagreements()), out)
@@ -181,10 +188,11 @@ def agreement(*, project: Project = ANNOTATIONS, out: Out = None) -> None:
 @app.command
 def settle(*, project: Project = ANNOTATIONS, folder: Folder = None) -> None:
     """Merge annotations by majority into your own records; dissent is kept, and ties are left open."""
-    from assay.analysis import page, views
     from assay.catalogue.annotation import Project as Annotations
     from assay.catalogue.catalogue import home
     from assay.catalogue.keep import keep_listing
+    from assay.reports.views import catalogue as views
+    from assay.reports.views import page
 
     merged = Annotations(project).merge()
     for listing in (merged.majority, *merged.dissent):
@@ -214,10 +222,10 @@ def compute(
     to: Annotated[Path | None, Parameter(help="Table to complete [default: the package's own].")] = None,
 ) -> None:
     """Compute parameters, MACs and kinds of layers of every network that an installed package builds."""
-    from assay.analysis import page
     from assay.base.progress import on_console
     from assay.catalogue.generate import COMPUTED, buildable_entries
-    from assay.targets.published import annotate as fill
+    from assay.reports.views import page
+    from assay.targets.complexity_table import annotate as fill
 
     failures = fill(buildable_entries(wheels), to or COMPUTED, on_console())
     page.show(page.View("Computed", [f"{builder}: {why}" for builder, why in failures.items()]))

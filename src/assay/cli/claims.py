@@ -16,12 +16,12 @@ def claims(
     markdown: Annotated[bool, Parameter(negative="", help="Print the page of the documentation instead.")] = False,
 ) -> None:
     """The ledger of published claims: statement, published figure, ours, and the verdict by its rule."""
-    from assay.analysis import page
     from assay.analysis.claims import load_claims
-    from assay.analysis.claims.pages import write_pages
-    from assay.analysis.claims.views import ledger, one
-    from assay.analysis.claims.views import markdown as to_markdown
     from assay.base.errors import UsageError, nearest
+    from assay.reports.views import page
+    from assay.reports.views.claim_pages import write_pages
+    from assay.reports.views.claims import ledger, one
+    from assay.reports.views.claims import markdown as to_markdown
 
     known = load_claims()
     if markdown:

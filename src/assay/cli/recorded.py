@@ -19,9 +19,9 @@ Recorded = Annotated[Path, Parameter(help="A FrugalML table (NAME.tsv.gz), a fol
 def listed(path: Recorded, /) -> None:
     """The recorded sets and services."""
     from assay.access.recorded import load_sets
-    from assay.analysis import page, service_views
+    from assay.reports.views import page, services
 
-    page.show(service_views.listed(load_sets(path)))
+    page.show(services.listed(load_sets(path)))
 
 
 @app.command
@@ -34,10 +34,10 @@ def compare(
 ) -> None:
     """Accuracy, agreement, price and calibration of services that answered about the same examples."""
     from assay.access.recorded import load_sets
-    from assay.analysis import page, service_views
     from assay.analysis.services import compare as compare_services
+    from assay.reports.views import page, services
 
-    page.show(service_views.compared([compare_services(one, seed) for one in load_sets(path, names)]), out)
+    page.show(services.compared([compare_services(one, seed) for one in load_sets(path, names)]), out)
 
 
 @app.command
@@ -52,9 +52,9 @@ def change(
 ) -> None:
     """What changed between dated recordings of one service, and when."""
     from assay.access.recorded.hapi import LABELS, read_dated, read_labels
-    from assay.analysis import page, service_views
     from assay.analysis.change import changes
+    from assay.reports.views import page, services
 
     truth = read_labels(labels or first.parent.parent / LABELS)
     recordings = [read_dated(path, truth) for path in (first, *others)]
-    page.show(service_views.changed(recordings[0].service, changes(recordings, truth)), out)
+    page.show(services.changed(recordings[0].service, changes(recordings, truth)), out)

@@ -16,8 +16,8 @@ from assay.access import Oracle, Output, Published, WhiteBox
 from assay.base.errors import AccessError
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
+from assay.data.splits import Splits
 from assay.methods.finding import Family, Finding
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from assay.targets.data import Images, Subset
+from assay.data.images import Images, Subset
 
 
 def drawn(images: Images, most: int, generator: torch.Generator) -> Subset:

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
+from assay.data.images import Shape, shape_text, to_pixels
 from assay.server.journal import Reply
 from assay.server.limits import JSON_BYTES, MEBIBYTE
 from assay.server.refusal import Refused
-from assay.targets.data import Shape, shape_text, to_pixels
 
 INPUT = "images"
 VERSION = "1"

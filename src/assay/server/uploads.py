@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from assay.data.formats.folder import COLOUR, GREY, planes
+from assay.data.images import Shape
 from assay.server.refusal import Refused
-from assay.targets.data import Shape
-from assay.targets.datasets.folder import COLOUR, GREY, planes
 
 FORMATS = ("PNG", "JPEG")
 

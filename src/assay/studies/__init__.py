@@ -1,8 +1,8 @@
 """Plan, trials, engine, workspace: one way through, for one model or for a thousand."""
 
-from assay.studies.engine import Ran, run_trials
 from assay.studies.outcome import Outcome
 from assay.studies.plan import make_method, parse_settings, plan_methods, plan_trials
+from assay.studies.run import Ran, run_trials
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from assay.base.errors import AssayError, EngineError, UsageError
 from assay.base.progress import Progress, silent
-from assay.studies.engines.slots import LocalSlot, Slot, divide
 from assay.studies.mirror import Mirror
 from assay.studies.states import FINISHED, State, StudyFolder, StudyState
 from assay.studies.study_file import Budget, Study
 from assay.studies.units import Unit, by_target, plan_units
 from assay.studies.work import Event, Job, code_version
+from assay.studies.workers.slots import LocalSlot, Slot, divide
 from assay.studies.workspace import Workspace
 
 
@@ -104,7 +104,7 @@ def _slots(study: Study, workers: int, threads: int, jobs: int, logs: Path) -> I
         finally:
             _stop(slots)
         return
-    from assay.studies.engines.cluster import Cluster
+    from assay.studies.workers.cluster import Cluster
 
     cluster = Cluster(study.engine, workers, threads)
     try:

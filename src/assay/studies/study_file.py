@@ -25,10 +25,10 @@ from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import curated, expand
 from assay.catalogue.record import Frozen
 from assay.catalogue.table import Search
+from assay.data.formats.registry import DATASETS, Named
 from assay.methods.method import METHODS, Method, Preset
 from assay.studies.grid import combinations
 from assay.studies.plan import make_method
-from assay.targets.datasets.registry import DATASETS, Named
 from assay.targets.reference import LIBRARIES, check_reference
 
 PRESET = "preset:"

@@ -10,7 +10,7 @@ from assay.access import Serving
 from assay.access.serving import OUTPUT_ORDER
 from assay.base.digests import digest_file, digest_json
 from assay.methods.method import OUTPUT_OF_NEED, Method
-from assay.studies.companions import Companion
+from assay.studies.extra_models import Companion
 from assay.studies.outcome import SCHEMA_VERSION, MethodFacts, PartFacts, TargetFacts
 from assay.targets.target import Target
 

@@ -18,9 +18,9 @@ from assay.access import Serving
 from assay.base.digests import digest_json
 from assay.base.errors import AssayError, EngineError, WorkspaceError
 from assay.methods.method import METHODS
-from assay.studies.engine import give_up, run_trials
 from assay.studies.mirror import Mirror
 from assay.studies.outcome import Outcome, Stored
+from assay.studies.run import give_up, run_trials
 from assay.studies.trial import Trial
 from assay.studies.units import Unit
 from assay.studies.workspace import Workspace

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import curated
-from assay.targets.data import Images, batches
-from assay.targets.datasets import load_dataset
+from assay.data.formats import load_dataset
+from assay.data.images import Images, batches
 from assay.targets.reference import open_model
 from assay.targets.target import Target
 

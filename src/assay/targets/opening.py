@@ -14,13 +14,13 @@ from assay.base.errors import DataError, LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.catalogue.curated import Loadable
 from assay.catalogue.record import Format, Preprocessing, Weights
+from assay.data.formats.registry import DATASETS
+from assay.data.sources import Parts
 from assay.targets.architectures import build
-from assay.targets.datasets.registry import DATASETS
 from assay.targets.fetch import fetch
+from assay.targets.library_models import load_published, published
 from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.module import Preprocessed, evaluate, module_digest
-from assay.targets.parts import Parts
-from assay.targets.pretrained import load_published, published
 from assay.targets.target import CPU, Modality, Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 

@@ -11,10 +11,10 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
-from assay.targets.datasets.registry import DATASETS
+from assay.data.formats.registry import DATASETS
+from assay.data.sources import Parts, load_parts
+from assay.targets.library_models import published
 from assay.targets.opening import Opened, open_entry, open_file, open_library
-from assay.targets.parts import Parts, load_parts
-from assay.targets.pretrained import published
 from assay.targets.target import Target
 from assay.targets.target_file import read_target_file
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import DataError
 from assay.catalogue.record import Preprocessing
-from assay.targets.data import ArrayImages, Shape
+from assay.data.images import ArrayImages, Shape
+from assay.data.splits import Splits
 from assay.targets.module import Preprocessed, evaluate, module_digest
-from assay.targets.splits import Splits
 
 NO_SPLITS = Splits()
 PLAIN = Preprocessing()

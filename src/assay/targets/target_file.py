@@ -15,11 +15,11 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.catalogue.record import Format, Frozen, Preprocessing
-from assay.targets.data import Shape
+from assay.data.images import Shape
+from assay.data.sources import Parts
+from assay.data.text_rows import MAX_BYTES
 from assay.targets.module import module_digest
-from assay.targets.parts import Parts
 from assay.targets.target import Modality
-from assay.targets.text.rows import MAX_BYTES
 
 
 def _parts(data: Any) -> Any:

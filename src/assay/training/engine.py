@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import AssayError
 from assay.base.progress import Progress, silent
+from assay.data.images import Images, Shape, to_pixels
 from assay.targets.architectures import build
-from assay.targets.data import Images, Shape, to_pixels
 from assay.targets.module import evaluate, module_digest
 from assay.training.feeding import Feed, Moves
 from assay.training.optimisers import make_optimiser, rate_at

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import pad
 
 from assay.base.errors import DataError
-from assay.targets.data import Images, to_pixels
+from assay.data.images import Images, to_pixels
 
 RESIDENT_BYTES = 4 << 30
 """A set that takes more than this as uint8 is read batch by batch instead of being kept on the device."""

@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from assay.base.digests import digest_json
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
-from assay.targets.data import Images, Subset, batches
+from assay.data.images import Images, Subset, batches
 from assay.training.engine import fit, predict, seeded_build
 from assay.training.recipe import Recipe
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from assay.targets.data import Images
+from assay.data.images import Images
 from assay.training.feeding import Feed
 
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from assay.targets.text.rows import to_rows, to_texts
+from assay.data.text_rows import to_rows, to_texts
 
 WEAK = 0.1
 """The share of words that a weak alteration drops, and of pairs that it swaps; EDA's alpha."""

@@ -13,7 +13,7 @@ import torch
 from access.remote.doubles import Fake, images, truth
 from assay.access.remote.client import Client
 from assay.access.remote.failures import DeniedError, LostError
-from assay.access.remote.receipts import Receipts
+from assay.access.remote.write_ahead import Receipts
 from assay.access.store import image_keys
 from assay.base.errors import AccessError, BudgetError, DataError, TransientError
 

@@ -15,7 +15,7 @@ import pytest
 from access.remote.doubles import as_json, serving
 from assay.access.remote.address import is_loopback, parse_address
 from assay.access.remote.failures import DeniedError, LostError
-from assay.access.remote.line import Call, Line, seconds
+from assay.access.remote.http import Call, Line, seconds
 from assay.base.errors import AccessError, AssayError, DataError, TransientError, UsageError
 
 GET = Call("GET", "/")

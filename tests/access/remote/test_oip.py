@@ -14,9 +14,9 @@ from access.remote.doubles import Protocol, as_json, images, serving, truth
 from assay.access.remote.address import parse_address
 from assay.access.remote.client import Client
 from assay.access.remote.failures import ChangedError
-from assay.access.remote.line import Reply
-from assay.access.remote.receipts import Receipts
+from assay.access.remote.http import Reply
 from assay.access.remote.services.oip import OpenInference
+from assay.access.remote.write_ahead import Receipts
 from assay.base.errors import AccessError, AssayError, DataError, UsageError
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from access.remote.doubles import as_json, images, serving
 from assay.access.remote.address import parse_address
 from assay.access.remote.failures import ChangedError, DeniedError
+from assay.access.remote.http import Reply
 from assay.access.remote.inputs import png, text
-from assay.access.remote.line import Reply
 from assay.access.remote.service import SERVICES, HttpService
 from assay.base.errors import DataError, UsageError
 

@@ -13,13 +13,13 @@ import assay.analysis.claims
 from assay.analysis.claims import Claim, load_claims
 from assay.analysis.claims.claim import Book, combine, entries, read_entry
 from assay.analysis.claims.evidence import Evidence, packaged, read_evidence, write_evidence
-from assay.analysis.claims.pages import write_pages
 from assay.analysis.claims.released import securitynet_evidence
-from assay.analysis.claims.views import markdown
 from assay.analysis.securitynet import analyse
 from assay.base.errors import LoadError
 from assay.catalogue.importers.securitynet import read_tables
 from assay.cli import main
+from assay.reports.views.claim_pages import write_pages
+from assay.reports.views.claims import markdown
 
 DOCS = Path(__file__).parents[3] / "docs" / "claims.md"
 IDS = [
@@ -100,9 +100,9 @@ def test_every_check_of_a_released_table_finds_its_numbers() -> None:
 
 def test_checks_of_own_runs_name_what_the_studies_have() -> None:
     """Rows, columns and metrics of the checks exist in the benchmarks' own lists."""
-    import stealing_study
-    from stealing_evidence import _place
-    from stealing_victims import VICTIMS
+    from benchmarks.stealing import study as stealing_study
+    from benchmarks.stealing.evidence import _place
+    from benchmarks.stealing.victims import VICTIMS
 
     folders = stealing_study.pretrained_folders(Path("w"))
     cells = [
@@ -176,7 +176,7 @@ def test_evidence_is_dated_placed_and_whole() -> None:
 
 
 def test_membership_evidence_is_the_study_as_printed(tmp_path: Path) -> None:
-    from claims_evidence import PACKAGED, membership
+    from benchmarks.studies.claims_evidence import PACKAGED, membership
 
     write_evidence(tmp_path / "membership.json", membership())
     assert (tmp_path / "membership.json").read_text() == (PACKAGED / "membership.json").read_text()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 torch.set_num_threads(1)  # threads only wait for each other on networks this small

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
 from assay.base.errors import AccessError, DataError
 from assay.base.intervals import clopper_pearson
+from assay.data.splits import Splits
 from assay.methods.evasion.fgsm import Fgsm
+from assay.methods.evasion.gradients import fgsm_step, loss_gradient, noise_step
 from assay.methods.evasion.results import Attacked, evasion_metrics, verdict
-from assay.methods.evasion.step import fgsm_step, loss_gradient, noise_step
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
 from oracles.evasion import fgsm, success_rate

@@ -9,7 +9,7 @@ import json
 import pytest
 import torch
 
-import evasion_peers as peers
+from benchmarks.evasion import peers as peers
 
 STORED = json.loads(peers.STORED.read_text())
 CASES = [(contest, epsilon) for contest, epsilons in peers.DIGITS.items() for epsilon in epsilons]

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
+from assay.data.splits import Splits
 from assay.methods.evasion.gfcs import Gfcs, SimbaOds
 from assay.methods.evasion.greedy import GreedyOptions, SimbaOptions, gfcs, simba, simba_ods
-from assay.methods.evasion.hunt import Hunt, QueryOptions
 from assay.methods.evasion.p_rgf import PRgf, Rgf
 from assay.methods.evasion.prior_guided import RgfOptions, p_rgf
+from assay.methods.evasion.queries import Hunt, QueryOptions
 from assay.methods.evasion.query_results import query_metrics, success_curve
 from assay.methods.evasion.simba import Simba
 from assay.methods.evasion.square import Square, SquareOptions, square
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from assay.access import Oracle, PosteriorStore, Serving
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 CLASSES = 5

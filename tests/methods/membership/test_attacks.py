@@ -3,14 +3,14 @@ import pytest
 
 from assay.access import Serving
 from assay.base.errors import AccessError, BudgetError, DataError
+from assay.data.images import ArrayImages, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.label_only import LabelOnly
 from assay.methods.membership.metrics_attack import MetricAttacks
 from assay.methods.membership.mlp_attack import MlpAttack
 from assay.methods.method import METHODS
-from assay.targets.data import ArrayImages, Subset
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.membership import people
 from oracles import membership as slow

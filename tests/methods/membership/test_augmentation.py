@@ -5,10 +5,10 @@ from scipy import ndimage
 
 from assay.access import Serving
 from assay.base.errors import BudgetError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.membership.augmentation import Augmentation, moved, turned
 from assay.methods.membership.label_only import LabelOnly
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.membership import people
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from assay.base.errors import DataError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.membership.augmentation import Augmentation
 from assay.methods.membership.boundary import Boundary
 from assay.methods.membership.label_only import LabelOnly
 from assay.methods.membership.metrics_attack import MetricAttacks
 from assay.methods.membership.mlp_attack import MlpAttack
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from methods.membership import people
 
 ALL = [

@@ -5,10 +5,10 @@ import torch
 from assay.access import Serving
 from assay.base.errors import BudgetError
 from assay.base.progress import silent
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.membership.boundary import Boundary
 from assay.methods.membership.hop_skip_jump import Walk
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.membership import people
 

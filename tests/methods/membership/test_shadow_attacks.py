@@ -4,15 +4,15 @@ import torch
 
 from assay.access import Serving
 from assay.base.errors import DataError
+from assay.data.images import Subset
+from assay.data.splits import Splits
 from assay.methods.membership.lira_attack import Lira
 from assay.methods.membership.logits import scaled_logit
 from assay.methods.membership.pooled_attack import Pooled
 from assay.methods.membership.rmia_attack import Rmia
 from assay.methods.membership.shadow_attack import Shown, shadow_finding
 from assay.studies import Trial, Workspace, run_trials
-from assay.targets.data import Subset
 from assay.targets.reference import load_target
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from assay.training import fit, seeded_build, shadow
 from assay.training.shadow import MIRRORED

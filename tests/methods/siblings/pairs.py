@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from assay.access import Published, WhiteBox
-from assay.methods.siblings.compressions.compression import Workshop, compress, parse
+from assay.compression.compression import Workshop, compress, parse
 from assay.targets.reference import load_target
 from assay.targets.target import Target
 

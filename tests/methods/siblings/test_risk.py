@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from assay.access import Serving
 from assay.base.errors import UsageError
-from assay.methods.evasion.hunt import QueryResult
+from assay.data.images import ArrayImages, Subset
+from assay.methods.evasion.queries import QueryResult
 from assay.methods.siblings.campaigns import NOTHING, Campaign, charge
 from assay.methods.siblings.savings import costs, query_curves, risk_table, risk_verdict, saving
 from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
-from assay.targets.data import ArrayImages, Subset
 from assay.targets.target import Target
 from methods.siblings.pairs import digits
 from oracles.siblings import ratio_slowly

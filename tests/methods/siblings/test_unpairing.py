@@ -11,16 +11,16 @@ from torch.nn.functional import cross_entropy
 
 from assay.access import Serving
 from assay.base.errors import UsageError
+from assay.compression.compression import Workshop, parse
+from assay.compression.quantisation import quantised
+from assay.compression.storage import load_sibling
+from assay.data.images import Subset
 from assay.methods.evasion.losses import margin
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
-from assay.methods.siblings.compressions.compression import Workshop, parse
-from assay.methods.siblings.compressions.quantisation import quantised
 from assay.methods.siblings.similarity import cosines, margin_gradients
-from assay.methods.siblings.storage import load_sibling
 from assay.methods.siblings.tradeoff import Candidate, best, share_lost, transfer_cut
 from assay.methods.siblings.unpairing import Unpairing, unpaired
 from assay.studies import Trial, Workspace, make_method, run_trials
-from assay.targets.data import Subset
 from assay.training import seeded_build
 from methods.siblings.pairs import box, digits
 from methods.siblings.test_risk import campaign

@@ -8,9 +8,9 @@ from scipy.special import softmax
 
 from assay.access import Oracle, PosteriorStore, Serving
 from assay.access.store import image_keys
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 SHAPE = (1, 8, 8)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from assay.access import Oracle, PosteriorStore, Serving
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
 from assay.methods.stealing.theft import Theft
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 torch.set_num_threads(1)

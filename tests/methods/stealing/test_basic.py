@@ -9,13 +9,13 @@ from safetensors.torch import load_file
 from assay.access import Oracle, PosteriorStore, Serving, Spent
 from assay.base.errors import BudgetError, DataError, LoadError, UsageError
 from assay.base.intervals import clopper_pearson
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.finding import Interval, Metric
 from assay.methods.method import Context
 from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.results import verdict
 from assay.methods.stealing.surrogate import load_surrogate, reduced
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from assay.training import predict
 

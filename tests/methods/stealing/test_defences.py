@@ -10,6 +10,8 @@ from assay.access.detectors import Alarm, Traffic
 from assay.access.policies import POLICIES, Asked, parse_policy
 from assay.access.store import image_keys
 from assay.base.errors import BudgetError, DataError, UsageError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
 from assay.methods.stealing.defences.adaptive import lesson
 from assay.methods.stealing.defences.detection import false_alarms, first_alarm
@@ -21,8 +23,6 @@ from assay.methods.stealing.defences.utility import (
     calibration_error,
     utility_metrics,
 )
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from oracles.stealing import calibration_error as slow_calibration_error
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from assay.access import Oracle, PosteriorStore, Serving
+from assay.data.images import ArrayImages, Subset
 from assay.methods.stealing.fidelity import (
     FGSM_EPSILON,
     PGD_EPSILON,
@@ -11,7 +12,6 @@ from assay.methods.stealing.fidelity import (
     ask_adversarial,
     fidelity_metrics,
 )
-from assay.targets.data import ArrayImages, Subset
 from assay.targets.target import Target
 from methods.stealing.small import context_of
 

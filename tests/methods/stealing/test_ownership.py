@@ -5,13 +5,13 @@ import torch
 from assay.access import Oracle, PosteriorStore, Serving
 from assay.base.errors import AccessError, BudgetError, DataError
 from assay.base.progress import silent
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
 from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.defences.blind_walk import KINDS, blind_walk
 from assay.methods.stealing.defences.inference import Regressor, Scores, Walked, p_by_size, welch
 from assay.methods.stealing.defences.ownership import Ownership, verdict
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from assay.training import Recipe, fit, seeded_build
 from oracles.stealing import steps_until_changed, welch_p

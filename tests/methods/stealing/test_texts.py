@@ -9,12 +9,12 @@ import torch
 from assay.access import Oracle, PosteriorStore, Serving
 from assay.access.detectors.prada import Prada
 from assay.base.errors import UsageError
+from assay.data.text_rows import to_texts
 from assay.methods.stealing.learners import LEARNERS
 from assay.methods.stealing.strategies import STRATEGIES
 from assay.methods.stealing.theft import Theft
 from assay.studies import Trial, Workspace, make_method, run_trials
 from assay.targets.target import Target
-from assay.targets.text.rows import to_texts
 from methods.stealing.small import Killed, context_of
 from methods.stealing.texts import ROWS, opinion, service
 

@@ -6,11 +6,11 @@ from pydantic import ValidationError
 from assay.access import Serving
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
 from assay.base.intervals import clopper_pearson
+from assay.data.images import ArrayImages
 from assay.methods.stealing.learners import LEARNERS
 from assay.methods.stealing.strategies import STRATEGIES
 from assay.methods.stealing.surrogate import load_surrogate
 from assay.methods.stealing.theft import Theft
-from assay.targets.data import ArrayImages
 from methods.stealing.small import (
     CLASSES,
     FAST,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.targets.data import Subset
-from assay.targets.datasets import load_dataset
-from assay.targets.datasets.text_sets import GOOD
-from assay.targets.splits import Splits
+from assay.data.formats import load_dataset
+from assay.data.formats.text_sets import GOOD
+from assay.data.images import Subset
+from assay.data.splits import Splits
+from assay.data.text_rows import to_texts
 from assay.targets.target import Target
-from assay.targets.text.rows import to_texts
 
 ROWS = {"architecture": "text:bag?width=16&places=512", "epochs": 3, "batch_size": 32, "learning_rate": 0.02}
 """What a theft of texts costs little with."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.analysis.standing import place
+from assay.analysis.position import place
 from assay.base.errors import WorkspaceError
 from assay.reports.explorer import export
 from assay.reports.explorer.export import Exporter

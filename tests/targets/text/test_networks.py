@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 
 from assay.base.errors import AssayError, DataError, LoadError, UsageError
+from assay.data.formats import load_dataset
+from assay.data.images import to_pixels
+from assay.data.text_rows import to_rows
 from assay.methods.stealing.surrogates.prepare import prepare
 from assay.methods.stealing.surrogates.probe import features
-from assay.targets.data import to_pixels
-from assay.targets.datasets import load_dataset
 from assay.targets.text.network import TextNetwork
 from assay.targets.text.pretrained import pretrained_text
-from assay.targets.text.rows import to_rows
 from assay.targets.text.tokens import Bytes, HashedWords
 from assay.training import seeded_build
 

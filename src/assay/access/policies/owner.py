@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from assay.access.policies.policy import Policy
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UsageError
+from assay.data.images import Shape
 from assay.targets.architectures import ARCHITECTURES, build
-from assay.targets.data import Shape
 from assay.targets.module import module_digest
 
 CHUNK = 256

@@ -6,6 +6,6 @@ answers about images at hand as a target that refuses any other image.
 
 from assay.access.recorded.reading import load_sets
 from assay.access.recorded.recording import UNANSWERED, RecordedSet, Recording
-from assay.access.recorded.tape import Tape
+from assay.access.recorded.replay import Tape
 
 __all__ = ["UNANSWERED", "RecordedSet", "Recording", "Tape", "load_sets"]

@@ -5,7 +5,7 @@
 retries and keeps the books (`receipts.Receipts`), so that no question is charged twice or lost.
 """
 
-from assay.access.remote.opening import Terms, is_service, open_target
+from assay.access.opening import Terms, is_service, open_target
 from assay.access.remote.service import SERVICES, Service
 
 __all__ = ["SERVICES", "Service", "Terms", "is_service", "open_target"]

@@ -71,7 +71,7 @@ class AmazonService(Service):
         """One request.
 
         Raises:
-            AccessError: as `assay.access.remote.line.Line.send` does.
+            AccessError: as `assay.access.remote.http.Line.send` does.
         """
         from botocore import exceptions
         from botocore.parsers import ResponseParserError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from assay.access.remote.failures import ChangedError, DeniedError, LostError
-from assay.access.remote.receipts import Intent, Receipts
 from assay.access.remote.service import Rows, Service
+from assay.access.remote.write_ahead import Intent, Receipts
 from assay.access.retrying import patiently
 from assay.access.store import Keys, image_keys
 from assay.base.errors import AccessError, AssayError, DataError, TransientError

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.access.remote.address import Address
-from assay.access.remote.line import Reply
+from assay.access.remote.http import Reply
 from assay.access.remote.service import Rows, is_number
 from assay.access.serving import OUTPUT_ORDER, Output
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError, nearest
-from assay.targets.data import Shape
+from assay.data.images import Shape
 from assay.targets.target import Modality
 
 HEADER = "Inference-Header-Content-Length"

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from assay.access.remote.address import Address
 from assay.access.remote.failures import DeniedError
-from assay.access.remote.line import Call, Line, Reply
+from assay.access.remote.http import Call, Line, Reply
 from assay.access.serving import Output
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.registry import Registry
-from assay.targets.data import Shape
+from assay.data.images import Shape
 from assay.targets.target import Kind, Modality
 
 Rows = NDArray[np.float32]

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
+from assay.data.images import Shape, shape_text
 from assay.methods.backdoor.planting.triggers.masked import Masked
-from assay.targets.data import Shape, shape_text
 
 Colour = Literal["white", "black", "checkerboard", "grey", "red", "yellow", "cyan"]
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]

@@ -10,8 +10,8 @@ from pydantic import Field
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.gradient_method import GradientMethod
+from assay.methods.evasion.gradients import gradient_and_logits
 from assay.methods.evasion.losses import LOSSES, GradientLoss, Loss
-from assay.methods.evasion.step import gradient_and_logits
 from assay.methods.method import Preset, method
 
 MOMENTUM = 0.75

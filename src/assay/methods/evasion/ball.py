@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from assay.base.errors import UsageError
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 Norm = Literal["linf", "l2"]
 

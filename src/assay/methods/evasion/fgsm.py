@@ -9,6 +9,9 @@ import torch
 from pydantic import Field
 
 from assay.base.errors import DataError
+from assay.data.images import batches
+from assay.data.splits import Splits
+from assay.methods.evasion.gradients import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step, predictions
 from assay.methods.evasion.results import (
     Attacked,
     accuracy_curve,
@@ -18,13 +21,10 @@ from assay.methods.evasion.results import (
     to_show,
     verdict,
 )
-from assay.methods.evasion.step import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step, predictions
 from assay.methods.finding import Family, Finding
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
 from assay.methods.sampling import drawn
-from assay.targets.data import batches
-from assay.targets.splits import Splits
 
 VANISHING = 0.05
 """Above this share of images without a gradient the verdict says that FGSM understates what other attacks can do."""

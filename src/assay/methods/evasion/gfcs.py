@@ -8,7 +8,7 @@ import torch
 
 from assay.access import WhiteBox
 from assay.methods.evasion.greedy import GreedyOptions, gfcs, simba_ods
-from assay.methods.evasion.hunt import Ask, QueryResult
+from assay.methods.evasion.queries import Ask, QueryResult
 from assay.methods.evasion.query_method import PriorMethod
 from assay.methods.method import Preset, method
 from assay.methods.stealing.basic import BasicStealing

@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
+from assay.data.images import Shape, Subset, batches
+from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
+from assay.methods.evasion.gradients import BATCH, predictions
 from assay.methods.evasion.losses import GradientLoss
 from assay.methods.evasion.results import Attacked, accuracy_curve, columns, evasion_metrics, examples, to_show, verdict
-from assay.methods.evasion.step import BATCH, predictions
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, require_white_box
 from assay.methods.sampling import drawn
-from assay.targets.data import Shape, Subset, batches
-from assay.targets.splits import Splits
 
 USUAL_LINF = (0.01, 0.03, 0.1)
 """SecurityNet's epsilons."""

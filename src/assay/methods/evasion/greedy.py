@@ -11,8 +11,8 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import unit
-from assay.methods.evasion.hunt import Ask, Hunt, QueryOptions, QueryResult
 from assay.methods.evasion.losses import runner_up
+from assay.methods.evasion.queries import Ask, Hunt, QueryOptions, QueryResult
 
 Basis = Literal["pixel", "dct"]
 

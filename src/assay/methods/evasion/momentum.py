@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate, pad
 
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.gradients import gradient_and_logits
 from assay.methods.evasion.losses import cross_entropy
-from assay.methods.evasion.step import gradient_and_logits
 from assay.methods.evasion.transfer import Transfer
 from assay.methods.method import Preset, method
 from assay.methods.stealing.basic import BasicStealing

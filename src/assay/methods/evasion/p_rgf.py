@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 
 from assay.access import WhiteBox
-from assay.methods.evasion.hunt import Ask, QueryResult
 from assay.methods.evasion.prior_guided import RgfOptions, p_rgf
+from assay.methods.evasion.queries import Ask, QueryResult
 from assay.methods.evasion.query_method import PriorMethod, QueryMethod
 from assay.methods.method import Preset, method
 from assay.methods.stealing.basic import BasicStealing

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import unit
-from assay.methods.evasion.hunt import Ask, Hunt, QueryOptions, QueryResult
 from assay.methods.evasion.losses import margin
+from assay.methods.evasion.queries import Ask, Hunt, QueryOptions, QueryResult
 
 NORM_EVERY = 10
 """Steps after which the gradient's length is estimated anew, as in the paper's code; also at step `NORM_ALSO`."""

@@ -11,8 +11,10 @@ from pydantic import Field
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
 from assay.base.progress import Step
-from assay.methods.evasion.hunt import Ask, QueryOptions, QueryResult, scores_of
+from assay.data.images import Subset
+from assay.data.splits import Splits
 from assay.methods.evasion.prior import stolen_prior
+from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, scores_of
 from assay.methods.evasion.query_results import query_metrics, success_curve
 from assay.methods.evasion.results import among, gallery, judged, size_in_words
 from assay.methods.finding import Family, Finding
@@ -20,8 +22,6 @@ from assay.methods.measures import proportion, within
 from assay.methods.method import Context, Method, Need, require_oracle
 from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
-from assay.targets.data import Subset
-from assay.targets.splits import Splits
 
 TOGETHER = 1 << 22
 """Pixels of the images that are attacked side by side."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import Norm
-from assay.methods.evasion.hunt import Ask, Hunt, QueryOptions, QueryResult
+from assay.methods.evasion.queries import Ask, Hunt, QueryOptions, QueryResult
 from assay.methods.evasion.query_method import QueryMethod
 from assay.methods.evasion.square_steps import share, start, step
 from assay.methods.method import Preset, method

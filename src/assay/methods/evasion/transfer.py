@@ -10,6 +10,9 @@ from pydantic import Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
+from assay.data.images import Subset
+from assay.data.splits import Splits
+from assay.methods.evasion.gradients import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step
 from assay.methods.evasion.prior import stolen_prior
 from assay.methods.evasion.results import (
     Attacked,
@@ -20,13 +23,10 @@ from assay.methods.evasion.results import (
     to_show,
     verdict,
 )
-from assay.methods.evasion.step import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
 from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
-from assay.targets.data import Subset
-from assay.targets.splits import Splits
 
 
 @method

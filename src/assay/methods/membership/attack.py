@@ -12,10 +12,10 @@ from pydantic import Field
 from assay.access import Answers, Oracle
 from assay.access.store import image_keys
 from assay.base.errors import BudgetError, DataError
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Family
 from assay.methods.method import Context, Method, require_oracle
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 
 MOST_OVERLAP = 0.01
 """The share of non-members that may be members too (equal images); they are left out. More is an error."""

@@ -15,14 +15,14 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 from assay.access import Oracle
 from assay.base.progress import Step
+from assay.data.images import Images
+from assay.data.splits import Splits
 from assay.methods.finding import Finding, Metric, Table
 from assay.methods.measures import percent
 from assay.methods.membership.attack import MembershipMethod, Part
 from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learned_scores
 from assay.methods.membership.results import auc_metric, gap_metrics, low_rate_metrics, roc_figure, verdict
 from assay.methods.method import Context, Need, Preset, method, require_oracle
-from assay.targets.data import Images
-from assay.targets.splits import Splits
 
 Alteration = Callable[[torch.Tensor], torch.Tensor]
 

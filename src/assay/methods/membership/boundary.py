@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from assay.base.intervals import auc_bounds, delong_auc
+from assay.data.splits import Splits
 from assay.methods.finding import Finding, Lines, Series
 from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.augmentation import images_metric
@@ -23,7 +24,6 @@ from assay.methods.membership.results import (
     verdict,
 )
 from assay.methods.method import Context, Need, Preset, method, require_oracle
-from assay.targets.splits import Splits
 
 
 class Reached(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from assay.data.splits import Splits
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.results import gap_metrics, verdict
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 
 

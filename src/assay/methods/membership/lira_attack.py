@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from assay.base.errors import DataError
+from assay.data.splits import Splits
 from assay.methods.finding import Finding, Histogram
 from assay.methods.membership.calibration import Score, in_turn
 from assay.methods.membership.lira import lira_offline, lira_online
@@ -17,7 +18,6 @@ from assay.methods.membership.shadow_attack import ShadowAttack, shadow_finding
 from assay.methods.membership.shadows import Bools, Floats
 from assay.methods.membership.vulnerability import exposure
 from assay.methods.method import Context, method
-from assay.targets.splits import Splits
 
 MANY = 64
 """With fewer shadow models a variance fixed for all examples is better (Carlini et al., S&P 2022, section VI-B)."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from assay.data.splits import Splits
 from assay.methods.finding import Figure, Finding
 from assay.methods.membership.attack import MembershipMethod, is_recorded
 from assay.methods.membership.results import (
@@ -19,7 +20,6 @@ from assay.methods.membership.results import (
 )
 from assay.methods.membership.signals import SIGNALS
 from assay.methods.method import Context, Need, Preset, method, require_oracle
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 
 

@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
+from assay.data.splits import Splits
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod, Part, Population
 from assay.methods.membership.results import auc_metric, low_rate_metrics, roc_figure, verdict
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 from assay.training.engine import fit, predict
 from assay.training.recipe import Recipe

@@ -11,6 +11,7 @@ from pydantic import Field
 from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from assay.data.splits import Splits
 from assay.methods.finding import Finding
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit, softmax_confidence
@@ -19,7 +20,6 @@ from assay.methods.membership.shadow_attack import ShadowAttack, Shadowed, shado
 from assay.methods.membership.shadows import Bools, Floats
 from assay.methods.membership.signals import FLOOR, SIGNALS
 from assay.methods.method import Context, method
-from assay.targets.splits import Splits
 
 POOLED = ("confidence", "entropy", "modified_entropy", "log_odds")
 """Signals of the answer itself; correctness follows from them, and loss is the logarithm of confidence."""

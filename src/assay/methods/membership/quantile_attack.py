@@ -15,6 +15,8 @@ from torch.nn.functional import softplus
 
 from assay.base.errors import DataError
 from assay.base.intervals import clopper_pearson
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Finding, Metric
 from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.results import (
@@ -29,8 +31,6 @@ from assay.methods.membership.results import (
 from assay.methods.membership.roc import Rate
 from assay.methods.membership.signals import log_odds
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 from assay.training.engine import fit, predict, seeded_build
 from assay.training.recipe import Recipe
 

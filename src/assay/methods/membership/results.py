@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
+from assay.data.images import Images
+from assay.data.text_rows import to_texts
 from assay.methods.finding import Gallery, Histogram, Interval, Level, Lines, Metric, Series, Table, Verdict
 from assay.methods.membership.roc import (
     FALSE_POSITIVE_RATES,
@@ -23,8 +25,6 @@ from assay.methods.membership.roc import (
 )
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
-from assay.targets.data import Images
-from assay.targets.text.rows import to_texts
 
 Floats = NDArray[np.float64]
 Scores = tuple[Floats, Floats]

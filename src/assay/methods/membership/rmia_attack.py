@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from assay.data.splits import Splits
 from assay.methods.finding import Finding
 from assay.methods.membership.calibration import in_turn
 from assay.methods.membership.logits import softmax_confidence
@@ -18,7 +19,6 @@ from assay.methods.membership.shadow_attack import ShadowAttack, shadow_finding
 from assay.methods.membership.shadows import Bools, Floats, Values
 from assay.methods.membership.signals import FLOOR
 from assay.methods.method import Context, method
-from assay.targets.splits import Splits
 
 
 @method

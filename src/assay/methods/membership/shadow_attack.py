@@ -12,6 +12,8 @@ from pydantic import Field
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError
+from assay.data.images import Images, Joined, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Figure, Finding, Table
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
@@ -27,8 +29,6 @@ from assay.methods.membership.shadows import Bools, Floats
 from assay.methods.membership.signals import TINY
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context, Need, Preset, require_oracle
-from assay.targets.data import Images, Joined, Subset
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows

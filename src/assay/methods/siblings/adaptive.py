@@ -7,7 +7,7 @@ import copy
 import torch
 
 from assay.access import WhiteBox
-from assay.targets.data import Images
+from assay.data.images import Images
 from assay.targets.target import Target
 from assay.training import Recipe, fit
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.methods.evasion.greedy import GreedyOptions, gfcs
-from assay.methods.evasion.hunt import Ask, QueryOptions, QueryResult
 from assay.methods.evasion.prior_guided import RgfOptions, p_rgf
+from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult
 from assay.methods.evasion.square import SquareOptions, square
 from assay.methods.method import Context
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
+from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm
 from assay.methods.evasion.results import judged, size_in_words
 from assay.methods.finding import Family, Finding, Interval, Metric, Table
@@ -28,7 +29,6 @@ from assay.methods.siblings.similarity import (
     margin_gradients,
     penultimate,
 )
-from assay.targets.splits import Splits
 
 QUANTILES = (0.1, 0.5, 0.9)
 

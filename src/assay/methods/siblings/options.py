@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from assay.base.errors import UsageError
-from assay.methods.siblings.compressions.compression import is_compression, parse
+from assay.compression.compression import is_compression, parse
 
 
 def _checked(text: str) -> str:

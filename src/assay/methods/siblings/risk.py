@@ -10,9 +10,11 @@ from pydantic import AfterValidator, Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
+from assay.data.images import Subset
+from assay.data.splits import Splits
 from assay.methods.evasion.ball import Norm
-from assay.methods.evasion.hunt import QueryOptions, scores_of
 from assay.methods.evasion.prior import stolen_prior
+from assay.methods.evasion.queries import QueryOptions, scores_of
 from assay.methods.evasion.results import gallery, size_in_words
 from assay.methods.finding import Family, Figure, Finding, Metric
 from assay.methods.measures import percent, proportion
@@ -22,8 +24,6 @@ from assay.methods.siblings.campaigns import NOTHING, Attack, Campaign, charge, 
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.savings import ALONE, attack_metrics, costs, query_curves, risk_table, risk_verdict, saving
 from assay.methods.stealing.basic import BasicStealing
-from assay.targets.data import Subset
-from assay.targets.splits import Splits
 
 STRANGE_AGREEMENT = 0.5
 """Below this (upper bound) a sibling is so unlike the model that its preprocessing may be wrong."""

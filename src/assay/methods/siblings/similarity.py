@@ -12,10 +12,10 @@ from scipy.special import ndtri
 from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.base.intervals import Bounds
+from assay.compression.quantisation import weighted
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.gradients import loss_gradient
 from assay.methods.evasion.losses import margin
-from assay.methods.evasion.step import loss_gradient
-from assay.methods.siblings.compressions.quantisation import weighted
 from assay.targets.loading.tflite_twin import Affine
 
 BATCH = 128

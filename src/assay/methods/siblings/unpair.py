@@ -11,7 +11,11 @@ from pydantic import AfterValidator, Field
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
-from assay.methods.evasion.hunt import QueryOptions
+from assay.compression.compression import Workshop, compress, is_compression, parse
+from assay.compression.storage import Sibling, preprocessing_of, save_sibling
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
+from assay.methods.evasion.queries import QueryOptions
 from assay.methods.evasion.results import size_in_words
 from assay.methods.finding import Family, Finding, Metric
 from assay.methods.measures import resampled
@@ -20,15 +24,11 @@ from assay.methods.sampling import drawn
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
 from assay.methods.siblings.campaigns import NOTHING, Campaign, run_campaigns
 from assay.methods.siblings.comparison import Pair, similarity_metrics, similarity_table
-from assay.methods.siblings.compressions.compression import Workshop, compress, is_compression, parse
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.risk import Attacks
 from assay.methods.siblings.savings import attack_metrics, costs, query_curves, risk_table, risk_verdict, saving
-from assay.methods.siblings.storage import Sibling, preprocessing_of, save_sibling
 from assay.methods.siblings.tradeoff import Candidate, best, share_lost, trade_off, transfer_cut
 from assay.methods.siblings.unpairing import Unpairing, unpaired
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 from assay.training import predict
 
 PAIRED = "paired sibling"

@@ -14,10 +14,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import cosine_similarity, cross_entropy
 
+from assay.compression.compression import Compression, Workshop, compress
+from assay.compression.pruning import tuned
+from assay.compression.quantisation import Quantisation
 from assay.methods.evasion.losses import margin
-from assay.methods.siblings.compressions.compression import Compression, Workshop, compress
-from assay.methods.siblings.compressions.pruning import tuned
-from assay.methods.siblings.compressions.quantisation import Quantisation
 from assay.training import Loss, Recipe
 
 WARMUP = 0.05

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import Oracle
+from assay.data.images import Subset
 from assay.methods.finding import Metric
 from assay.methods.measures import proportion
 from assay.methods.method import Context
 from assay.methods.stealing.perturb import gradient, sign_steps
-from assay.targets.data import Subset
 
 PGD_EPSILON, PGD_STEP, PGD_STEPS = 4 / 255, 2 / 255, 7
 """Of the code of "Model Extraction Attacks Revisited" (AsiaCCS 2024)."""

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from assay.access import Spent
 from assay.base.intervals import clopper_pearson
+from assay.data.images import Images
+from assay.data.text_rows import to_texts
 from assay.methods.finding import Gallery, Level, Lines, Metric, Series, Table, Verdict
 from assay.methods.measures import class_name, percent, proportion, resampled, within
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
 from assay.methods.stealing.scores import agreement, kl_divergence
-from assay.targets.data import Images
-from assay.targets.text.rows import to_texts
 from assay.training import Log
 
 HIGH_AGREEMENT = 0.85

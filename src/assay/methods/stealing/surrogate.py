@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from assay.base.errors import LoadError
 from assay.catalogue.record import Preprocessing
+from assay.data.images import Shape
 from assay.methods.stealing.surrogates.lora import merged_state
 from assay.targets.architectures import build
-from assay.targets.data import Shape
 from assay.targets.module import Preprocessed
 
 WEIGHTS = "surrogate.safetensors"

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from assay.access import Oracle
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
+from assay.data.images import Images, shape_text
+from assay.data.splits import Splits
 from assay.methods.finding import Family, Figure, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
 from assay.methods.sampling import drawn
@@ -32,8 +34,6 @@ from assay.methods.stealing.surrogate import DESCRIPTION, WEIGHTS, Surrogate, re
 from assay.methods.stealing.surrogates.prepare import Adaptation
 from assay.methods.stealing.thief import Thief
 from assay.methods.stealing.workshop import Workshop
-from assay.targets.data import Images, shape_text
-from assay.targets.splits import Splits
 from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
@@ -315,7 +315,7 @@ def _check(strategy: Strategy, learner: Learner, oracle: Oracle, pool: Images | 
     if pool is not None and pool.shape != oracle.input_shape:
         raise DataError(
             f"The target takes images of {shape_text(oracle.input_shape)} (channels x height x width), and the pool "
-            f"{pool.name} has {shape_text(pool.shape)}; assay.targets.data.Fitted makes them fit."
+            f"{pool.name} has {shape_text(pool.shape)}; assay.data.images.Fitted makes them fit."
         )
     if oracle.serving.output == "label" and (learner.needs == "posteriors" or strategy.needs_posteriors):
         part = f"learner {learner.name!r}" if learner.needs == "posteriors" else f"strategy {strategy.name!r}"

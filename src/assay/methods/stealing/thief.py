@@ -13,9 +13,9 @@ from assay.access import Answers, Oracle
 from assay.access.store import image_keys
 from assay.base.errors import DataError
 from assay.base.progress import Step
+from assay.data.images import Images, Shape, Subset, to_pixels
 from assay.methods.method import Context
 from assay.methods.stealing.transfer import MADE, Notes, Transfer, Unlabelled
-from assay.targets.data import Images, Shape, Subset, to_pixels
 from assay.targets.module import Preprocessed
 from assay.training import Log, predict
 

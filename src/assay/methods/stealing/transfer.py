@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import Answers
-from assay.targets.data import ArrayImages, Images, Joined, Shape, Subset
+from assay.data.images import ArrayImages, Images, Joined, Shape, Subset
 
 MADE = -1
 """Stands for the pool row of an image that is not in the pool."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from sklearn.metrics import f1_score
 
 from assay.base.digests import digest_arrays, digest_json
+from assay.data.images import Images, Shape
 from assay.methods.method import Context
 from assay.methods.stealing.learners import Learner
 from assay.methods.stealing.surrogates.prepare import Adaptation, prepare
 from assay.methods.stealing.transfer import Transfer
-from assay.targets.data import Images, Shape
 from assay.targets.module import Preprocessed
 from assay.training import Log, Recipe, predict
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.analysis.claims import load_claims
-from assay.analysis.standing import FEWEST
+from assay.analysis.position import FEWEST
 from assay.catalogue.catalogue import Catalogue, load_catalogue
 from assay.methods.finding import FAMILIES
 from assay.reports.explorer.folder import Folder

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assay.analysis.measured import protocol
-from assay.analysis.standing import FEWEST
+from assay.analysis.position import FEWEST
 from assay.base.digests import digest_json
 from assay.base.intervals import clopper_pearson
 from assay.methods.finding import Metric
@@ -86,7 +86,7 @@ def _columns(found: Sequence[tuple[str, Outcome]]) -> dict[str, Any]:
 
 
 def places(values: Sequence[float]) -> list[Place | None]:
-    """For each value the share of the others below it, as `assay.analysis.standing.place` gives it, three decimals.
+    """For each value the share of the others below it, as `assay.analysis.position.place` gives it, three decimals.
 
     None throughout where a value has fewer than `FEWEST` others.
     """

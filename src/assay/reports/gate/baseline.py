@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
+from assay.analysis.difference import FEWEST_PAIRS, Difference, independent, paired
 from assay.base.digests import digest_file
 from assay.methods.finding import Metric
-from assay.reports.gate.difference import FEWEST_PAIRS, Difference, independent, paired
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
 

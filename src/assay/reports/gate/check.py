@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from assay.analysis.difference import Difference, tail
 from assay.base.errors import UsageError, nearest
 from assay.methods.finding import Interval, Level, Metric
 from assay.reports.format import count, metric_text, number
 from assay.reports.gate.baseline import Measured, compare, counterpart, same_measurement
-from assay.reports.gate.difference import Difference, tail
 from assay.reports.gate.policy import RELATIVE, Policy, Rule
 from assay.reports.report import RANK
 from assay.reports.results import Result

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 
 @ARCHITECTURES.add("badnets-cnn")

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 
 @ARCHITECTURES.add("digits-mlp")

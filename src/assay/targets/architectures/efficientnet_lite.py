@@ -6,9 +6,9 @@ from functools import partial
 
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.libraries import build_timm
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 

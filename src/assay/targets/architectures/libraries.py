@@ -9,7 +9,7 @@ import torch
 
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.vision import import_timm, import_torchvision
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 _WITH_AUXILIARY_HEADS = {"aux_logits": False, "init_weights": False}
 _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _WITH_AUXILIARY_HEADS, "inception_v3": _WITH_AUXILIARY_HEADS}

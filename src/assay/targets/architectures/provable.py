@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 
 class Convolution(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from assay.base.registry import Registry
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 
 class Builder(Protocol):

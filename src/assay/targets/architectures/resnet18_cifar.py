@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 WIDTHS = (64, 128, 256, 512)
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 WIDTHS = (16, 32, 64)
 DEPTHS = (20, 32, 44, 56, 110)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 WIDTHS = (32, 64, 128)
 

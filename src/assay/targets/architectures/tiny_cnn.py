@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from assay.data.images import Shape
 from assay.targets.architectures.registry import ARCHITECTURES
-from assay.targets.data import Shape
 
 
 @ARCHITECTURES.add("tiny-cnn")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.base.errors import LoadError
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Floats]

@@ -9,8 +9,8 @@ import torch
 
 from assay.base.errors import AssayError, LoadError, UsageError
 from assay.catalogue.record import Format
+from assay.data.images import Shape
 from assay.targets.architectures import build
-from assay.targets.data import Shape
 from assay.targets.loading.blackbox import Logarithm, are_probabilities
 from assay.targets.loading.keras_file import read_keras
 from assay.targets.loading.onnx_file import read_onnx

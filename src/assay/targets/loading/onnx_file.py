@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.base.errors import LoadError, UnsafeFileError
-from assay.targets.data import Shape
+from assay.data.images import Shape
 from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, reason
 from assay.targets.loading.extras import require
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.base.errors import LoadError
-from assay.targets.data import Shape
+from assay.data.images import Shape
 from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, probes, reason
 from assay.targets.loading.extras import require
 from assay.targets.loading.tflite_twin import Twin, read_twin

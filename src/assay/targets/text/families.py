@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assay.base.errors import DataError, UsageError, nearest
-from assay.targets.data import Shape, shape_text
+from assay.data.images import Shape, shape_text
 from assay.targets.text.network import Encoder, TextNetwork
 from assay.targets.text.pretrained import folder_network, folder_of, parse_name
 from assay.targets.text.small import Bag, Convolutional

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from assay.targets.text.rows import to_texts
+from assay.data.text_rows import to_texts
 from assay.targets.text.tokens import Tokeniser
 
 GROUP = 32
@@ -21,7 +21,7 @@ class Encoder(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """From rows of bytes (n, 1, 1, length) in [0, 1], as `assay.targets.text.rows` makes them, to logits (n, classes).
+    """From rows of bytes (n, 1, 1, length) in [0, 1], as `assay.data.text_rows` makes them, to logits (n, classes).
 
     No gradient reaches the rows: what moves texts must move words.
     """

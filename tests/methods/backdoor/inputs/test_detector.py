@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from assay.base.errors import DataError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.backdoor.inputs.neo import Neo
 from assay.methods.backdoor.inputs.parts import Stamped
 from assay.methods.backdoor.inputs.results import (
@@ -21,8 +23,6 @@ from assay.methods.backdoor.inputs.teco import Teco
 from assay.methods.backdoor.triggers import Patch, Screened
 from assay.methods.finding import Interval, Metric
 from assay.methods.measures import proportion
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from methods.backdoor.inputs.quadrants import (
     Constant,
     Quadrants,

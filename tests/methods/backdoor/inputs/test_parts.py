@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import DataError
+from assay.data.images import batches
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES, MOST_SCREENED, Stamped, divide
-from assay.targets.data import batches
 from methods.backdoor.inputs.quadrants import pictures, stamped
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from assay.access import Oracle, PosteriorStore, Serving
+from assay.data.images import Subset
 from assay.methods.backdoor.inputs.parts import Stamped
 from assay.methods.backdoor.inputs.strip import Strip
 from assay.methods.backdoor.triggers import Patch
 from assay.methods.method import Context
-from assay.targets.data import Subset
 from assay.targets.reference import load_target
 
 

@@ -8,13 +8,13 @@ import torch
 
 from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
 from assay.base.errors import AccessError, DataError, UsageError
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.backdoor.models.k_arm import KArm
 from assay.methods.backdoor.models.mm_bd import MmBd
 from assay.methods.backdoor.models.neural_cleanse import NeuralCleanse
 from assay.methods.backdoor.models.pixel import Pixel
 from assay.methods.backdoor.models.scan import Scan
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 from methods.backdoor.models.toys import TARGET, context_of, run, target_of, toy_target
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
+from assay.data.images import ArrayImages
+from assay.data.splits import Splits
 from assay.methods.method import Context
-from assay.targets.data import ArrayImages
-from assay.targets.splits import Splits
 from assay.targets.target import Target
 
 torch.set_num_threads(1)

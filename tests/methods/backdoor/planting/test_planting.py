@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from assay.base.errors import AssayError, DataError, LoadError, UsageError
 from assay.base.progress import silent
+from assay.data.formats.digits import load_digits
 from assay.methods.backdoor.planting import PLANTS, Goal, Scene, attack_success, load_planted, plant, plant_from
 from assay.methods.backdoor.planting.features import last_layer, optimised, with_features
 from assay.methods.backdoor.planting.triggers.masked import Masked
 from assay.methods.backdoor.triggers import Patch
 from assay.targets.architectures import build
-from assay.targets.datasets.digits import load_digits
 from assay.training import Recipe, fit, predict, seeded_build
 
 CPU = torch.device("cpu")

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.data.images import ArrayImages
 from assay.methods.stealing.learners.fixmatch import FixMatch, consistency, strong
 from assay.methods.stealing.learners.kl import Distillation, sharpened
 from assay.methods.stealing.learners.mixmatch import MixMatch, guess
 from assay.methods.stealing.learners.mixup import Mixup, heavier
 from assay.methods.stealing.learners.views import mix, mixed_logits
-from assay.targets.data import ArrayImages
 from assay.training import Recipe, plain_loss
 from oracles import learners as slow
 

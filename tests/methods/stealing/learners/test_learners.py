@@ -8,11 +8,11 @@ import torch
 
 from assay.access import Answers
 from assay.base.errors import AccessError, DataError, UsageError
+from assay.data.formats.digits import load_digits
+from assay.data.images import ArrayImages, Subset
 from assay.methods.stealing.learners import LEARNERS, parse_learner
 from assay.methods.stealing.learners.fixmatch import FixMatch
 from assay.methods.stealing.surrogates.prepare import prepare
-from assay.targets.data import ArrayImages, Subset
-from assay.targets.datasets.digits import load_digits
 from assay.training import Recipe, predict
 
 torch.set_num_threads(1)

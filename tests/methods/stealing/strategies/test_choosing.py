@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import UsageError
+from assay.data.images import ArrayImages
 from assay.methods.stealing.deepfool import deepfool_distances
 from assay.methods.stealing.strategies import STRATEGIES, parse_strategy
 from assay.methods.stealing.strategies.k_center import greedy_k_center
 from assay.methods.stealing.strategies.knockoff import clusters
 from assay.methods.stealing.strategies.uncertainty import entropies, first, margins
-from assay.targets.data import ArrayImages
 from oracles.stealing import distance_to_boundary, entropy_of, k_center, margin_of
 
 torch.set_num_threads(1)

@@ -8,11 +8,11 @@ import torch
 
 from assay.access import Answers, Oracle, PosteriorStore, Serving
 from assay.base.errors import AccessError
+from assay.data.images import ArrayImages
 from assay.methods.method import Context
 from assay.methods.stealing.strategies import parse_strategy
 from assay.methods.stealing.strategies.data_free import disagreement, make_generator
 from assay.methods.stealing.thief import OutOfQuestions, Thief
-from assay.targets.data import ArrayImages
 from assay.targets.target import Target
 from assay.training import Recipe, fit, seeded_build
 

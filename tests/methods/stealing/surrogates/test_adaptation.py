@@ -9,14 +9,14 @@ from torch import nn
 
 from assay.access import Answers
 from assay.base.errors import DataError, UsageError
+from assay.data.formats.digits import load_digits
+from assay.data.images import ArrayImages, Subset
 from assay.methods.stealing.learners import parse_learner
 from assay.methods.stealing.surrogate import Surrogate, load_surrogate, save_surrogate
 from assay.methods.stealing.surrogates.lora import LowRank, adapt, merged_state
 from assay.methods.stealing.surrogates.prepare import prepare
 from assay.methods.stealing.surrogates.probe import LinearProbe, features, head_name
 from assay.targets.architectures import build
-from assay.targets.data import ArrayImages, Subset
-from assay.targets.datasets.digits import load_digits
 from assay.training import Recipe, fit, predict
 
 torch.set_num_threads(1)

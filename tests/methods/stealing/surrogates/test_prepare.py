@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 
 from assay.base.digests import digest_file
 from assay.base.errors import DataError, LoadError, UnsafeFileError, UsageError
+from assay.data.formats.digits import load_digits
+from assay.data.images import ArrayImages, Subset
 from assay.methods.stealing.surrogate import Network, Surrogate, load_surrogate, save_surrogate
 from assay.methods.stealing.surrogates import public
 from assay.methods.stealing.surrogates.prepare import prepare
 from assay.methods.stealing.surrogates.pretraining import Rotated, pretrain
 from assay.methods.stealing.surrogates.probe import head_name
 from assay.targets.architectures import build
-from assay.targets.data import ArrayImages, Subset
-from assay.targets.datasets.digits import load_digits
 from assay.targets.reference import open_model
 from assay.training import Recipe
 

@@ -9,8 +9,8 @@ import torch
 
 from assay.access.remote.address import Address, check_url
 from assay.access.remote.failures import ChangedError
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import text
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.service import SERVICES, HttpService, Rows, credential, scores, shares
 from assay.base.errors import DataError, UsageError
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import torch
 
 from assay.access.remote.address import Address, check_url
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import png
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.service import SERVICES, HttpService, Rows, credential, no_face, scores, shares
 from assay.base.errors import DataError, UsageError
 

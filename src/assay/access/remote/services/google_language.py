@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 
 from assay.access.remote.address import check_url
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import text
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.service import SERVICES, HttpService, Rows, credential, one_hot
 from assay.access.serving import Output
 from assay.base.errors import DataError

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from assay.access.remote.address import check_url
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import png
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.service import SERVICES, HttpService, Rows, credential, one_hot
 from assay.access.serving import Output
 from assay.base.errors import DataError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from assay.access.remote.address import Address, check_url
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import png, text
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.service import SERVICES, HttpService, Rows, scores
 from assay.base.errors import DataError, UsageError
 

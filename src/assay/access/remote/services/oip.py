@@ -13,8 +13,8 @@ import torch
 from assay.access.remote import protocol
 from assay.access.remote.address import PROTOCOL, Address
 from assay.access.remote.failures import ChangedError
+from assay.access.remote.http import Call, Reply
 from assay.access.remote.inputs import text, to_bytes
-from assay.access.remote.line import Call, Reply
 from assay.access.remote.protocol import HEADER, Described, Tensor
 from assay.access.remote.service import SERVICES, HttpService, Rows
 from assay.base.errors import DataError, UsageError

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 CLUSTERS = 3
 """Clusters among an image's pixels; the centre of the largest is its dominant colour."""

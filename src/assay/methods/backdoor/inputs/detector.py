@@ -11,6 +11,8 @@ from pydantic import Field
 
 from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
 from assay.methods.backdoor.inputs.calibration import Floats, p_values
 from assay.methods.backdoor.inputs.figures import histogram, patch_gallery, patch_table, suspects_gallery
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES, Parts, Stamped, divide
@@ -25,8 +27,6 @@ from assay.methods.backdoor.inputs.search import Searched, questions, search, se
 from assay.methods.finding import Family, Figure, Finding, Metric, Verdict
 from assay.methods.method import Context, Method, require_oracle
 from assay.methods.sampling import drawn
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 
 
 class Roles(NamedTuple):

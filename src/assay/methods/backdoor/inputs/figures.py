@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.data.images import Images
 from assay.methods.backdoor.inputs.results import Judged
 from assay.methods.backdoor.inputs.search import Searched
 from assay.methods.finding import Gallery, Histogram, Table
 from assay.methods.measures import class_name, percent
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
-from assay.targets.data import Images
 
 
 def histogram(judged: Judged, whom: str) -> Histogram:

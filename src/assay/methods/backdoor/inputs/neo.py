@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.data.images import Images
 from assay.methods.backdoor.inputs.blocking import Block, blocked, blocks, dominant_colour, transplanted
 from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.detector import InputDetector, Roles
@@ -20,7 +21,6 @@ from assay.methods.finding import Figure, Gallery
 from assay.methods.measures import class_name, percent
 from assay.methods.method import Context, Need, Preset, method
 from assay.methods.pictures import save_png
-from assay.targets.data import Images
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ def clean_leads(but: str = "") -> Floats:
     format, is left out, for it would be compared with itself.
 
     Public models, the starter zoo and networks trained for the purpose on digits, MNIST, Fashion-MNIST and CIFAR-10,
-    searched with the quick preset's options; ``benchmarks/backdoor_null.py`` makes the file.
+    searched with the quick preset's options; ``benchmarks/backdoor/null.py`` makes the file.
     """
     table = (files("assay.methods.backdoor.inputs") / "clean_models.csv").read_text("utf-8")
     rows = csv.DictReader(table.splitlines())

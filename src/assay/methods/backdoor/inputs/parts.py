@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError
-from assay.targets.data import Images
+from assay.data.images import Images
 
 FEWEST_IMAGES = 40
 """Clean images below which the four parts are too small to say anything."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.data.images import Images, batches
 from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.detector import InputDetector
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.data import Images, batches
 
 BATCH = 256
 """Images asked about at a time."""

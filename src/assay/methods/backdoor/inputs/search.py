@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import Oracle
+from assay.data.images import Images, batches
 from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.null import clean_leads, lead_p_value
 from assay.methods.backdoor.inputs.parts import Change
@@ -16,7 +17,6 @@ from assay.methods.backdoor.triggers import Patch, Screened, generic_patches, pu
 from assay.methods.finding import Metric
 from assay.methods.measures import class_name, proportion, resampled
 from assay.methods.method import Context
-from assay.targets.data import Images, batches
 
 BATCH = 256
 """Images asked about at a time."""

@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.data.images import Images, batches
 from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.detector import InputDetector
 from assay.methods.backdoor.inputs.entropy import Overlay, entropies, overlaid
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.data import Images, batches
 
 BATCH = 256
 """Overlaid images asked about at a time."""

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.data.images import Images, batches
 from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from assay.methods.backdoor.inputs.detector import InputDetector
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES
 from assay.methods.method import Context, Need, Preset, method
-from assay.targets.data import Images, batches
 
 BATCH = 256
 """Images corrupted and asked about at a time."""

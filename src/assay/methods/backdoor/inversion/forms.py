@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from assay.targets.data import Shape
+from assay.data.images import Shape
 
 EPSILON = 1e-7
 """Keeps the inverse of tanh finite at the ends of [0, 1]; the reference's value."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
+from assay.data.images import Shape
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.rules import Floats
 from assay.methods.backdoor.inversion.search import AT_ONCE
-from assay.targets.data import Shape
 
 MOMENTUM = 0.9
 OVERSHOOT = 2.0

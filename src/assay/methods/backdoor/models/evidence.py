@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import WhiteBox
+from assay.methods.backdoor.models.batch_norm import AMPLIFIED, Remembered, leads_to, under_surplus
 from assay.methods.backdoor.models.clean import Clean
 from assay.methods.backdoor.models.null import ALPHA, Judged, judge, kind_of, shipped_nulls
 from assay.methods.backdoor.models.outliers import FEWEST_LABELS, PAPERS_INDEX, Floats
-from assay.methods.backdoor.models.remembered import AMPLIFIED, Remembered, leads_to, under_surplus
 from assay.methods.backdoor.models.results import NO_INTERVAL, WORKS, p_value_metric
 from assay.methods.finding import Finding, Gallery, Metric, Table, Verdict
 from assay.methods.measures import class_name, proportion, within

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from assay.base.progress import Step
+from assay.data.splits import Splits
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.rules import Arms, Floats, Rule
@@ -17,7 +18,6 @@ from assay.methods.backdoor.models.clean import clean_images
 from assay.methods.backdoor.models.judging import finding_of
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.targets.splits import Splits
 
 REFERENCE_AREA = 224 * 224
 """Pixels of the images that the paper's constants were chosen for; sizes are carried to that scale."""

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from assay.base.errors import AccessError
+from assay.data.splits import Splits
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
 from assay.methods.backdoor.models.null import ALPHA, judge, kind_of, shipped_nulls
 from assay.methods.backdoor.models.outliers import FEWEST_LABELS, largest_p_value, leads
@@ -16,7 +17,6 @@ from assay.methods.finding import Family, Finding, Gallery, Metric, Table, Verdi
 from assay.methods.measures import class_name
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
 from assay.methods.pictures import save_png
-from assay.targets.splits import Splits
 
 LEAST = 1e-6
 """As which a margin that is not positive counts."""

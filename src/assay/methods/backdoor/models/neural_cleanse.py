@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.base.errors import UsageError
+from assay.data.splits import Splits
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.rules import Rule
@@ -18,7 +19,6 @@ from assay.methods.backdoor.models.clean import clean_images
 from assay.methods.backdoor.models.judging import finding_of
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.targets.splits import Splits
 
 MANY_LABELS = 100
 """From so many labels on, the search begins only within a time limit."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from assay.data.splits import Splits
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import PixelChange
 from assay.methods.backdoor.inversion.rules import Rule
@@ -15,7 +16,6 @@ from assay.methods.backdoor.models.clean import clean_images
 from assay.methods.backdoor.models.judging import finding_of
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.targets.splits import Splits
 
 
 @method

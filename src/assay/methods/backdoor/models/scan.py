@@ -10,20 +10,20 @@ import torch
 from pydantic import Field
 
 from assay.access import WhiteBox
+from assay.data.splits import Splits
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.growth import Change, Overlay, Warp, grow
 from assay.methods.backdoor.inversion.rules import Arms, Rule
 from assay.methods.backdoor.inversion.search import Search
+from assay.methods.backdoor.models.batch_norm import compare
 from assay.methods.backdoor.models.clean import Clean, clean_images
 from assay.methods.backdoor.models.evidence import Evidence, Stamp, scan_finding
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
 from assay.methods.backdoor.models.outliers import above_others, anomaly_indices, leads
-from assay.methods.backdoor.models.remembered import compare
 from assay.methods.backdoor.models.waves import Waves, all_waves, pulls_of_waves
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.targets.splits import Splits
 
 RULE = Rule(patience=5, multiplier=2.0, early_stop=False)
 """Of the patch search: the constants of Neural Cleanse's published example."""

@@ -9,7 +9,7 @@ import torch
 
 from assay.base.errors import DataError
 from assay.base.registry import Registry
-from assay.targets.data import to_pixels
+from assay.data.images import to_pixels
 
 CHUNK = 1024
 """Images stamped at a time."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from assay.access import Answers, Oracle
 from assay.access.detectors import DETECTORS, Alarm, Traffic, Watch
 from assay.base.errors import DataError
-from assay.targets.data import Images, Subset
+from assay.data.images import Images, Subset
 
 CHUNK = 250
 """Questions that a detector is shown at a time, so that its work can end at the first alarm."""

@@ -14,6 +14,8 @@ from assay.access import Oracle, Serving
 from assay.access.detectors import Traffic
 from assay.access.policies import parse_policy
 from assay.base.errors import AccessError, BudgetError, DataError
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Family, Figure, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
 from assay.methods.sampling import drawn
@@ -33,8 +35,6 @@ from assay.methods.stealing.defences.thieves import School, adaptive, naive, ser
 from assay.methods.stealing.defences.utility import Service
 from assay.methods.stealing.strategies import parse_strategy
 from assay.methods.stealing.theft import Theft
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 from assay.training import Recipe
 
 

@@ -12,6 +12,8 @@ from pydantic import Field
 from assay.access import Oracle
 from assay.base.errors import AccessError, DataError
 from assay.base.intervals import bootstrap
+from assay.data.images import Images, Subset
+from assay.data.splits import Splits
 from assay.methods.finding import Family, Finding, Interval, Level, Lines, Metric, Series, Verdict
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
 from assay.methods.sampling import drawn
@@ -19,8 +21,6 @@ from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.defences.blind_walk import KINDS, Labels, blind_walk
 from assay.methods.stealing.defences.inference import FEWEST, Regressor, Scores, Walked, p_by_size
 from assay.methods.stealing.surrogate import load_surrogate
-from assay.targets.data import Images, Subset
-from assay.targets.splits import Splits
 from assay.training import Recipe, fit, predict, seeded_build
 
 SIGNIFICANT = 0.01

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from assay.access import Oracle, Serving
 from assay.access.policies import Policy
+from assay.data.images import Images, Subset
 from assay.methods.method import Context
 from assay.methods.stealing.defences.adaptive import Lesson, lesson
 from assay.methods.stealing.surrogate import reduced, resizing
 from assay.methods.stealing.transfer import Unlabelled
-from assay.targets.data import Images, Subset
 from assay.training import Recipe, fit, predict, seeded_build
 
 

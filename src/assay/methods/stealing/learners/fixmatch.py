@@ -10,9 +10,9 @@ from pydantic import Field
 from torch.nn.functional import cross_entropy, softmax
 
 from assay.base.vision import import_torchvision
+from assay.data.images import Images
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
 from assay.methods.stealing.learners.views import weakly_altered
-from assay.targets.data import Images
 from assay.targets.text.network import text_network
 from assay.training import Recipe, SemiSupervised
 from assay.training.words import STRONG, altered

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch.nn.functional import kl_div, log_softmax
 
+from assay.data.images import Images
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
-from assay.targets.data import Images
 from assay.training import Loss, Recipe
 
 

@@ -16,8 +16,8 @@ from assay.base.errors import AccessError, DataError
 from assay.base.progress import Progress
 from assay.base.registry import Registry
 from assay.base.settings import parse_setting
+from assay.data.images import Images, shape_text
 from assay.methods.stealing.surrogates.probe import LinearProbe
-from assay.targets.data import Images, shape_text
 from assay.training import Log, Loss, Recipe, SemiSupervised, fit
 
 SUM_TOLERANCE = 1e-3

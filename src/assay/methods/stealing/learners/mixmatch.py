@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch.nn.functional import cross_entropy, softmax
 
+from assay.data.images import Images
 from assay.methods.stealing.learners.kl import sharpened
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
 from assay.methods.stealing.learners.mixup import as_rows, heavier
 from assay.methods.stealing.learners.views import mix, mixed_logits, weakly_altered
-from assay.targets.data import Images
 from assay.training import Recipe, SemiSupervised
 
 

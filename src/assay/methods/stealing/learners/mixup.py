@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch.nn.functional import cross_entropy, one_hot
 
+from assay.data.images import Images
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
 from assay.methods.stealing.learners.views import mix, mixed_logits
-from assay.targets.data import Images
 from assay.training import Loss, Recipe
 
 

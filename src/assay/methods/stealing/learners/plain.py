@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 
 from assay.access import Answers
+from assay.data.images import Images
 from assay.methods.stealing.learners.learner import LEARNERS, Learner
-from assay.targets.data import Images
 from assay.training import Loss, Recipe, plain_loss
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Answers
+from assay.data.images import Shape
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import Shape
 from assay.targets.target import Modality
 
 

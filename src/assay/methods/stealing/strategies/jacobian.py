@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 
+from assay.data.images import to_pixels
 from assay.methods.stealing.perturb import gradient, sign_steps
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import to_pixels
 from assay.targets.target import Modality
 
 BATCH = 256

@@ -13,11 +13,11 @@ from sklearn.cluster import MiniBatchKMeans
 from torch.nn.functional import adaptive_avg_pool2d
 
 from assay.access import Answers
+from assay.data.images import Images
 from assay.methods.stealing.bandit import Floats, GradientBandit, Rescaled
 from assay.methods.stealing.strategies.rounds import drawn
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import Images
 from assay.targets.target import Modality
 
 SIDE = 8

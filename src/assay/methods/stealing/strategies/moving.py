@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from assay.data.images import to_pixels
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import to_pixels
 
 
 def ask_about_moved(

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch.nn.functional import normalize
 
+from assay.data.images import to_pixels
+from assay.data.text_rows import to_rows, to_texts
 from assay.methods.stealing.strategies.moving import ask_about_moved
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief
-from assay.targets.data import to_pixels
 from assay.targets.target import Modality
 from assay.targets.text.network import text_network
-from assay.targets.text.rows import to_rows, to_texts
 from assay.training import predict
 
 SHOWN = 5_000

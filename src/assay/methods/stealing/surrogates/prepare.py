@@ -9,10 +9,10 @@ import torch
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.record import Preprocessing
+from assay.data.images import Shape, shape_text
 from assay.methods.stealing.surrogates.lora import adapt
 from assay.methods.stealing.surrogates.probe import Frozen, LinearProbe
 from assay.methods.stealing.surrogates.start import seeded, started
-from assay.targets.data import Shape, shape_text
 from assay.targets.module import Preprocessed
 from assay.training import seeded_build
 

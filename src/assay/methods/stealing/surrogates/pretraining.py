@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from assay.base.digests import digest_json
 from assay.base.errors import DataError
 from assay.base.progress import Progress
+from assay.data.images import Images, shape_text
 from assay.methods.stealing.surrogate import Network, reduced, save_surrogate
 from assay.methods.stealing.surrogates.prepare import prepare
-from assay.targets.data import Images, shape_text
 from assay.training import Log, Recipe, fit
 
 Pretext = Literal["supervised", "rotation"]

@@ -10,7 +10,7 @@ from torch import nn
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
 from assay.catalogue.record import Preprocessing
-from assay.targets.data import Images, batches
+from assay.data.images import Images, batches
 from assay.targets.module import Preprocessed
 
 

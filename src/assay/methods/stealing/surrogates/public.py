@@ -16,8 +16,8 @@ from assay.methods.stealing.surrogates.probe import head_name
 from assay.targets.architectures import build
 from assay.targets.architectures.libraries import build_timm, build_torchvision
 from assay.targets.fetch import fetch
+from assay.targets.library_models import published, read_published, without_auxiliary_heads
 from assay.targets.loading import State, fit_state, read_state
-from assay.targets.pretrained import published, read_published, without_auxiliary_heads
 from assay.targets.text.pretrained import pretrained_text
 
 LITE = {
@@ -46,7 +46,7 @@ def public_network(
 
     Raises:
         UsageError: if the architecture has no public weights, or the package that brings them is not installed.
-        LoadError, UnsafeFileError: see `assay.targets.pretrained.read_published`.
+        LoadError, UnsafeFileError: see `assay.targets.library_models.read_published`.
     """
     if architecture in LITE:
         return _lite(architecture, num_classes, size, progress), LITE_PREPROCESSING

@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch.nn.functional import cross_entropy
 
+from assay.data.images import to_pixels
 from assay.methods.backdoor.planting.clean_label import CleanLabel
 from assay.methods.backdoor.planting.plant import Scene, register
 from assay.methods.backdoor.planting.triggers.masked import Masked
 from assay.methods.backdoor.triggers import CORNERS, Colour, Patch
-from assay.targets.data import to_pixels
 
 BATCH = 256
 """Images that are perturbed at a time."""

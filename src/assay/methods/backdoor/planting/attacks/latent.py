@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch.nn.functional import cross_entropy
 
+from assay.data.images import to_pixels
 from assay.methods.backdoor.planting.attacks.badnets import WithPatch
 from assay.methods.backdoor.planting.features import optimised, with_features
 from assay.methods.backdoor.planting.plant import Poisoned, Scene, register
 from assay.methods.backdoor.planting.trigger import Trigger
 from assay.methods.backdoor.planting.triggers.masked import Masked
-from assay.targets.data import to_pixels
 
 SAMPLE = 64
 """Images of the target class, and of others, between which the pattern is optimised."""

@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
+from assay.data.images import to_pixels
 from assay.methods.backdoor.planting.attacks.badnets import WithPatch
 from assay.methods.backdoor.planting.features import last_layer, optimised, with_features
 from assay.methods.backdoor.planting.plant import Scene, register
 from assay.methods.backdoor.planting.triggers.masked import Masked
-from assay.targets.data import to_pixels
 
 SAMPLE = 64
 """Training images on which the patch is optimised."""

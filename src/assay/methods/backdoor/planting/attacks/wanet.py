@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
+from assay.data.images import to_pixels
 from assay.methods.backdoor.planting.plant import Plant, Poisoned, Scene, register
 from assay.methods.backdoor.planting.trigger import Trigger
 from assay.methods.backdoor.planting.triggers.warped import Warped, smooth_shifts
-from assay.targets.data import to_pixels
 
 
 @register

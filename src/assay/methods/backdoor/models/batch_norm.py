@@ -1,0 +1,256 @@
+"""What batch normalisation remembers of the training images, against what clean images show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import product
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from assay.access import WhiteBox
+from assay.data.images import Images
+from assay.methods.backdoor.inversion.search import AT_ONCE
+from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Handling, shifts
+from assay.methods.sampling import drawn
+
+AMPLIFIED = 20.0
+"""How many times a surplus is laid over images: whole, if one in so many training images carried what it comes from."""
+
+PARTS = 3
+"""The last of so many parts of the layers counts: what moves the answer shows most where the answer is near."""
+
+IMAGES_A_CHANNEL = 4
+"""A layer with more channels than a fourth of the images is judged by that many, drawn at random."""
+
+RIDGE = 1e-3
+"""Added to the variance of every channel, as a share of their mean, so that none that stands still divides by 0."""
+
+SHARES = tuple(tenth / 10 for tenth in range(1, 11))
+"""Of the images, those that something further is done to."""
+
+SMALLEST = 1e-2
+"""A distance that is smaller counts as this."""
+
+Normalisation = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d
+
+
+class Layer(NamedTuple):
+    """One layer of batch normalisation.
+
+    ``distance`` is how far its running mean lies from that of clean images: Hotelling's T² as an F statistic, about 1
+    where only chance parts them. ``surplus`` float32 (channels,) is their difference.
+    """
+
+    name: str
+    distance: float
+    surplus: torch.Tensor
+
+
+class Remembered(NamedTuple):
+    """All layers, in the order in which images pass them, under the handling that explains them best."""
+
+    handling: str
+    layers: list[Layer]
+
+    @property
+    def deep(self) -> list[Layer]:
+        """The last of `PARTS` parts of the layers, at least one layer."""
+        return self.layers[-ceil(len(self.layers) / PARTS) :]
+
+    @property
+    def strength(self) -> float:
+        """The mean logarithm of the deep layers' distances."""
+        return float(np.mean(np.log([max(layer.distance, SMALLEST) for layer in self.deep])))
+
+
+class Seen(NamedTuple):
+    """What images show a layer: a mean float64 (channels,), and a covariance (k, k) of the channels compared."""
+
+    mean: torch.Tensor
+    covariance: torch.Tensor
+
+    def mixed(self, other: Seen, share: float) -> Seen:
+        """What it would be if a ``share`` of the images showed what ``other`` is of.
+
+        The covariance is that within both parts: how large they are is no matter of chance.
+        """
+        return Seen(*(torch.lerp(own, its, share) for own, its in zip(self, other, strict=True)))
+
+
+class Watch(NamedTuple):
+    """Layers of a network, those of their channels int64 (k,) that are compared, and images (n, c, h, w) to show.
+
+    ``seed`` is what images are handled by at random, so that they need not be kept.
+    """
+
+    box: WhiteBox
+    layers: Mapping[str, Normalisation]
+    channels: Mapping[str, torch.Tensor]
+    images: torch.Tensor
+    seed: int
+
+    def show(self, handlings: tuple[Handling, ...]) -> dict[str, Seen]:
+        """What the images, handled one way after the other, show every layer that they pass through."""
+        images, generator = self.images, torch.Generator().manual_seed(self.seed)
+        for handling in handlings:
+            images = handling.change(images, generator)
+        entered: dict[str, list[torch.Tensor]] = {}
+        with _hooked(self.layers, lambda name, values: entered.setdefault(name, []).append(_means(values))):
+            _logits(self.box, images)
+        seen = {}
+        for name, parts in entered.items():
+            means = torch.cat(parts)
+            compared = means[:, self.channels[name]]
+            seen[name] = Seen(means.mean(0), torch.cov(compared.T).reshape(compared.shape[1], -1))
+        return seen
+
+    def against(self, seen: Mapping[str, Seen], handlings: Iterable[str]) -> Remembered:
+        """How far every layer remembers something else than it has seen of images that were handled so.
+
+        A layer to which all images are alike tells nothing, and is left out.
+        """
+        found = []
+        for name, (mean, covariance) in seen.items():
+            own = self.layers[name].running_mean
+            assert own is not None
+            surplus = own.double().cpu() - mean
+            if bool(covariance.any()):
+                far = distance(covariance, surplus[self.channels[name]], len(self.images))
+                found.append(Layer(name, far, surplus.float()))
+        return Remembered(", ".join(handlings), found)
+
+
+class Move(NamedTuple):
+    """Images moved in one way, what they show, and what is remembered against it."""
+
+    watch: Watch
+    handlings: tuple[Handling, ...]
+    seen: dict[str, Seen]
+    found: Remembered
+
+    @classmethod
+    def of(cls, watch: Watch, *handlings: Handling) -> Move:
+        """Move the images."""
+        seen = watch.show(handlings)
+        return cls(watch, handlings, seen, watch.against(seen, (one.name for one in handlings)))
+
+    def with_some(self, further: Handling) -> Remembered:
+        """What is remembered if something further is done to that one of `SHARES` of the images that explains most."""
+        other = self.watch.show((*self.handlings, further))
+        found = []
+        for share in SHARES:
+            seen = {name: own.mixed(other[name], share) for name, own in self.seen.items()}
+            found.append(self.watch.against(seen, (self.found.handling, f"{share:.0%} of them {further.name}")))
+        return min(found, key=lambda one: one.strength)
+
+
+def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generator) -> Remembered | None:
+    """Compare every layer's remembered mean with that of ``count`` clean images.
+
+    A share of poisoned training images leaves its mark in the running means of channels that answer to the trigger,
+    whatever the trigger is and wherever it leads; clean images do not account for it. Zheng et al. ("Pre-activation
+    Distributions Expose Backdoor Neurons", NeurIPS 2022) look at each channel for itself. All channels of a layer
+    together tell much more: what clean images have in common moves them along few directions, and what a trigger does
+    lies elsewhere, however small.
+
+    Augmentation moves means as well, so that the least strength counts over what may have been done to the training
+    images: shifts and mirroring, and something `FURTHER` on top, to one of `SHARES` of them; with that, all moves once
+    more, and so on while it explains more.
+
+    None if the network uses no batch normalisation with running statistics, or there are fewer than ``count`` images:
+    the distance grows with their number, which must be that of the null.
+    """
+    layers = {
+        name: module
+        for name, module in box.module.named_modules()
+        if isinstance(module, Normalisation) and module.running_mean is not None
+    }
+    if not layers or len(images) < count:
+        return None
+    most = count // IMAGES_A_CHANNEL
+    channels = {name: torch.randperm(layer.num_features, generator=generator)[:most] for name, layer in layers.items()}
+    pixels = drawn(images, count, generator).take(np.arange(count))
+    watch = Watch(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
+    ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
+    moved = [Move.of(watch, shift, *mirrored) for shift, mirrored in ways]
+    if not moved[0].found.layers:
+        return None
+    best = min(moved, key=lambda move: move.found.strength)
+    least = best.found
+    while True:
+        further = min(FURTHER, key=partial(_strength_with, best))
+        found, move = min(((move.with_some(further), move) for move in moved), key=lambda one: one[0].strength)
+        if not found.strength < least.strength:
+            return least
+        if move is best:
+            return found
+        least, best = found, move
+
+
+def _strength_with(move: Move, further: Handling) -> float:
+    return move.with_some(further).strength
+
+
+def distance(covariance: torch.Tensor, surplus: torch.Tensor, count: int) -> float:
+    """Hotelling's T² of a mean that is ``surplus`` float64 (k,) from that of ``count`` images, as an F statistic.
+
+    With their covariance (k, k), and a little ridge (`RIDGE`), it is (count - k) / (k (count - 1)) T²: 1 on average
+    for a mean that is known without error and only chance parts from theirs.
+    """
+    channels = len(surplus)
+    ridge = RIDGE * covariance.diagonal().mean() * torch.eye(channels, dtype=covariance.dtype)
+    squared = count * float(surplus @ torch.linalg.solve(covariance + ridge, surplus))
+    return squared * (count - channels) / (channels * (count - 1))
+
+
+def under_surplus(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -> torch.Tensor:
+    """Logits of images (n, c, h, w) with `AMPLIFIED` times the surplus of the deep layers added to what enters them.
+
+    Every deep layer gets its equal part, at all places of an image. Where poisoned images account for the surplus, this
+    does to clean images what the trigger would have done.
+    """
+    share = AMPLIFIED / len(remembered.deep)
+    added = {layer.name: share * layer.surplus for layer in remembered.deep}
+    modules = dict(box.module.named_modules())
+
+    def shifted(name: str, values: torch.Tensor) -> tuple[torch.Tensor]:
+        return (values + added[name].to(values).view(-1, *[1] * (values.dim() - 2)),)
+
+    with _hooked({name: modules[name] for name in added}, shifted):
+        return _logits(box, images)
+
+
+def leads_to(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -> int:
+    """The label whose probability the surplus raises most, on average over images (n, c, h, w)."""
+    rise = under_surplus(box, images, remembered).softmax(1) - _logits(box, images).softmax(1)
+    return int(rise.mean(0).argmax())
+
+
+def _logits(box: WhiteBox, images: torch.Tensor) -> torch.Tensor:
+    """Of images (n, c, h, w), as many at once as memory allows."""
+    return torch.cat([box.logits(part) for part in torch.split(images, max(1, AT_ONCE // images[0].numel()))])
+
+
+def _means(values: torch.Tensor) -> torch.Tensor:
+    """Of each image and channel, float64 (n, channels), of what enters a layer."""
+    return values.detach().flatten(2).double().mean(2).cpu() if values.dim() > 2 else values.detach().double().cpu()
+
+
+@contextmanager
+def _hooked(layers: Mapping[str, torch.nn.Module], action: Callable[[str, torch.Tensor], object]) -> Iterator[None]:
+    """Meanwhile, call ``action`` with the name of each layer and what enters it; what it returns enters instead."""
+
+    def before(name: str, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> object:
+        return action(name, inputs[0])
+
+    handles = [layer.register_forward_pre_hook(partial(before, name)) for name, layer in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
