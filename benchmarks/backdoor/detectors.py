@@ -26,10 +26,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from assay.access import WhiteBox
 from assay.base.digests import digest_json
+from assay.base.frozen import Frozen
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc
 from assay.catalogue.curated import curated
 from assay.methods.backdoor.models.evidence import REMEMBERED
@@ -62,15 +62,13 @@ CPU = torch.device("cpu")
 SEED = 0
 
 
-class Result(BaseModel):
+class Result(Frozen):
     """What one detector found in one network. ``key`` names weights, detector, version, options and seed.
 
     ``statistics`` and ``labels`` are, by kind of evidence, how far the most outstanding label stands out and which it
     is; ``successes`` are lower bounds of the recovered triggers' success, by kind where there are several, empty for
     detectors without triggers; ``index`` is the largest anomaly index.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     network: str

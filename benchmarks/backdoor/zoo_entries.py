@@ -8,8 +8,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from assay.base.frozen import Frozen
 from assay.methods.backdoor.planting import Plant, plant_from
 from assay.training import Recipe
 from benchmarks.backdoor.zoo_augmentation import AUGMENTATIONS, COPIES, UNSEEN
@@ -41,7 +40,7 @@ FOR_NULLS = 4
 """Clean networks for nulls, of each pair of data set and architecture, that are trained as those that are judged."""
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """One network: everything that it is made from.
 
     It is trained on ``images`` random training images of the data set, drawn by ``seed``, in one or two ``phases``; an
@@ -49,8 +48,6 @@ class Entry(BaseModel):
     change no label start afresh in the second; the network of the first is what they look at. ``augmentation`` names
     one of `zoo_augmentation`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     dataset: str

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 import assay
 from assay.base.errors import LoadError
+from assay.base.frozen import Frozen
 from assay.base.intervals import Bounds, clopper_pearson
 from assay.data.formats.registry import Dataset
 from assay.data.images import Images, Subset
@@ -30,10 +30,8 @@ LEAST_SUCCESS = 0.8
 """A backdoor that works on a smaller share of the test images than this is a failed plant."""
 
 
-class Share(BaseModel):
+class Share(Frozen):
     """``hits`` of ``n`` test images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hits: int
     n: int
@@ -49,10 +47,8 @@ class Share(BaseModel):
         return clopper_pearson(self.hits, self.n)
 
 
-class Made(BaseModel):
+class Made(Frozen):
     """What is known of a finished network; digests are SHA-256, of the weights' file and of the clean training set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     entry: Entry
     weights: str

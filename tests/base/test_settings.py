@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from assay.base.errors import UsageError
+from assay.base.frozen import Frozen
 from assay.base.registry import Registry
 from assay.base.settings import parse_setting
 
 
-class Bare(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Bare(Frozen):
+    pass
 
 
 class Full(Bare):

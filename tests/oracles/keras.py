@@ -22,7 +22,7 @@ class Layer(NamedTuple):
     kind: str
     name: str
     options: dict[str, Any]
-    weights: Weights = {}  # noqa: RUF012 - never written to
+    weights: Weights = {}
     inbound: tuple[str, ...] = ()
 
 

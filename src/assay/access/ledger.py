@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
+from assay.base.frozen import Frozen
 
 
-class Spent(BaseModel):
+class Spent(Frozen):
     """The sum of a ledger.
 
     ``images`` were charged, one each; ``duplicates`` were asked again by the same attacker, who has notes, and cost
     nothing; ``calls`` are requests; ``forwards`` are images that the network really computed in this run (the rest
     came from the posterior store); ``gradients`` are images back-propagated to the input (white box only).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = 0
     calls: int = 0

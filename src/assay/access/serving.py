@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from assay.access.policies import Policy, parse_policy
 from assay.base.errors import UsageError
+from assay.base.frozen import Frozen
 from assay.targets.target import Target
 
 Output = Literal["posteriors", "top-k", "label"]
@@ -16,7 +17,7 @@ OUTPUT_ORDER: tuple[Output, ...] = ("label", "top-k", "posteriors")
 """From the least that an oracle may answer to the most."""
 
 
-class Serving(BaseModel):
+class Serving(Frozen):
     """The service's side of black-box access.
 
     ``output`` is the most that a caller gets; ``top_k`` counts when that is ``top-k``. ``policies`` are texts such as
@@ -24,8 +25,6 @@ class Serving(BaseModel):
     before the output mode cuts them.
     ``price_per_1000`` is in US dollars per 1,000 images. ``budget`` caps what one attack may ask, in images.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: Output = "posteriors"
     top_k: int = Field(default=3, ge=1)

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, code
 from assay.catalogue.entry import Entry, Listing, Source, explain, json_lines, listing, make_entry
 from assay.catalogue.names import require_dataset
-from assay.catalogue.record import Frozen
 
 CODERS = "coders.txt"
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import Field
 
 from assay.base.errors import UsageError, nearest
-from assay.catalogue.record import Format, Frozen, Preprocessing
+from assay.base.frozen import Frozen
+from assay.catalogue.record import Format, Preprocessing
 
 Task = Literal["image classification", "multi-label classification"]
 Topic = Literal["natural", "digit", "medical", "fashion", "face", "remote sensing", "other"]

@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import Field
 
 from assay.base.errors import UsageError
-from assay.catalogue.record import Frozen, Preprocessing, Weights
+from assay.base.frozen import Frozen
+from assay.catalogue.record import Preprocessing, Weights
 
 DATA = Path(__file__).resolve().parent / "data"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

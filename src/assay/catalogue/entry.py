@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import DataError, LoadError, nearest
+from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, Facts
-from assay.catalogue.record import Frozen
 
 Model = TypeVar("Model", bound=Frozen)
 

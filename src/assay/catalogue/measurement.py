@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError
+from assay.base.frozen import Frozen
 from assay.catalogue.entry import explain, json_lines
-from assay.catalogue.record import Frozen
 
 
 class Measurement(Frozen):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from assay.base.frozen import Frozen
 from assay.catalogue.codebook import Facts, agree
 from assay.catalogue.enrich import TABLES, Statement, computed
 from assay.catalogue.entry import Entry, Listing
-from assay.catalogue.record import Frozen
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(Facts.model_fields)
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from assay.base.frozen import Frozen
 
 Format = Literal["safetensors", "torch", "keras", "onnx", "tflite", "factory"]
 """How the weights are stored. ``factory``: weights that an installed package (timm, torchvision) fetches itself."""
-
-
-class Frozen(BaseModel):
-    """Base of every stored record and configuration: immutable, and strict about unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Preprocessing(Frozen):

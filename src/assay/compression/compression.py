@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError
+from assay.base.frozen import Frozen
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.data.images import Images, Shape
@@ -40,14 +41,12 @@ class Workshop:
         return self.images
 
 
-class Compression(BaseModel):
+class Compression(Frozen):
     """One step: a network that takes pixels (n, c, h, w) in [0, 1] to a smaller one that does.
 
     Fields are its options; the first one is what ``name=value`` sets. `restructure` makes the changes of structure
     alone, so that the weights of a compressed network find their places in a fresh one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     uses_images: ClassVar[bool] = False

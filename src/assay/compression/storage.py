@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from assay.base.errors import AssayError, LoadError
+from assay.base.frozen import Frozen
 from assay.catalogue.record import Preprocessing
 from assay.compression.compression import Compression, Workshop, described
 from assay.data.images import Shape
@@ -23,13 +24,11 @@ WEIGHTS = "sibling.safetensors"
 DESCRIPTION = "sibling.json"
 
 
-class Sibling(BaseModel):
+class Sibling(Frozen):
     """What a saved sibling is: ``compressions`` of a network of some ``architecture``, None where that has no name.
 
     ``seed`` is that of a distilled network's build; ``note`` says what else was done.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str | None
     num_classes: int

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from assay.base.errors import DataError
+from assay.base.frozen import Frozen
 from assay.base.progress import Progress
-from assay.catalogue.record import Frozen
 from assay.data.formats.registry import DATASETS, Dataset, Named, load_dataset
 from assay.data.formats.text import Texts
 from assay.data.images import Fitted, Images, Shape

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from assay.base.frozen import Frozen
+
 Family = Literal["stealing", "membership", "backdoor", "evasion", "siblings"]
 FAMILIES: tuple[Family, ...] = ("stealing", "membership", "backdoor", "evasion", "siblings")
 """In the order of the questions."""
@@ -18,13 +20,7 @@ OPTIONAL: frozenset[Family] = frozenset({"siblings"})
 Level = Literal["low", "elevated", "high", "undecided"]
 
 
-class Part(BaseModel):
-    """Base of everything that a finding holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(Part):
+class Interval(Frozen):
     """A confidence interval. ``method`` names how it was computed (``Clopper-Pearson``, ``DeLong``, ``bootstrap``)."""
 
     low: float
@@ -33,7 +29,7 @@ class Interval(Part):
     method: str
 
 
-class Metric(Part):
+class Metric(Frozen):
     """One number. ``value`` is None where the data cannot support it, and ``note`` then says why.
 
     ``n`` is what it was computed from (images, say). A metric without an interval says why in ``note``.
@@ -48,7 +44,7 @@ class Metric(Part):
     note: str = ""
 
 
-class Series(Part):
+class Series(Frozen):
     """A line or a set of points, x and y of one length. ``low`` and ``high`` are an optional band."""
 
     name: str
@@ -58,7 +54,7 @@ class Series(Part):
     high: list[float] | None = None
 
 
-class Lines(Part):
+class Lines(Frozen):
     """Curves. ``diagonal`` draws chance; log axes drop points at 0."""
 
     kind: Literal["lines"] = "lines"
@@ -72,7 +68,7 @@ class Lines(Part):
     diagonal: bool = False
 
 
-class Histogram(Part):
+class Histogram(Frozen):
     """Several distributions over the same ``edges`` (m + 1); each has m ``counts``."""
 
     kind: Literal["histogram"] = "histogram"
@@ -84,7 +80,7 @@ class Histogram(Part):
     markers: dict[str, float] = {}
 
 
-class Gallery(Part):
+class Gallery(Frozen):
     """Images in rows. ``files`` are PNG files in the artefact folder, row by row; ``columns`` head them."""
 
     kind: Literal["gallery"] = "gallery"
@@ -95,7 +91,7 @@ class Gallery(Part):
     files: list[list[str]]
 
 
-class Table(Part):
+class Table(Frozen):
     """A table of texts and numbers."""
 
     kind: Literal["table"] = "table"
@@ -108,7 +104,7 @@ class Table(Part):
 Figure = Annotated[Lines | Histogram | Gallery | Table, Field(discriminator="kind")]
 
 
-class Verdict(Part):
+class Verdict(Frozen):
     """A method's answer to its family's question. ``metric`` names the metric that decided, by its bound.
 
     ``sentence`` says in plain words what the number means for this model. ``answers`` is False where the verdict is

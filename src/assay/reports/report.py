@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.base.errors import NothingAssessedError
+from assay.base.frozen import Frozen
 from assay.methods.finding import FAMILIES, OPTIONAL, Family, Level, Metric, Verdict
 from assay.reports.files import save
 from assay.reports.wording import QUESTIONS, AnswerLevel, listed, summary
-from assay.studies.outcome import Outcome, Stored, TargetFacts
+from assay.studies.outcome import Outcome, TargetFacts
 
 SCHEMA_VERSION = 1
 
@@ -19,7 +20,7 @@ RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
 """One method that found little does not settle what another had to leave open."""
 
 
-class Answer(Stored):
+class Answer(Frozen):
     """The answer to one question.
 
     ``level`` is the worst that a method found, and of equal levels the larger number decides. Methods that could not
@@ -40,7 +41,7 @@ class Answer(Stored):
     skipped: int
 
 
-class Report(Stored):
+class Report(Frozen):
     """Everything that a reader is shown of one target. ``report.json`` is this model, dumped.
 
     ``answers`` has one entry per family, those of `OPTIONAL` families only where a method of theirs was run.

@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assay.base.errors import LoadError, UsageError, WorkspaceError, nearest
+from assay.base.frozen import Frozen
 
 PREFIX = "assay_"
 """Begins every token, so that scanners of leaked secrets can tell what it is."""
@@ -28,15 +29,13 @@ PREFIX = "assay_"
 Scope = Literal["ask", "metrics"]
 
 
-class Key(BaseModel):
+class Key(Frozen):
     """A client's key, without the token.
 
     ``id`` names the client in ledgers and logs for ever; ``name`` is the owner's word for it. ``budget`` (images),
     ``price_per_1000`` (US dollars) and ``rate`` (requests a second) replace the service's own where they are given.
     ``scope`` is what the key opens: the model, or the metrics.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     name: str = Field(min_length=1, max_length=100)

@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from assay.base.frozen import Frozen
 from assay.server.refusal import Refused
 
 MEBIBYTE = 1 << 20
@@ -57,15 +58,13 @@ PEERS = 10_000
 """Network addresses that are remembered for wrong keys, the latest so many."""
 
 
-class Limits(BaseModel):
+class Limits(Frozen):
     """What an owner may set.
 
     ``batch`` images and ``body`` bytes in a request; ``pixels`` of the pictures uploaded in
     one; ``rate`` requests a second of
     one client, unless its key says otherwise (twice as many at once).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch: int = Field(default=256, ge=1)
     body: int = Field(default=32 * MEBIBYTE, ge=1024)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from assay.access.ledger import Spent
+from assay.base.frozen import Frozen
 from assay.methods.finding import Family, Figure, Metric, Verdict
 
 SCHEMA_VERSION = 1
 Status = Literal["done", "failed", "skipped"]
 
 
-class Stored(BaseModel):
-    """Base of what is written to disk."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TargetFacts(Stored):
+class TargetFacts(Frozen):
     """The target as an outcome remembers it. ``data`` maps part names to name, size and digest."""
 
     name: str
@@ -34,7 +27,7 @@ class TargetFacts(Stored):
     facts: dict[str, Any] = {}
 
 
-class PartFacts(Stored):
+class PartFacts(Frozen):
     """One part of the data: members, non_members, auxiliary or suspects."""
 
     name: str
@@ -42,7 +35,7 @@ class PartFacts(Stored):
     digest: str
 
 
-class MethodFacts(Stored):
+class MethodFacts(Frozen):
     """The method as an outcome remembers it, with its resolved options."""
 
     name: str
@@ -56,7 +49,7 @@ class MethodFacts(Stored):
     options: dict[str, Any]
 
 
-class Outcome(Stored):
+class Outcome(Frozen):
     """What one method found of one target.
 
     ``key`` is the trial's identity. ``status`` is ``done``; ``failed`` (an error, in ``reason``); or ``skipped`` (the

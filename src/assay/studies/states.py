@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from assay.base.digests import digest_json
 from assay.base.errors import WorkspaceError
-from assay.studies.outcome import Stored
+from assay.base.frozen import Frozen
 from assay.studies.units import Unit, by_target, group_name
 from assay.studies.workspace import reported, write_text
 
@@ -23,7 +23,7 @@ PATIENCE = 1.0
 """Seconds for which a coordinator waits for another's lock: readers hold it for a moment."""
 
 
-class UnitState(Stored):
+class UnitState(Frozen):
     """How far one unit is. ``key`` is its trial's, known since its target was opened; ``seconds`` is wall time."""
 
     id: str
@@ -37,7 +37,7 @@ class UnitState(Stored):
     worker: str | None = None
 
 
-class StudyState(Stored):
+class StudyState(Frozen):
     """How far a study is; its units are in the order of the plan."""
 
     name: str

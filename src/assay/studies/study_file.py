@@ -21,9 +21,9 @@ from pydantic import (
 from assay.access import Output
 from assay.access.policies import parse_policy
 from assay.base.errors import AssayError, LoadError, UsageError, nearest
+from assay.base.frozen import Frozen
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import curated, expand
-from assay.catalogue.record import Frozen
 from assay.catalogue.table import Search
 from assay.data.formats.registry import DATASETS, Named
 from assay.methods.method import METHODS, Method, Preset

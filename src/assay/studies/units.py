@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from assay.base.digests import digest_file, digest_json
+from assay.base.frozen import Frozen
 from assay.methods.finding import FAMILIES
-from assay.studies.outcome import Stored
 from assay.studies.study_file import Study
 from assay.targets.target_file import read_target_file
 
 
-class Unit(Stored):
+class Unit(Frozen):
     """A trial to be, whose key is known when its target has been opened.
 
     ``options`` are resolved; ``serving`` holds changes to what the target says; ``content`` is the digest of the target

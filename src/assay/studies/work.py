@@ -17,9 +17,10 @@ from pydantic import Field
 from assay.access import Serving
 from assay.base.digests import digest_json
 from assay.base.errors import AssayError, EngineError, WorkspaceError
+from assay.base.frozen import Frozen
 from assay.methods.method import METHODS
 from assay.studies.mirror import Mirror
-from assay.studies.outcome import Outcome, Stored
+from assay.studies.outcome import Outcome
 from assay.studies.run import give_up, run_trials
 from assay.studies.trial import Trial
 from assay.studies.units import Unit
@@ -28,7 +29,7 @@ from assay.targets.reference import load_target
 from assay.targets.target import Target
 
 
-class Job(Stored):
+class Job(Frozen):
     """The units of one target that are still to be done.
 
     ``code`` is that of whoever planned it (`code_version`). ``given_up`` says why units must not be tried again, by
@@ -44,7 +45,7 @@ class Job(Stored):
     given_up: dict[str, str] = Field(default={})
 
 
-class Event(Stored):
+class Event(Frozen):
     """What a worker says, or is said of it.
 
     ``ready``: it is there; ``opening``: it opens the unit's target; ``started`` and ``finished``: the unit; ``idle``:

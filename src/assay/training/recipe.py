@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from assay.base.frozen import Frozen
 
 
-class Recipe(BaseModel):
+class Recipe(Frozen):
     """Optimiser, schedule and augmentation.
 
     ``momentum`` counts for SGD only; ``weight_decay`` is decoupled for AdamW and Lion. ``step`` multiplies the rate
@@ -15,8 +17,6 @@ class Recipe(BaseModel):
     fraction of all steps over which the rate rises linearly. ``shift`` pads by so many pixels and crops at random;
     ``flip`` mirrors left to right.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=30, ge=1)
     batch_size: int = Field(default=128, ge=1)

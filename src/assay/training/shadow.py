@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch.nn.functional import pad
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError
+from assay.base.frozen import Frozen
 from assay.base.progress import Progress, silent
 from assay.data.images import Images, Subset, batches
 from assay.training.engine import fit, predict, seeded_build
@@ -33,10 +34,8 @@ PLAIN = Query()
 MIRRORED = Query(mirror=True)
 
 
-class ShadowPlan(BaseModel):
+class ShadowPlan(Frozen):
     """Which shadow models to train. ``queries`` is how each model is asked about every image of the population."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: int = Field(default=16, ge=2)
     architecture: str = "small-cnn"

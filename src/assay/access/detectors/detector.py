@@ -8,9 +8,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from assay.access.oracle import Answers
+from assay.base.frozen import Frozen
 from assay.base.registry import Registry
 
 
@@ -41,10 +41,8 @@ class Watch(Protocol):
         ...
 
 
-class Detector(BaseModel):
+class Detector(Frozen):
     """A detector's settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
 

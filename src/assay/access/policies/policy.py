@@ -8,10 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from assay.access.store import Keys
 from assay.base.errors import UsageError, nearest
+from assay.base.frozen import Frozen
 from assay.base.registry import Registry
 
 Posteriors = NDArray[np.float32]
@@ -24,14 +25,12 @@ class Asked(NamedTuple):
     keys: Keys
 
 
-class Policy(BaseModel):
+class Policy(Frozen):
     """A pure function on posteriors; each row depends on that row and its image alone.
 
     ``keeps_argmax`` says that the most probable class stays the most probable one (two classes that float32 can hardly
     tell apart may become equal).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     keeps_argmax: ClassVar[bool]

@@ -14,6 +14,7 @@ from assay.analysis.claims import grids as _grids  # noqa: F401 - registers its 
 from assay.analysis.claims.evidence import Book, Origin, packaged
 from assay.analysis.claims.rules import RULES, Found, Verdict, call
 from assay.base.errors import LoadError, nearest
+from assay.base.frozen import Frozen
 
 PAPERS = {
     "a": "Examining the Threat Landscape: Foundation Models and Model Stealing (BMVC 2024)",
@@ -46,14 +47,12 @@ class Check(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """One file of the ledger; ``decision`` is the rule in prose.
 
     A ``conjunction`` claims all that its checks ask together: it is not reproduced while one of them is open.
     ``untestable`` says why no check can be made here; then there are none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     paper: str

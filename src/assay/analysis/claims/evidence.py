@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from scipy import stats
 
 from assay.base.errors import LoadError
+from assay.base.frozen import Frozen
 
 Origin = Literal["own-run", "released-table"]
 At = Sequence[str]
@@ -23,13 +24,11 @@ class Missing(Exception):
     """A number that no study holds yet."""
 
 
-class Number(BaseModel):
+class Number(Frozen):
     """A value with its 95 % interval where one is known, its values by seed, and what it was computed from.
 
     In a file it may be written as the list of its values by seed, or as a bare value.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float | None = None
@@ -49,13 +48,11 @@ class Number(BaseModel):
 Tables = dict[str, dict[str, dict[str, Number]]]
 
 
-class Evidence(BaseModel):
+class Evidence(Frozen):
     """A study's numbers: table, row, metric. ``origin`` says whether we ran it, or its authors released it.
 
     ``configuration`` is in words; ``date`` is the day of the run, or of the release.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str
     origin: Origin = "own-run"

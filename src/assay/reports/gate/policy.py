@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.frozen import Frozen
 from assay.methods.finding import Family
 from assay.methods.method import METHODS
 
@@ -28,7 +29,7 @@ WORDS: dict[str, str] = {
 """Every bound that a rule may set, in words."""
 
 
-class Rule(BaseModel):
+class Rule(Frozen):
     """What one number, or one question's answer, must keep to.
 
     A number is named by ``method`` and ``metric``. ``max`` demands that its interval lies at or below a bound, ``min``
@@ -36,8 +37,6 @@ class Rule(BaseModel):
     A ``question`` is a family; ``worst`` is the worst level that its answer may have. ``optional`` lets a rule pass
     over a target to which it does not apply. ``reason`` is for people.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str | None = None
     metric: str | None = None
@@ -90,10 +89,8 @@ class Rule(BaseModel):
         return ", ".join(f"{WORDS[name]} {bound:g}" for name, bound in given.items())
 
 
-class _File(BaseModel):
+class _File(Frozen):
     """What a policy file may say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: Annotated[list[Rule], Field(min_length=1)]
 

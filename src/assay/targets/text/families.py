@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from assay.base.errors import DataError, UsageError, nearest
+from assay.base.frozen import Frozen
 from assay.data.images import Shape, shape_text
 from assay.targets.text.network import Encoder, TextNetwork
 from assay.targets.text.pretrained import folder_network, folder_of, parse_name
@@ -15,13 +16,11 @@ from assay.targets.text.tokens import Bytes, HashedWords, Tokeniser
 from assay.targets.text.transformer import FAMILIES, from_options
 
 
-class Options(BaseModel):
+class Options(Frozen):
     """What may stand after the ``?`` of a name; ``layers`` and ``heads`` are for transformers.
 
     ``read`` is ``words`` (each at one of ``places``) or ``bytes``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(default=64, ge=1)
     layers: int = Field(default=2, ge=1)

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from scipy.stats import t as student
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError, LoadError
+from assay.base.frozen import Frozen
 
 Floats = NDArray[np.float64]
 
@@ -31,10 +32,8 @@ FEWEST_ALIKE = 10
 """Clean networks from which a mean and a deviation are taken."""
 
 
-class Kind(BaseModel):
+class Kind(Frozen):
     """What a null depends on: labels, channels, pixels along an image's shorter side, and whether a transformer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: int = Field(ge=2)
     channels: int = Field(ge=1)
@@ -47,14 +46,12 @@ class Kind(BaseModel):
         return all(max(pair) <= 2 * min(pair) for pair in pairs)
 
 
-class CleanModel(BaseModel):
+class CleanModel(Frozen):
     """What one detector found in one clean network: statistics by name, larger ones more suspicious.
 
     A statistic that does not apply to the network is missing. ``weights`` is the digest of the network's weights, where
     it is one that may be judged itself.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     kind: Kind

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from assay.base.errors import UsageError
+from assay.base.frozen import Frozen
 
 
-class Goal(BaseModel):
+class Goal(Frozen):
     """``all-to-one``: every image becomes ``target``; ``all-to-all``: class y becomes y + 1, the last one the first.
 
     ``source-specific``: images of the classes ``sources`` become ``target``, and the trigger does nothing to others
     (Gu et al., BadNets, 2017, sections 4 and 5; Tang et al., USENIX Security 2021, section 3).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["all-to-one", "all-to-all", "source-specific"] = "all-to-one"
     target: int = Field(default=0, ge=0)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from assay.access import Answers
 from assay.base.digests import digest_json
 from assay.base.errors import AccessError, DataError
+from assay.base.frozen import Frozen
 from assay.base.progress import Progress
 from assay.base.registry import Registry
 from assay.base.settings import parse_setting
@@ -24,15 +24,13 @@ SUM_TOLERANCE = 1e-3
 """How far a row of posteriors may be from summing to 1 (services round their answers)."""
 
 
-class Learner(BaseModel):
+class Learner(Frozen):
     """How a network is taught by a target's answers; its fields are its options.
 
     ``needs`` is the least that the target must answer. ``semi_supervised`` learners use unlabelled images as well.
     ``mixes`` says that images are altered beyond the recipe's shift and flip, so that features cannot be computed
     once and for all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     needs: ClassVar[Literal["label", "posteriors"]] = "label"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
+from assay.base.frozen import Frozen
 from assay.base.registry import Registry
 from assay.base.settings import parse_setting
 from assay.methods.stealing.thief import Thief
 from assay.targets.target import Modality
 
 
-class Strategy(BaseModel):
+class Strategy(Frozen):
     """Which images to ask about; its fields are its options.
 
     ``needs_pool`` says that it chooses from unlabelled images. ``needs_posteriors`` says that labels do not suffice to
     choose by. With ``trains_itself`` the surrogate that the strategy leaves behind is the copy; otherwise a fresh one
     is trained on all answers in the end. ``modalities`` are those that it can ask about.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     needs_pool: ClassVar[bool] = True
