@@ -120,9 +120,9 @@ def test_declares_itself(name: str) -> None:
     kind = METHODS.get(name)
     assert name.startswith(kind.family)
     assert kind.__doc__
-    for text in (kind.title, kind.summary, kind.threat_model, kind.paper):
+    for text in (kind.about.title, kind.about.summary, kind.about.threat_model, kind.about.paper):
         assert len(text) > 3
-    assert kind.atlas
+    assert kind.about.atlas
     assert all(field.description for field in kind.model_fields.values())
     for preset, changes in kind.presets.items():
         make_method(name, preset)

@@ -8,9 +8,8 @@ the network is kept in a `PosteriorStore`.
 
 from assay.access.ledger import Ledger, Spent
 from assay.access.oracle import Answers, Oracle
-from assay.access.published import Published
 from assay.access.serving import Output, Serving
 from assay.access.store import PosteriorStore
-from assay.access.whitebox import WhiteBox
+from assay.access.whitebox import Published, WhiteBox
 
 __all__ = ["Answers", "Ledger", "Oracle", "Output", "PosteriorStore", "Published", "Serving", "Spent", "WhiteBox"]

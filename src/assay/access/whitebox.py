@@ -31,26 +31,64 @@ class WhiteBox:
 
     @torch.no_grad()
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits float32 (n, classes) of images float32 (n, c, h, w) in [0, 1], on the CPU."""
-        self.ledger.images += len(images)
-        self.ledger.forwards += len(images)
-        self.ledger.calls += 1
+        """Logits float32 (n, classes) of images float32 (n, c, h, w) in [0, 1], where the images lie."""
+        self._count(images, forwards=True)
         answer: torch.Tensor = self.module(images.to(self.device))
-        return answer.float().cpu()
+        return answer.float().to(images.device)
 
     def gradient(
         self, images: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Input gradients (n, c, h, w) of ``loss(logits)`` (a per-image loss (n,)), and the logits, on the CPU.
+        """Input gradients (n, c, h, w) of ``loss(logits)`` (a per-image loss (n,)), and the logits, where images lie.
 
         Raises:
             AccessError: if the network's answer does not depend differentiably on its input.
         """
-        self.ledger.gradients += len(images)
-        self.ledger.calls += 1
+        self._count(images, gradients=1)
+        inputs, logits = self._followed(images)
+        (gradient,) = torch.autograd.grad(loss(logits).sum(), inputs)
+        return gradient.detach().to(images.device), logits.detach().float().to(images.device)
+
+    def jacobian(self, images: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Input gradients (n, k, c, h, w) of the logits of ``classes`` int64 (n, k), and all logits (n, classes).
+
+        Counted as k gradients an image. Both lie where the images lie.
+
+        Raises:
+            AccessError: if the network's answer does not depend differentiably on its input.
+        """
+        self._count(images, gradients=classes.shape[1])
+        inputs, logits = self._followed(images)
+        chosen = logits.gather(1, classes.to(logits.device)).sum(dim=0)
+        rows = [torch.autograd.grad(one, inputs, retain_graph=True)[0].detach() for one in chosen]
+        return torch.stack(rows, dim=1).to(images.device), logits.detach().float().to(images.device)
+
+    def _followed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = images.detach().to(self.device).requires_grad_(True)
-        logits = self.module(inputs)
+        logits: torch.Tensor = self.module(inputs)
         if not logits.requires_grad:
             raise AccessError("A gradient was asked for, but this network's answers cannot be differentiated.")
-        (gradient,) = torch.autograd.grad(loss(logits).sum(), inputs)
-        return gradient.detach().cpu(), logits.detach().float().cpu()
+        return inputs, logits
+
+    def _count(self, images: torch.Tensor, *, forwards: bool = False, gradients: int = 0) -> None:
+        self.ledger.calls += 1
+        self.ledger.gradients += gradients * len(images)
+        if forwards:
+            self.ledger.images += len(images)
+            self.ledger.forwards += len(images)
+
+
+class Published(WhiteBox):
+    """A white box of another model than the target: a sibling that runs on devices, say, or an independent network.
+
+    ``name`` is what reports call it. What is done to it costs the attacker no question.
+    """
+
+    def __init__(self, target: Target) -> None:
+        """Open a model.
+
+        Raises:
+            AccessError: if there is no differentiable network behind it.
+        """
+        super().__init__(target)
+        self.name = target.name

@@ -51,6 +51,10 @@ class WorkspaceError(AssayError):
     """The workspace cannot be read or written."""
 
 
+class MethodError(AssayError):
+    """A method broke its contract: its trial is recorded as failed, and the others go on."""
+
+
 class EngineError(AssayError):
     """The processes or machines that a study runs on cannot be had, or are not what they should be."""
 

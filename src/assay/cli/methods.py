@@ -21,17 +21,19 @@ def methods(name: Annotated[str | None, Parameter(help="One method; all, if none
         table.add_column("needs", no_wrap=True)
         table.add_column("what it does")
         for known, kind in METHODS.items():
-            table.add_row(known, kind.needs, kind.summary)
+            table.add_row(known, kind.needs, kind.about.summary)
         console.print(table)
         console.print("assay methods NAME shows a method's options, threat model and paper.", highlight=False)
         return 0
     kind = METHODS.get(name)
-    console.print(f"[bold]{name}[/] (version {kind.version}): {kind.title}\n\n{kind.summary}\n", highlight=False)
+    console.print(
+        f"[bold]{name}[/] (version {kind.version}): {kind.about.title}\n\n{kind.about.summary}\n", highlight=False
+    )
     for label, text in (
-        ("Threat model", kind.threat_model),
+        ("Threat model", kind.about.threat_model),
         ("Needs", f"{kind.needs}; data: {', '.join(kind.parts).replace('_', '-') or 'none'}"),
-        ("Paper", kind.paper),
-        ("MITRE ATLAS", ", ".join(kind.atlas) or "none"),
+        ("Paper", kind.about.paper),
+        ("MITRE ATLAS", ", ".join(kind.about.atlas) or "none"),
     ):
         console.print(f"[bold]{label}[/]: {text}", highlight=False)
     table = Table("option", "default", *kind.presets, "meaning", title="\nOptions", title_justify="left")

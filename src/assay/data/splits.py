@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,12 @@ class Splits(NamedTuple):
         """Part name to content digest, parts that are there."""
         return {name: part.digest for name, part in self._asdict().items() if part is not None}
 
+    def declared(self, names: Collection[str], by: str) -> Splits:
+        """The parts of these names alone, for the method ``by``: reading another is an error that names it."""
+        kept = DeclaredSplits(*(part if name in names else None for name, part in self._asdict().items()))
+        kept.names, kept.by = frozenset(names), by
+        return kept
+
     def duplicates(self) -> int:
         """Images that are members and non-members at once; see `overlap`.
 
@@ -55,6 +62,20 @@ class Splits(NamedTuple):
                 f"the non-members (at most {TOLERATED:.0%} of {smaller} is tolerated)."
             )
         return common
+
+
+class DeclaredSplits(Splits):
+    """What a method is given: the parts that it declares, which its trial's key covers."""
+
+    names: frozenset[str] = frozenset(Splits._fields)
+    by: str = ""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in Splits._fields and name not in self.names:
+            raise DataError(
+                f"{self.by} reads the {name.replace('_', '-')}, which it declares in neither parts nor uses."
+            )
+        return super().__getattribute__(name)
 
 
 def overlap(a: Images, b: Images) -> int:

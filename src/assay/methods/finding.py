@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from assay.base.frozen import Frozen
 
@@ -23,25 +24,73 @@ Level = Literal["low", "elevated", "high", "undecided"]
 class Interval(Frozen):
     """A confidence interval. ``method`` names how it was computed (``Clopper-Pearson``, ``DeLong``, ``bootstrap``)."""
 
-    low: float
-    high: float
+    low: FiniteFloat
+    high: FiniteFloat
     level: float = 0.95
     method: str
 
 
-class Metric(Frozen):
-    """One number. ``value`` is None where the data cannot support it, and ``note`` then says why.
+Risk = Literal["up", "down"]
 
-    ``n`` is what it was computed from (images, say). A metric without an interval says why in ``note``.
+
+class Scale(Frozen):
+    """What a number is judged by.
+
+    ``risk`` is the direction in which it gets worse for the owner. ``chance`` is what an attack that does nothing, or
+    a model with nothing to find, would show. Beyond ``high`` (in the direction of the risk) a verdict is high or raises
+    an alarm; short of ``low`` it is low. ``log`` compares logarithms, as for p-values.
+    """
+
+    risk: Risk
+    chance: FiniteFloat
+    high: FiniteFloat
+    low: FiniteFloat | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _directed(self) -> Self:
+        if (self.high > self.chance) != (self.risk == "up") or self.high == self.chance:
+            raise ValueError("high must lie beyond chance, in the direction of the risk")
+        return self
+
+    def position(self, value: float) -> float:
+        """Where a number lies: 0 at chance, 1 at ``high``, more beyond; numbers on different scales compare so."""
+        shown, chance, high = (math.log(max(x, 1e-300)) if self.log else x for x in (value, self.chance, self.high))
+        return (shown - chance) / (high - chance)
+
+
+class Metric(Frozen):
+    """One number: finite, or None where the data cannot support it, and ``note`` then says why.
+
+    ``n`` is what it was computed from (images, say). A metric without an interval says why in ``note``. ``scale`` is
+    what it is judged by; a number without one is shown and never judged. The unit ``%`` means 0 to 100.
     """
 
     name: str
     label: str
-    value: float | None
+    value: FiniteFloat | None
     interval: Interval | None = None
     n: int | None = None
     unit: str = ""
     note: str = ""
+    scale: Scale | None = None
+
+    @model_validator(mode="after")
+    def _explained(self) -> Self:
+        if self.value is None and not self.note:
+            raise ValueError("a metric without a value must say why in its note")
+        return self
+
+    def judged_by(self, scale: Scale) -> Metric:
+        """The same number with a scale."""
+        return self.model_copy(update={"scale": scale})
+
+    @property
+    def position(self) -> float:
+        """Where it lies on its scale (`Scale.position`); minus infinity without a value or a scale."""
+        if self.value is None or self.scale is None:
+            return -math.inf
+        return self.scale.position(self.value)
 
 
 class Series(Frozen):
@@ -105,7 +154,7 @@ Figure = Annotated[Lines | Histogram | Gallery | Table, Field(discriminator="kin
 
 
 class Verdict(Frozen):
-    """A method's answer to its family's question. ``metric`` names the metric that decided, by its bound.
+    """A method's answer to its family's question. ``metric`` names the metric that decided: cards and tables show it.
 
     ``sentence`` says in plain words what the number means for this model. ``answers`` is False where the verdict is
     about something else than the family's question (whether a stolen copy can be claimed, say): a report shows it,
@@ -118,21 +167,76 @@ class Verdict(Frozen):
     answers: bool = True
 
 
-class Finding(BaseModel):
-    """What a method hands back.
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Per-sample outcomes: columns of one length (n,), kept in Parquet.
 
-    ``samples`` are per-sample outcomes, equally long columns, kept in Parquet. ``row`` is the row of the data that a
-    sample is of. A column with the name of a metric holds that whose mean the metric is, NaN where a sample does not
-    count: two models can then be compared on the samples that they share.
+    ``row`` int64 is the row that a sample has in its ``part`` of the data (one name for all, or one a sample);
+    ``labels`` is the part of detectors whose samples are the classes. ``outcomes`` maps a metric's name to the numbers
+    whose mean the metric is (over 100 where its unit is ``%``), NaN where a sample does not count. ``scores`` maps the
+    name of an area under the ROC curve to the scores it is of; ``positive`` bool says which samples it finds.
+    ``columns`` are further facts that nothing is judged by. Two models are compared on the samples that they share.
     """
+
+    row: NDArray[np.int64]
+    part: str | NDArray[np.str_] = "non_members"
+    outcomes: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    positive: NDArray[np.bool_] | None = None
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column by its name, whatever its role."""
+        return self.table()[name]
+
+    def table(self) -> dict[str, NDArray[Any]]:
+        """All columns by name, as they are written.
+
+        Raises:
+            ValueError: if two have one name, or another length than ``row``.
+        """
+        part = np.repeat(self.part, len(self)) if isinstance(self.part, str) else self.part
+        columns: list[tuple[str, NDArray[Any]]] = [("row", self.row), ("part", part)]
+        columns += [] if self.positive is None else [("positive", self.positive)]
+        columns += [*self.outcomes.items(), *self.scores.items(), *self.columns.items()]
+        found = dict(columns)
+        if len(found) < len(columns):
+            names = [name for name, _ in columns]
+            raise ValueError(f"two columns of samples are called {next(n for n in names if names.count(n) > 1)!r}")
+        for name, column in columns:
+            if len(column) != len(self):
+                raise ValueError(f"the column {name!r} has {len(column)} samples, and 'row' has {len(self)}")
+        return found
+
+
+NO_SAMPLES = Samples(np.zeros(0, np.int64))
+"""Where a method keeps none."""
+
+
+class Finding(BaseModel):
+    """What a method hands back: metrics of different names, the verdict, pictures as data, and per-sample outcomes."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     metrics: list[Metric]
     verdict: Verdict
     figures: list[Figure] = []
-    samples: dict[str, NDArray[Any]] = {}
-    files: list[Path] = []
+    samples: Samples = NO_SAMPLES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_form(cls, content: Any) -> Any:  # TRANSITION: goes when every method hands back Samples
+        if isinstance(content, dict) and isinstance(content.get("samples"), dict):
+            given = dict(content["samples"])
+            names = {metric.name for metric in content["metrics"]}
+            row = given.pop("row", None)
+            length = len(next(iter(given.values()))) if given else 0
+            judged = {n: np.asarray(given.pop(n), np.float64) for n in list(given) if row is not None and n in names}
+            content["samples"] = Samples(np.arange(length) if row is None else row, outcomes=judged, columns=given)
+        return content
 
     def metric(self, name: str) -> Metric:
         """The metric of that name.

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from assay.base.errors import AccessError
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.data.splits import Splits
-from assay.methods.finding import Family, Finding
+from assay.methods.about import About
+from assay.methods.finding import FAMILIES, Family, Finding
 from assay.targets.target import Modality
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
@@ -52,29 +53,29 @@ class Context:
         return torch.Generator().manual_seed(int(mixed[0]))
 
 
+Result = TypeVar("Result")
+
+
 class Method(BaseModel):
     """An attack, a detector or a defence; its fields are its options.
 
-    A subclass names itself and what it needs in class variables, declares every option as a field with a default, a
-    range and a description, and implements `run`. ``version`` goes up whenever the same options would give other
-    numbers. ``presets`` maps a preset to the options it changes; a method takes part in the presets that it names.
-    ``parts`` are the parts of the data that it cannot do without, ``uses`` those that it uses where they are there.
-    ``modalities`` are what it works on; ``on_text`` gives options that make sense for images alone the values that they
-    take on texts, unless the caller chose them.
-    ``novel_inputs`` is False for methods that ask only about images of the splits: recorded answers suffice for those.
+    A method is an `OracleMethod` or a `WhiteBoxMethod`, by the access that it takes. It names itself (``name`` is
+    ``family.word``), says what it is (``about``), and declares every option as a field with a default, a range and a
+    description. ``version`` goes up whenever the same options would give other numbers. ``presets`` maps a preset to
+    the options it changes; a method takes part in the presets that it names. ``parts`` are the parts of the data that
+    it cannot do without, ``uses`` those that it uses where they are there; no other can be reached. ``modalities`` are
+    what it works on; ``on_text`` gives options that make sense for images alone the values that they take on texts,
+    unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the splits:
+    recorded answers suffice for those.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: ClassVar[str]
-    family: ClassVar[Family]
+    about: ClassVar[About]
     needs: ClassVar[Need]
+    family: ClassVar[Family]
     version: ClassVar[int] = 1
-    title: ClassVar[str]
-    summary: ClassVar[str]
-    threat_model: ClassVar[str]
-    paper: ClassVar[str]
-    atlas: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     novel_inputs: ClassVar[bool] = True
@@ -105,7 +106,7 @@ class Method(BaseModel):
         """Other models that the method is given, in hand and differentiable, by role.
 
         A text is the reference of a published model (see `assay.targets.reference.load_target`), the folder of a
-        saved sibling, or a compression of the target, such as ``int8`` (see `assay.methods.siblings`).
+        saved sibling, or a compression of the target, such as ``int8`` (see `assay.compression`).
         """
         return {}
 
@@ -113,13 +114,52 @@ class Method(BaseModel):
         """Files that options name and that the numbers depend on; those that do not exist are passed over."""
         return ()
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """Do it. ``access`` is an `Oracle`, or a `WhiteBox` where `needs` says so.
+
+class OracleMethod(Method, Generic[Result]):
+    """A method that asks questions. ``needs`` is the least that an answer must hold: label, top-k or posteriors.
+
+    `measure` does the work, over access and data alone, and returns what it measured; `account` says what that means.
+    """
+
+    needs: ClassVar[Need] = "posteriors"
+
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Result:
+        """Ask, and return what was measured.
 
         Raises:
             AssayError: with one clear sentence.
         """
         raise NotImplementedError
+
+    def account(self, result: Result, context: Context) -> Finding:
+        """Metrics with intervals, pictures and the verdict, from what was measured."""
+        raise NotImplementedError
+
+    def run(self, access: Oracle, data: Splits, context: Context) -> Finding:
+        """Measure, then account for it."""
+        return self.account(self.measure(access, data, context), context)
+
+
+class WhiteBoxMethod(Method, Generic[Result]):
+    """A method with the network in hand. See `OracleMethod` for `measure` and `account`."""
+
+    needs: ClassVar[Need] = "white-box"
+
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> Result:
+        """Work on the network, and return what was measured.
+
+        Raises:
+            AssayError: with one clear sentence.
+        """
+        raise NotImplementedError
+
+    def account(self, result: Result, context: Context) -> Finding:
+        """Metrics with intervals, pictures and the verdict, from what was measured."""
+        raise NotImplementedError
+
+    def run(self, access: WhiteBox, data: Splits, context: Context) -> Finding:
+        """Measure, then account for it."""
+        return self.account(self.measure(access, data, context), context)
 
 
 METHODS: Registry[type[Method]] = Registry("method", "assay.methods")
@@ -132,11 +172,54 @@ OUTPUT_OF_NEED: dict[Need, Output | None] = {
 }
 
 
-def method(kind: type[Method]) -> type[Method]:
-    """Class decorator that registers a method under its own name."""
-    return METHODS.add(kind.name)(kind)
+def method(kind: type[M]) -> type[M]:
+    """Class decorator that registers a method under its own name.
+
+    Raises:
+        TypeError: if it does not declare what every method must; the message says what.
+        ValueError: if the name is taken.
+    """
+    if "title" in dir(kind):  # TRANSITION: goes when every method declares ``about``
+        old: Any = kind
+        kind.about = About(old.title, old.summary, old.paper, old.threat_model, getattr(old, "atlas", ()))
+        METHODS.add(kind.name)(kind)
+        return kind
+    if (wrong := _undeclared(kind)) is not None:
+        raise TypeError(f"the method {kind.__name__} {wrong}")
+    kind.family = _family(kind)
+    kind.about = kind.about.of(kind.family, kind.needs == "white-box")
+    METHODS.add(kind.name)(kind)
+    return kind
 
 
+M = TypeVar("M", bound=Method)
+
+
+def _family(kind: type[Method]) -> Family:
+    """The family that begins the name; raises StopIteration if none does."""
+    return next(family for family in FAMILIES if kind.name.startswith(f"{family}."))
+
+
+def _undeclared(kind: type[Method]) -> str | None:
+    """What is wrong with a method's declaration, to follow its name; None if nothing is."""
+    if not str(getattr(kind, "name", "")).startswith(tuple(f"{family}." for family in FAMILIES)):
+        return f"must have a name that begins with its family: {', '.join(FAMILIES)}, such as evasion.mine"
+    if not issubclass(kind, OracleMethod | WhiteBoxMethod):
+        return "must be an OracleMethod or a WhiteBoxMethod, by the access that it takes"
+    if not isinstance(getattr(kind, "about", None), About):
+        return "must say what it is: about = About(title, summary, paper)"
+    wanted = ("white-box",) if issubclass(kind, WhiteBoxMethod) else ("label", "top-k", "posteriors")
+    if kind.needs not in wanted:
+        return f"needs {kind.needs!r}, and by its base it can need {' or '.join(wanted)}"
+    for part in (*kind.parts, *kind.uses):
+        if part not in Splits._fields:
+            return f"declares the part {part!r}; the parts of the data are {', '.join(Splits._fields)}"
+    if kind.run not in (OracleMethod.run, WhiteBoxMethod.run):
+        return "must not define run: implement measure and account"
+    return None
+
+
+# TRANSITION: these go when every method is typed by its access
 def require_oracle(access: Any) -> Oracle:
     """``access`` as an oracle.
 

@@ -9,7 +9,7 @@ from assay.access.ledger import Spent
 from assay.base.frozen import Frozen
 from assay.methods.finding import Family, Figure, Metric, Verdict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["done", "failed", "skipped"]
 
 

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import torch
+from pydantic import ValidationError
 
 from assay.access import Ledger, Oracle, WhiteBox
 from assay.base.errors import AssayError, WorkspaceError
 from assay.base.progress import Progress, silent
-from assay.methods.method import Context
+from assay.methods.check import check_finding
+from assay.methods.method import Context, OracleMethod, WhiteBoxMethod
 from assay.studies.outcome import Outcome, Status
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
@@ -88,18 +90,20 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         weights=trial.target.weights_digest,
         modality=trial.target.modality,
     )
-    access: Oracle | WhiteBox
-    if trial.method.needs == "white-box":
-        access = WhiteBox(trial.target)
-    else:
-        access = Oracle(trial.target, trial.serving, workspace.store(trial.target))
+    access = _access(trial, workspace)
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(trial.seed)
-            finding = trial.method.run(access, trial.target.splits, replace(context, companions=beside))
+        answer = _run_method(trial, access, replace(context, companions=beside))
+        strict = isinstance(trial.method, OracleMethod | WhiteBoxMethod)  # TRANSITION
+        finding = check_finding(answer, trial.method.name, folder, strict)
     except WorkspaceError:
         raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, (error.title, *first["loc"])))
+        what = f"{where}: {first['msg']} (it was {first['input']!r})"
+        reason = f"{trial.method.name} reports what no finding may hold: {what}."
+        return _attempt(trial, workspace, "failed", reason, access.ledger)
     except AssayError as error:
         return _attempt(trial, workspace, "failed", str(error), access.ledger)
     except Exception as error:
@@ -115,6 +119,25 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         update={"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
     )
     return workspace.save(outcome, finding.samples)
+
+
+def _access(trial: Trial, workspace: Workspace) -> Oracle | WhiteBox:
+    if trial.method.needs == "white-box":
+        return WhiteBox(trial.target)
+    return Oracle(trial.target, trial.serving, workspace.store(trial.target))
+
+
+def _run_method(trial: Trial, access: Oracle | WhiteBox, context: Context) -> object:
+    """What the method hands back, given its access and the parts of the data that it declares."""
+    method = trial.method
+    data = trial.target.splits.declared(method.parts + method.uses, method.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(trial.seed)
+        if isinstance(method, WhiteBoxMethod) and isinstance(access, WhiteBox):
+            return method.run(access, data, context)
+        if isinstance(method, OracleMethod) and isinstance(access, Oracle):
+            return method.run(access, data, context)
+        return method.run(access, data, context)  # type: ignore[attr-defined]  # TRANSITION
 
 
 def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:

@@ -28,10 +28,10 @@ class Trial:
     def key(self) -> str:
         """SHA-256 of the canonical JSON of everything that the numbers depend on.
 
-        That is: schema version; weights digest (never a name) and preprocessing; digests of the parts of the data that
-        the method uses; method name, version and resolved options; access and, for black-box access, the serving; the
-        key of the trial it builds on; the other models that it is given and the files that its options name, if there
-        are any; seed. A test freezes the keys.
+        That is: schema version; weights digest (never a name), preprocessing and names of classes; digests of the
+        parts of the data that the method declares, which are all that it is given; method name, version and resolved
+        options; access and, for black-box access, the serving; the key of the trial it builds on; the other models that
+        it is given and the files that its options name, if there are any; seed. A test freezes the keys.
         """
         required = self.required
         used = self.method.parts + self.method.uses
@@ -42,6 +42,7 @@ class Trial:
                 "schema": SCHEMA_VERSION,
                 "weights": self.target.weights_digest,
                 "preprocessing": self.target.preprocessing.model_dump(mode="json"),
+                "class_names": self.target.class_names,
                 "data": {name: d for name, d in self.target.splits.digests().items() if name in used},
                 "method": self.method.name,
                 "version": self.method.version,
@@ -121,10 +122,10 @@ class Trial:
             name=method.name,
             version=method.version,
             family=method.family,
-            title=method.title,
-            threat_model=method.threat_model,
+            title=method.about.title,
+            threat_model=method.about.threat_model,
             access=self.access,
-            paper=method.paper,
-            atlas=method.atlas,
+            paper=method.about.paper,
+            atlas=method.about.atlas,
             options=method.model_dump(mode="json"),
         )

@@ -8,23 +8,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from assay.access import PosteriorStore
 from assay.base.digests import canonical_json, digest_file, digest_json
 from assay.base.errors import WorkspaceError
-from assay.studies.index import Index
+from assay.methods.finding import Samples
 from assay.studies.outcome import Outcome
+from assay.studies.samples import SAMPLES, write_samples
 from assay.targets.target import Target
 
-FORMAT = 1
+FORMAT = 2
+"""Goes up with the form of what is kept; a workspace of another format is refused, and left as it is."""
 
 
 class Workspace:
@@ -32,7 +29,7 @@ class Workspace:
 
     ``trials/KEY.json`` are the finished trials, ``artefacts/KEY/`` their files, ``attempts/KEY.json`` the last failed
     or skipped attempt of a trial that is not finished, ``stores/`` the answers of targets, ``shared/`` what trials
-    share, ``quarantine/`` what was found damaged, and ``index.sqlite`` an index that may be deleted at any time.
+    share, and ``quarantine/`` what was found damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -46,13 +43,6 @@ class Workspace:
             self._claim()
             for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
-
-    @cached_property
-    def index(self) -> Index:
-        """The index, opened and brought up to date when it is first asked for: whoever only measures needs none."""
-        index = Index(self.path / "index.sqlite")
-        index.sync(self._trial_keys(), self.load)
-        return index
 
     def _claim(self) -> None:
         marker = self.path / "workspace.json"
@@ -107,7 +97,7 @@ class Workspace:
             file.replace(quarantine / file.name)
             return None
 
-    def save(self, outcome: Outcome, samples: dict[str, NDArray[np.generic]]) -> Outcome:
+    def save(self, outcome: Outcome, samples: Samples) -> Outcome:
         """Keep a finished trial: its samples, the digests of its files, and last the outcome itself.
 
         Raises:
@@ -115,10 +105,8 @@ class Workspace:
         """
         folder = self.artefacts(outcome.key)
         with reported(self.path):
-            if samples:
-                pq.write_table(
-                    pa.table({name: pa.array(column) for name, column in samples.items()}), folder / "samples.parquet"
-                )
+            if len(samples):
+                write_samples(samples, folder / SAMPLES)
             files = {
                 file.relative_to(folder).as_posix(): digest_file(file)
                 for file in sorted(folder.rglob("*"))
@@ -131,8 +119,6 @@ class Workspace:
                 json.dumps({"sha256": digest_json(content), "outcome": content}, indent=1, sort_keys=True) + "\n",
             )
             (self.path / "attempts" / f"{outcome.key}.json").unlink(missing_ok=True)
-        if "index" in self.__dict__:
-            self.index.add(outcome)
         return outcome
 
     def save_attempt(self, outcome: Outcome) -> None:

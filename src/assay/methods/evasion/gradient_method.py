@@ -117,7 +117,7 @@ class GradientMethod(Method):
         noise = context.generator(f"{self.name}: noise")
         targets = np.flatnonzero(attacked.right)
         found: dict[int, torch.Tensor] = {}
-        with context.progress.step(self.title, len(targets)) as bar:
+        with context.progress.step(self.about.title, len(targets)) as bar:
             for start in range(0, len(targets), BATCH):
                 rows = targets[start : start + BATCH]
                 images, labels = test.take(rows), torch.from_numpy(test.labels[rows])

@@ -105,7 +105,7 @@ class QueryMethod(Method, QueryOptions):
             metrics=metrics,
             verdict=judged(metrics[0], sentence),
             figures=[
-                success_curve({self.title: (result.success, result.queries)}, self.max_queries),
+                success_curve({self.about.title: (result.success, result.queries)}, self.max_queries),
                 gallery(clean, adversarial, before[targets[shown]], after, ball.epsilon, context),
             ],
             samples={
@@ -132,7 +132,7 @@ class QueryMethod(Method, QueryOptions):
         generator = context.generator(f"{self.name}: directions")
         together = max(1, TOGETHER // int(np.prod(test.shape)))
         parts = []
-        with context.progress.step(self.title, len(targets) * self.max_queries) as bar:
+        with context.progress.step(self.about.title, len(targets) * self.max_queries) as bar:
             for start in range(0, len(targets), together):
                 rows = targets[start : start + together]
                 labels = torch.from_numpy(test.labels[rows])

@@ -142,7 +142,9 @@ class ShadowAttack(MembershipMethod):
             BudgetError: as `MembershipMethod.ask`.
         """
         if self.models < self.fewest:
-            raise DataError(f"{self.title} needs at least {self.fewest} shadow models; {self.models} are asked for.")
+            raise DataError(
+                f"{self.about.title} needs at least {self.fewest} shadow models; {self.models} are asked for."
+            )
         oracle = require_oracle(access)
         people = self.ask(oracle, data, context, len(self.queries))
         images = Joined(_chosen(data.members, people.members.rows), _chosen(data.non_members, people.non_members.rows))

@@ -148,6 +148,7 @@ class Unpair(Method):
         verdict = risk_verdict(
             metrics[:1], f"the {chosen.name}", (medians[0], medians[1]), size_in_words(ball.norm, ball.epsilon)
         )
+        save_sibling(chosen.network, described, context.artefacts / "sibling")
         return Finding(
             metrics=[
                 *metrics,
@@ -161,7 +162,6 @@ class Unpair(Method):
                 query_curves([*paired.campaigns, *chosen.campaigns, *knowing], self.max_queries),
             ],
             samples={"row": bench.attacked.rows, **self._columns(campaigns)},
-            files=save_sibling(chosen.network, described, context.artefacts / "sibling"),
         )
 
     def _bench(self, box: WhiteBox, images: Images, context: Context) -> _Bench:

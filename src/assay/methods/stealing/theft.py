@@ -232,6 +232,7 @@ class Theft(Method):
         figures += [class_table(last, context.class_names), cost_table(questions)]
         figures += [training_curve(log)] if log else []
         gallery = differences(test, last, context)
+        save_surrogate(module, surrogate, context.artefacts)
         return Finding(
             metrics=metrics,
             verdict=verdict(metrics[0], spent),
@@ -245,7 +246,6 @@ class Theft(Method):
                 "kl_divergence": last.divergence,
                 **_adversarial_samples(fidelity),
             },
-            files=save_surrogate(module, surrogate, context.artefacts),
         )
 
     def _check_modality(self, modality: Modality) -> None:

@@ -90,7 +90,7 @@ class KArm(Method):
         )
         search = Search(box, form, every, rule, context.generator("k-arm: start"))
         feed = Feed(clean.search, self.batch_size, context.generator("k-arm: batches"))
-        with context.progress.step(self.title, self.warm_rounds + self.rounds + self.finish) as bar:
+        with context.progress.step(self.about.title, self.warm_rounds + self.rounds + self.finish) as bar:
             for _ in range(self.warm_rounds):
                 if len(cold := every[search.improvements < self.warm_up]):
                     search.round(feed.take(self.batches), cold)

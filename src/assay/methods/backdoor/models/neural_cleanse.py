@@ -85,7 +85,7 @@ class NeuralCleanse(Method):
         search = Search(box, form, labels, self._rule(), context.generator("neural cleanse: start"))
         feed = Feed(clean.search, self.batch_size, context.generator("neural cleanse: batches"))
         self._check_time(box, form, feed, context)
-        with context.progress.step(self.title, self.rounds) as bar:
+        with context.progress.step(self.about.title, self.rounds) as bar:
             for _ in range(self.rounds):
                 if len(active := search.active) == 0:
                     break

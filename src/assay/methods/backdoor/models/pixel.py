@@ -72,7 +72,7 @@ class Pixel(Method):
         form = PixelChange(box.input_shape)
         search = Search(box, form, np.arange(box.num_classes), rule, context.generator("pixel: start"))
         feed = Feed(clean.search, self.batch_size, context.generator("pixel: batches"))
-        with context.progress.step(self.title, self.rounds) as bar:
+        with context.progress.step(self.about.title, self.rounds) as bar:
             for _ in range(self.rounds):
                 search.round(feed.take(self.batches), search.active)
                 bar.advance()

@@ -104,7 +104,7 @@ class Scan(Method):
         box = require_white_box(access)
         clean = clean_images(box, data, self.images, self.held_out, context.generator("scan: images"))
         steps = self.patch_steps + self.overlay_steps + self.warp_steps + 3
-        with context.progress.step(self.title, steps) as bar:
+        with context.progress.step(self.about.title, steps) as bar:
             few = slice(0, self.batch_size)
             waves = pulls_of_waves(
                 box, clean.search[few], clean.search_labels[few], all_waves(box.input_shape, self.wave_size)
