@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,8 @@ from pydantic import ValidationError
 from assay.access import PosteriorStore
 from assay.base.digests import canonical_json, digest_file, digest_json
 from assay.base.errors import WorkspaceError
+from assay.base.files import write_text
+from assay.base.locks import lock
 from assay.methods.finding import Samples
 from assay.studies.outcome import Outcome
 from assay.studies.samples import SAMPLES, write_samples
@@ -77,7 +77,7 @@ class Workspace:
     def lock(self, key: str) -> Iterator[None]:
         """Keep other processes from running the same trial; waits for one that does."""
         with reported(self.path), (self.path / "locks" / key).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
             yield
 
     def load(self, key: str) -> Outcome | None:
@@ -139,19 +139,6 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name, flush to the disk, rename: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
