@@ -12,7 +12,7 @@ import torch
 import assay
 from access.remote.doubles import SHAPE, Protocol, images, serving, truth
 from assay.access import Oracle, PosteriorStore, Serving
-from assay.access.remote import Terms, is_service, open_target
+from assay.access.opening import Terms, is_service, open_target
 from assay.access.remote.labels import arrange
 from assay.access.remote.write_ahead import Receipts
 from assay.base.errors import AssayError, DataError, UsageError

@@ -27,10 +27,15 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_what_raises_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "a"
     write_text(file, "old")
-    with pytest.raises(ZeroDivisionError), replacing(file) as temporary:
-        temporary.write_text("half")
-        assert file.read_text() == "old"
-        raise ZeroDivisionError
+
+    def interrupted() -> None:
+        with replacing(file) as temporary:
+            temporary.write_text("half")
+            assert file.read_text() == "old"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
