@@ -4,10 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from assay.access import Serving
-from assay.catalogue.record import Preprocessing
 from assay.studies import make_method
 from assay.targets.target import Target
 from studies.doubles import Builds, Count, Opens, images, splits, target, trial

@@ -9,7 +9,7 @@ import pytest
 from assay.base.errors import WorkspaceError
 from assay.base.files import write_text
 from assay.studies import Outcome, Workspace, run_trials
-from studies.doubles import Count, trial
+from studies.doubles import Count, Failing, trial
 
 
 @pytest.fixture
@@ -37,6 +37,25 @@ def test_a_damaged_truth_file_is_quarantined_and_run_again(finished: tuple[Works
     assert reopened.load(outcome.key) is None
     assert (workspace.path / "quarantine" / file.name).exists()
     assert run_trials([trial()], reopened).outcomes[0].metrics == outcome.metrics
+
+
+def test_a_damaged_attempt_is_passed_over(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w")
+    (failed,) = run_trials([trial(Failing())], workspace).outcomes
+    file = workspace.path / "attempts" / f"{failed.key}.json"
+    assert workspace.outcomes() == [failed]
+    whole = file.read_text()
+    for damaged in (whole[: len(whole) // 2], "{}", whole.replace(failed.key, "0" * 64), '{"schema_version": 1}'):
+        file.write_text(damaged)
+        assert workspace.outcomes() == []
+        assert run_trials([trial(Failing())], workspace).outcomes[0].reason == failed.reason
+
+
+def test_an_attempt_among_the_finished_is_not_one_of_them(finished: tuple[Workspace, Outcome]) -> None:
+    workspace, outcome = finished
+    file = workspace.path / "trials" / f"{outcome.key}.json"
+    file.write_text(outcome.model_dump_json())
+    assert workspace.load(outcome.key) is None
 
 
 def test_a_workspace_of_version_0_1_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

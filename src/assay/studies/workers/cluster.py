@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -27,7 +28,7 @@ class Member:
 
     def node(self) -> str:
         """The name of its machine."""
-        return os.uname().nodename
+        return platform.node()
 
     def run(self, job: str) -> Iterator[str]:
         """See `assay.studies.workers.supervisor.Supervisor.run`; texts, so that both sides check what they get."""
