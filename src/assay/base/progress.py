@@ -35,17 +35,14 @@ class Progress(Protocol):
 
 class _Nothing:
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
 
 
 class _Silent:
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
         yield _Nothing()
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
 
 
 class _PlainStep:
@@ -55,7 +52,6 @@ class _PlainStep:
         self.start = self.last = time.monotonic()
 
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
         self.done += amount
         now = time.monotonic()
         if now - self.last >= self.owner.every and self.done < self.total:
@@ -69,11 +65,9 @@ class _Plain:
 
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
         yield _PlainStep(self, label, total)
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
         print(text, file=sys.stderr, flush=True)
 
 
@@ -85,7 +79,6 @@ class _Bars:
 
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
         if self._bars is None:
             self._bars = RichProgress(
                 TextColumn("{task.description}"),
@@ -110,7 +103,6 @@ class _Bars:
                 self._bars = None
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
         self.console.print(text, highlight=False)
 
 
@@ -119,7 +111,6 @@ class _Bar:
         self.bars, self.task = bars, task
 
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
         self.bars.advance(self.task, amount)  # type: ignore[arg-type]
 
 

@@ -31,7 +31,7 @@ class Member:
         return platform.node()
 
     def run(self, job: str) -> Iterator[str]:
-        """See `assay.studies.workers.supervisor.Supervisor.run`; texts, so that both sides check what they get."""
+        """Have a job done by this node's worker; jobs and events are JSON, so that both sides check what they get."""
         try:
             for event in self.supervisor.run(Job.model_validate_json(job)):
                 yield event.model_dump_json()
@@ -94,11 +94,9 @@ class ClusterSlot:
         self._stopped = False
 
     def run(self, job: Job) -> Iterator[Event]:
-        """See `assay.studies.workers.slots.Slot`."""
         return drive(job, self._attempt)
 
     def stop(self) -> None:
-        """See `assay.studies.workers.slots.Slot`."""
         self._stopped = True
         self._release()
 
