@@ -120,7 +120,7 @@ def test_members_further_from_the_boundary_are_told_apart_where_correctness_cann
     assert found.metric("auc_boundary_distance").value > 0.98
     assert found.verdict.level == "high"
     assert oracle.ledger.images <= 80 * 120
-    assert found.metric("images_per_sample").value == found.samples["images"].mean() <= 120
+    assert found.metric("images_per_sample").value == found.samples["images_per_sample"].mean() <= 120
     progress = found.figures[0].series[0]
     assert (np.diff(progress.x) > 0).all()
     assert progress.y[-1] == found.metric("auc_boundary_distance").value
@@ -131,7 +131,7 @@ def test_members_further_from_the_boundary_are_told_apart_where_correctness_cann
 
 def test_a_budget_leaves_fewer_samples_and_not_fewer_questions(tmp_path):
     found, oracle = run(tmp_path, budget=1250, queries_per_sample=60, directions=10)
-    assert len(found.samples["distance"]) == 20
+    assert len(found.samples["auc_boundary_distance"]) == 20
     assert oracle.ledger.images <= 1250
     with pytest.raises(BudgetError, match="leaves 200 images"):
         run(tmp_path, budget=200, queries_per_sample=60)
