@@ -135,3 +135,19 @@ def test_a_budget_leaves_fewer_samples_and_not_fewer_questions(tmp_path):
     assert oracle.ledger.images <= 1250
     with pytest.raises(BudgetError, match="leaves 200 images"):
         run(tmp_path, budget=200, queries_per_sample=60)
+
+
+def test_a_baseline_halves_the_noise_of_a_normal_estimated_beside_the_boundary(tmp_path):
+    """Where most labels around a point agree, their mean tells nothing of the normal, and is taken off."""
+    images, truth = points(300, 0.2, 0.2, 6)
+    labels = (truth > 0).astype(np.int64)
+    target = Target.from_function(Plane(), digest="plane", input_shape=SHAPE, num_classes=2)
+    oracle = people.oracle(target, tmp_path, LABELS)
+    with silent().step("", 1) as step:
+        walking = Walk(oracle, torch.from_numpy(images), labels, labels, 200, step)
+        side = np.sign(truth)
+        beyond = images.reshape(300, -1) - ((truth + 0.0006 * side)[:, None] * NORMAL)
+        walking._points = torch.from_numpy(beyond.reshape(images.shape).astype(np.float32))
+        found = walking._normals(np.arange(300), 60, torch.Generator().manual_seed(0))
+    cosines = (found.flatten(1).numpy() @ NORMAL) * -side
+    assert 0.5 < cosines.mean() < 0.8
