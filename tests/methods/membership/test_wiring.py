@@ -1,4 +1,4 @@
-"""Nothing that decides about the target was learned from it: thresholds, options and classifiers come from elsewhere."""
+"""Nothing that decides about the target was learned from it: not thresholds, options or classifiers."""
 
 from typing import NamedTuple
 
