@@ -87,6 +87,7 @@ def _samples(stolen: Stolen) -> Samples:
         outcomes["kl_divergence"] = last.divergence
     columns = {"label": test.labels, "target": last.target_labels, "surrogate": last.surrogate_labels}
     if stolen.fidelity is not None:
-        outcomes |= fidelity_outcomes(stolen.fidelity)
+        fooled = fidelity_outcomes(stolen.fidelity)
+        outcomes |= {name: column for name, column in fooled.items() if not np.isnan(column).all()}
         columns |= {name: labels for name, labels in stolen.fidelity._asdict().items() if name != "before"}
     return Samples(test.rows, outcomes=outcomes, columns=columns)
