@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.methods.evasion.query_results import success_curve
+from assay.methods.evasion.results import success_curve
 from assay.methods.finding import Level, Lines, Metric, Table, Verdict
 from assay.methods.measures import proportion, resampled
 from assay.methods.siblings.campaigns import Campaign, charge
