@@ -35,6 +35,7 @@ class Progress(Protocol):
 
 class _Nothing:
     def advance(self, amount: float = 1.0) -> None:
+        pass
 
 
 class _Silent:
@@ -43,6 +44,7 @@ class _Silent:
         yield _Nothing()
 
     def say(self, text: str) -> None:
+        pass
 
 
 class _PlainStep:
