@@ -40,6 +40,8 @@ def clopper_pearson(successes: float, n: int, level: float = 0.95) -> Bounds:
     Clopper and Pearson, Biometrika 26 (1934), through quantiles of the beta distribution.
     """
     _check_proportion(successes, n)
+    # Not scipy.stats.binomtest: it refuses fractional counts (`auc_bounds` has them) and takes 1.4 to 2.2 ms a call
+    # where this takes 3 microseconds; the tests hold the two equal.
     tail = (1 - level) / 2
     low = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
     high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0

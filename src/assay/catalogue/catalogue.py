@@ -12,7 +12,8 @@ from assay.base.errors import UsageError, nearest
 from assay.catalogue.entry import Listing, read_listing
 from assay.catalogue.generate import packaged_files
 from assay.catalogue.measurement import Measurement, read_measurements
-from assay.catalogue.merge import Record, merge
+from assay.catalogue.merge import merge
+from assay.catalogue.record import Record
 from assay.catalogue.sources import curated
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Format, Preprocessing
+from assay.catalogue.weights import Format, Preprocessing
 
 Task = Literal["image classification", "multi-label classification"]
 Topic = Literal["natural", "digit", "medical", "fashion", "face", "remote sensing", "other"]

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from assay.base.errors import UsageError
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Preprocessing, Weights
+from assay.catalogue.weights import Preprocessing, Weights
 
 DATA = Path(__file__).resolve().parent / "data"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -7,36 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from assay.base.frozen import Frozen
 from assay.catalogue.codebook import Facts, agree
 from assay.catalogue.enrich import TABLES, Statement, computed
 from assay.catalogue.entry import Entry, Listing
+from assay.catalogue.record import Conflict, Record
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(Facts.model_fields)
-
-
-class Conflict(Frozen):
-    """A value that another source gives for a field, and that contradicts the record's."""
-
-    field: str
-    value: Any
-    source: str
-
-
-class Record(Frozen):
-    """What is known of one public model.
-
-    ``names`` are the ids under which ``sources`` list it, ``id`` the first of them. ``origins`` maps each known field
-    to the source of its value; ``conflicts`` are what other sources say instead.
-    """
-
-    id: str
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-    facts: Facts
-    origins: dict[str, str]
-    conflicts: tuple[Conflict, ...] = ()
-    mirrors: tuple[str, ...] = ()
 
 
 def merge(listings: Sequence[Listing]) -> list[Record]:

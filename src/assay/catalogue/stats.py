@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from assay.catalogue.codebook import CODEBOOK
 from assay.catalogue.generate import BUILDING
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 
 COUNTED = ("year", "model_type", "country", "dataset", "venue", "purpose")
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.codebook import CODEBOOK, Facts, Kind
-from assay.catalogue.merge import Record
 from assay.catalogue.query import EXTRA, compile_query
+from assay.catalogue.record import Record
 
 _TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),

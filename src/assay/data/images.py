@@ -287,3 +287,9 @@ def batches(images: Images, size: int = 256, workers: int = 0) -> Iterator[Batch
 def _batch(images: Images, size: int, index: int) -> Batch:
     rows = np.arange(index * size, min((index + 1) * size, len(images)))
     return Batch(images.take(rows), torch.from_numpy(images.labels[rows]))
+
+
+def drawn(images: Images, most: int, generator: torch.Generator) -> Subset:
+    """At most ``most`` images, drawn without replacement, in their original order."""
+    order = torch.randperm(len(images), generator=generator)
+    return Subset(images, order[:most].sort().values.numpy())

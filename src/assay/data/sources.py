@@ -11,9 +11,9 @@ from assay.base.errors import DataError
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress
 from assay.data.formats.registry import DATASETS, Dataset, Named, load_dataset
-from assay.data.formats.text import Texts
 from assay.data.images import Fitted, Images, Shape
 from assay.data.splits import Splits, make_splits
+from assay.data.text_rows import Texts
 
 
 class Parts(Frozen):

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
-from assay.catalogue.record import Weights
+from assay.catalogue.weights import Weights
 from assay.targets.download import MissingError, download
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ import torch
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.progress import Progress
-from assay.catalogue.record import Preprocessing, Weights
+from assay.catalogue.weights import Preprocessing, Weights
 from assay.data.images import Shape
 from assay.targets.architectures.libraries import build_torchvision, timm_library, torchvision_models
 from assay.targets.fetch import fetch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from assay.base.digests import digest_arrays
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 
 
 class Preprocessed(torch.nn.Module):

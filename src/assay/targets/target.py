@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import DataError
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages, Shape
 from assay.data.splits import Splits
 from assay.targets.module import Preprocessed, evaluate, module_digest

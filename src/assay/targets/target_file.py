@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Format, Preprocessing
+from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
 from assay.data.sources import Parts
 from assay.data.text_rows import MAX_BYTES

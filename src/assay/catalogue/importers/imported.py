@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assay.catalogue.entry import Listing
 from assay.catalogue.measurement import Measurement
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 
 
 class Imported(NamedTuple):

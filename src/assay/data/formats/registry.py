@@ -12,6 +12,7 @@ from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.data.images import Fitted, Images, shape_text
+from assay.data.text_rows import Texts
 
 Size = tuple[int, int]
 """Height, width."""
@@ -136,8 +137,6 @@ def _load(reference: str | Path, reading: Reading) -> Dataset:
 
 
 def _resized(dataset: Dataset, size: Size | None) -> Dataset:
-    from assay.data.formats.text import Texts  # registers a format here
-
     def resized(part: Images | None) -> Images | None:
         if isinstance(part, Texts):
             return part if size is None or size[0] != 1 else part.of_length(size[1])

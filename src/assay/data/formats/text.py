@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError, nearest
 from assay.data.formats.registry import Dataset, Reading, file_format
-from assay.data.images import ArrayImages
-from assay.data.text_rows import MAX_BYTES, to_rows
+from assay.data.text_rows import MAX_BYTES, Texts
 
 TEXT_NAMES = ("text", "sentence", "content", "review", "query", "utterance", "question")
 LABEL_NAMES = ("label", "labels", "category", "class", "sentiment", "intent", "target")
@@ -21,23 +19,6 @@ LABEL_NAMES = ("label", "labels", "category", "class", "sentiment", "intent", "t
 
 SUFFIXES = (".csv", ".tsv")
 COLUMNS = {"text", "label"}
-
-
-class Texts(ArrayImages):
-    """Texts as rows of bytes, uint8 (n, 1, 1, length); see `assay.data.text_rows`."""
-
-    def __init__(self, texts: Sequence[str], labels: NDArray[np.int64], name: str, length: int = MAX_BYTES) -> None:
-        """Keep texts with their labels int64 (n,).
-
-        Raises:
-            DataError: if there are no texts, or labels do not fit them.
-        """
-        super().__init__(to_rows(texts, length), labels, name)
-        self.texts = tuple(texts)
-
-    def of_length(self, length: int) -> Texts:
-        """The same texts in rows of another length."""
-        return self if length == self.shape[2] else Texts(self.texts, self.labels, self.name, length)
 
 
 class Column(NamedTuple):

@@ -12,7 +12,8 @@ import numpy as np
 from assay.base.errors import DataError
 from assay.base.progress import silent
 from assay.data.formats.registry import Dataset, Reading, named
-from assay.data.formats.text import Texts, load_tables
+from assay.data.formats.text import load_tables
+from assay.data.text_rows import Texts
 
 PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
     "sst2": ("tsv", ("negative", "positive")),

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from assay.base.errors import DataError
-from assay.data.images import batches
+from assay.data.images import batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.gradients import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step, predictions
 from assay.methods.evasion.results import (
@@ -24,7 +24,6 @@ from assay.methods.evasion.results import (
 from assay.methods.finding import Family, Finding
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.methods.sampling import drawn
 
 VANISHING = 0.05
 """Above this share of images without a gradient the verdict says that FGSM understates what other attacks can do."""

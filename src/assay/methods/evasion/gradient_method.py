@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
-from assay.data.images import Shape, Subset, batches
+from assay.data.images import Shape, Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
 from assay.methods.evasion.gradients import BATCH, predictions
@@ -18,7 +18,6 @@ from assay.methods.evasion.losses import GradientLoss
 from assay.methods.evasion.results import Attacked, accuracy_curve, columns, evasion_metrics, examples, to_show, verdict
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, require_white_box
-from assay.methods.sampling import drawn
 
 USUAL_LINF = (0.01, 0.03, 0.1)
 """SecurityNet's epsilons."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
 from assay.base.progress import Step
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.prior import stolen_prior
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, scores_of
@@ -20,7 +20,6 @@ from assay.methods.evasion.results import among, gallery, judged, size_in_words
 from assay.methods.finding import Family, Finding
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, Method, Need, require_oracle
-from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
 
 TOGETHER = 1 << 22

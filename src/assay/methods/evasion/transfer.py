@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.gradients import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step
 from assay.methods.evasion.prior import stolen_prior
@@ -25,7 +25,6 @@ from assay.methods.evasion.results import (
 )
 from assay.methods.finding import Family, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
 
 

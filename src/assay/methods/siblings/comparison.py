@@ -10,13 +10,13 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
+from assay.data.images import drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm
 from assay.methods.evasion.results import judged, size_in_words
 from assay.methods.finding import Family, Finding, Interval, Metric, Table
 from assay.methods.measures import proportion, resampled, within
 from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.methods.sampling import drawn
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.similarity import (
     GROUPS,

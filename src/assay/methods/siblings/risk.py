@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Norm
 from assay.methods.evasion.prior import stolen_prior
@@ -19,7 +19,6 @@ from assay.methods.evasion.results import gallery, size_in_words
 from assay.methods.finding import Family, Figure, Finding, Metric
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
 from assay.methods.siblings.campaigns import NOTHING, Attack, Campaign, charge, run_campaigns
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.savings import ALONE, attack_metrics, costs, query_curves, risk_table, risk_verdict, saving

@@ -12,11 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from assay.access import Oracle
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
-from assay.data.images import Images, shape_text
+from assay.data.images import Images, drawn, shape_text
 from assay.data.splits import Splits
 from assay.methods.finding import Family, Figure, Finding
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
 from assay.methods.stealing.copies import carry_out, copied, validation_metric
 from assay.methods.stealing.costs import Point, Questions, budget_curve, cost_metrics, cost_table
 from assay.methods.stealing.fidelity import Fidelity, ask_adversarial, fidelity_metrics

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from assay.base.errors import LoadError
 from assay.data.images import Shape
 
-Floats = NDArray[np.float32]
-Run = Callable[[Floats], Floats]
+Batch = NDArray[np.float32]
+Run = Callable[[Batch], Batch]
 """Preprocessed images float32 (n, c, h, w) to answers float32 (n, classes)."""
 
 LEAST = 1e-30
@@ -56,7 +56,7 @@ class BlackBox(torch.nn.Module):
         return logits
 
 
-def in_batches(ask: Run, images: Floats, size: int) -> Floats:
+def in_batches(ask: Run, images: Batch, size: int) -> Batch:
     """Answers to images in batches of exactly ``size``; the last is filled up with zeros."""
     answers = []
     for start in range(0, len(images), size):
@@ -71,13 +71,13 @@ def reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
-def are_probabilities(answers: Floats, step: float = 0.0) -> bool:
+def are_probabilities(answers: Batch, step: float = 0.0) -> bool:
     """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
     slack = 1e-3 + answers.shape[1] * step / 2
     return bool((answers >= 0).all() and (np.abs(answers.sum(axis=1) - 1.0) <= slack).all())
 
 
-def probes(shape: Shape) -> Floats:
+def probes(shape: Shape) -> Batch:
     """Eight images of a shape, of different brightness and noise, on the scales that networks commonly take."""
     noise = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
     flat = np.stack([np.full(shape, value, np.float32) for value in (0.0, 1.0)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from assay.base.errors import AssayError, LoadError, UsageError
-from assay.catalogue.record import Format
+from assay.catalogue.weights import Format
 from assay.data.images import Shape
 from assay.targets.architectures import build
 from assay.targets.loading.blackbox import Logarithm, are_probabilities

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from assay.base.errors import LoadError, UnsafeFileError
-from assay.catalogue.record import Format
+from assay.catalogue.weights import Format
 
 _HEAD = 64
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."

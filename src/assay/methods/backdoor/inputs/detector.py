@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.backdoor.inputs.calibration import Floats, p_values
 from assay.methods.backdoor.inputs.figures import histogram, patch_gallery, patch_table, suspects_gallery
@@ -26,7 +26,6 @@ from assay.methods.backdoor.inputs.results import (
 from assay.methods.backdoor.inputs.search import Searched, questions, search, search_metrics
 from assay.methods.finding import Family, Figure, Finding, Metric, Verdict
 from assay.methods.method import Context, Method, require_oracle
-from assay.methods.sampling import drawn
 
 
 class Roles(NamedTuple):

@@ -12,11 +12,10 @@ from pydantic import Field
 from assay.access import Oracle
 from assay.base.errors import AccessError, DataError
 from assay.base.intervals import bootstrap
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.finding import Family, Finding, Interval, Level, Lines, Metric, Series, Verdict
 from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.defences.blind_walk import KINDS, Labels, blind_walk
 from assay.methods.stealing.defences.inference import FEWEST, Regressor, Scores, Walked, p_by_size
