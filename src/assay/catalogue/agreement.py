@@ -30,8 +30,8 @@ class Agreement(NamedTuple):
     note: str = ""
 
 
-# scikit-learn's and statsmodels' kappas take complete answers on one code, one resample a call (0.7 ms, of 2,000 for each
-# code); these take missing answers, many codes and all resamples at once. The tests hold them equal where both apply.
+# The kappas of scikit-learn and statsmodels take complete answers on one code, one resample a call (0.7 ms each, 2,000
+# for each code); these take missing answers, many codes and all resamples at once. The tests hold them equal.
 def cohen(labels: Labels) -> Floats:
     """Cohen's kappa of two coders, pooled over codes: (..., n, codes, 2) to (...).
 

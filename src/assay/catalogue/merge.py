@@ -1,4 +1,4 @@
-"""From what every source says to one record a model: nothing is thrown away, and contradictions are shown."""
+"""Merging of the entries of all sources into one record per model, with contradictions kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def merge(listings: Sequence[Listing]) -> list[Record]:
 
     Entries are one model if a source says so (`Entry.same_as`), if their weights have one address, or if they have one
     digest (a digest's prefix counts as the digest). For each field the first source in the order given that knows it
-    is believed, after what was computed from the network itself and before the tables of `assay.catalogue.enrich`.
+    takes precedence, after what was computed from the network itself and before the tables of `assay.catalogue.enrich`.
     """
     entries = [entry for listing in listings for entry in listing.entries]
     sources = [listing.source.label for listing in listings for _ in listing.entries]

@@ -22,7 +22,7 @@ COLUMNS = {"text", "label"}
 
 
 class Column(NamedTuple):
-    """Texts and labels as written, equally many."""
+    """Texts and labels as written, in lists of equal length."""
 
     texts: list[str]
     labels: list[str]
@@ -58,7 +58,7 @@ def load_texts(path: Path, reading: Reading) -> Dataset:
 
 
 def load_tables(name: str, train: Path | None, test: Path | None, reading: Reading) -> Dataset:
-    """A set from the files of its parts; see `load_texts`."""
+    """A data set from the files of its parts; columns are found as in `load_texts`."""
     unknown = sorted(set(reading.columns) - COLUMNS)
     if unknown:
         raise DataError(f"{name}: columns are given as text and label; there is no {unknown[0]!r}.")
@@ -80,7 +80,7 @@ def class_names(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> Column:
-    """The two columns of a file; see `load_texts`."""
+    """Read the text and label columns of a file, found as in `load_texts`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".tsv":
@@ -107,7 +107,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Column:
 
 
 def _columns(path: Path, rows: list[list[str]], asked: Mapping[str, str]) -> tuple[int, tuple[int, int]]:
-    """Rows of header, 0 or 1, and where texts and labels are."""
+    """Number of header rows (0 or 1), and the columns of texts and labels."""
     first = [cell.strip().lower() for cell in rows[0]]
     places: dict[str, int] = {}
     header = 0

@@ -1,4 +1,4 @@
-"""Named sets of texts: two public ones, which the user has, and a small one that is made here."""
+"""Named text sets: two public ones in ASSAY_DATA, and a small generated one."""
 
 from __future__ import annotations
 

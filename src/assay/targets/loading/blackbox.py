@@ -1,4 +1,4 @@
-"""Networks that another runtime evaluates: answers can be had, gradients cannot."""
+"""Networks evaluated by another runtime: outputs without gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[[Batch], Batch]
 """Preprocessed images float32 (n, c, h, w) to answers float32 (n, classes)."""
 
 LEAST = 1e-30
-"""What a probability of 0 is taken for, where its logarithm is needed."""
+"""Lower bound of probabilities before their logarithm is taken."""
 
 
 class Logarithm(torch.nn.Module):
@@ -30,9 +30,8 @@ class Logarithm(torch.nn.Module):
 class BlackBox(torch.nn.Module):
     """A runtime's network as a module without parameters, giving logits.
 
-    Whether its answers are probabilities is found out by asking it about a few images; then their logarithms are the
-    logits. ``step`` is the distance between two neighbouring answers of a quantised network, which are rounded and
-    therefore do not quite sum to 1.
+    Whether it returns probabilities is tested on a few images; if so, the logits are their logarithms. ``step`` is the
+    distance between neighbouring outputs of a quantised network, whose rounded probabilities do not quite sum to 1.
     """
 
     def __init__(self, run: Run, shape: Shape, name: str, step: float = 0.0) -> None:
@@ -67,7 +66,7 @@ def in_batches(ask: Run, images: Batch, size: int) -> Batch:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what another runtime complains of, without the full stop."""
+    """The first line of another runtime's error message, without the full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 

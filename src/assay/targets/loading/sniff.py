@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and never by its name."""
+"""Detection of a model file's format from its content."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def sniff(path: Path) -> Format:
 
 
 def check_format(path: Path, expected: Format) -> None:
-    """Make sure that a file is what it is said to be.
+    """Check that a file has the expected format.
 
     Raises:
         UnsafeFileError: if it is something else.
