@@ -96,10 +96,10 @@ LEVERAGE = {
     "cifar100": [-0.780, -0.762, -0.765, -0.751],
 }
 VERDICTS = {
-    "r(agreement, attack accuracy), five data sets": "within the interval",
+    "r(agreement, attack accuracy), five data sets": "same sign",
     "r(attack, task accuracy), CIFAR-10": "within the interval",
     "r(attack, task accuracy), ImageNet-1k": "within the interval",
-    "r(attack, task accuracy), CIFAR-100": "same sign",
+    "r(attack, task accuracy), CIFAR-100": "within the interval",
     "relative drop of attack accuracy with a WRN-50 surrogate, CIFAR-10": "further off",
     "mean modified-entropy AUC, CIFAR-10 and SVHN": "further off",
     "attack accuracy of RegNetY-320, ImageNet-1k": "not testable",

@@ -23,7 +23,16 @@ th,td{border-bottom:1px solid #c9c5bb;padding:.3rem .8rem .3rem 0;text-align:lef
 dt{font-weight:600}dd{margin:0 0 .5rem 0}figure{margin:1rem 0}figcaption{font-size:13px}a{color:#0b62a3}
 figure svg{max-width:100%;height:auto;background:#fff}.verdict{font-weight:600;white-space:nowrap}
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181b}a{color:#7db8ea}}"""
-SIGNS = {"reproduced": "✓", "contradicted": "✗", "scope-limited": "◐", "open": "○", "not testable": "-"}
+SIGNS = {
+    "reproduced": "✓",
+    "contradicted": "✗",
+    "scope-limited": "◐",
+    "proxy agrees": "(✓)",
+    "proxy disagrees": "(✗)",
+    "open": "○",
+    "not run": "-",
+    "not testable": "-",
+}
 """Before each verdict, so that it is told apart without colour."""
 
 
@@ -60,7 +69,7 @@ def page(claim: Claim) -> str:
         ("Source", claim.source),
         ("Tested by", claim.test),
         ("Rule", claim.rule),
-        ("Decided by", claim.origin),
+        ("Rule as of", claim.written),
         ("Why", claim.why),
     )
     drawn = [(picture(check), check) for check in claim.checks]
