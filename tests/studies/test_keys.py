@@ -16,7 +16,7 @@ import torch
 
 from assay.access import Oracle, Serving, WhiteBox
 from assay.base.digests import digest_json
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
 from assay.methods.finding import Finding, Metric, Verdict

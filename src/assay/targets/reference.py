@@ -14,7 +14,7 @@ from assay.base.errors import DataError, LoadError, UnsafeFileError, UsageError,
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
-from assay.catalogue.record import Format, Preprocessing, Weights
+from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
 from assay.targets.architectures import build

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
-from assay.data.images import Shape, Subset, batches
+from assay.data.images import Shape, Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
 from assay.methods.evasion.gradients import BATCH, predictions
@@ -31,7 +31,6 @@ from assay.methods.evasion.results import (
 from assay.methods.finding import Finding
 from assay.methods.measures import proportion
 from assay.methods.method import Context, WhiteBoxMethod
-from assay.methods.sampling import drawn
 
 USUAL_LINF = (0.01, 0.03, 0.1)
 """SecurityNet's epsilons."""

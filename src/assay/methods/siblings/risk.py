@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball, Norm
@@ -21,7 +21,6 @@ from assay.methods.evasion.results import gallery, size_in_words
 from assay.methods.finding import Figure, Finding, Metric, Samples
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.siblings.campaigns import NOTHING, Attack, Campaign, charge, run_campaigns
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.risk_report import query_curves, risk_table, risk_verdict

@@ -10,12 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from assay.access import Oracle
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
-from assay.data.images import Images, shape_text
+from assay.data.images import Images, drawn, shape_text
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Need, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.stealing.copies import Copy, carry_out, copied, validation_hits
 from assay.methods.stealing.costs import Point, Questions
 from assay.methods.stealing.fidelity import ask_adversarial
