@@ -111,9 +111,8 @@ def run_tests(tests: Sequence[str], root: Path, patience: float = PATIENCE) -> t
     """Pytest's exit code and output for tests of a copy, which stops at the first failure."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    # The copy's sources come before an installed package; compiled files of the copy would hide changes within a second.
+    # The copy's sources come before an installed package.
     environment = {**os.environ, **threads, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
         done = subprocess.run(
             command, cwd=root, env=environment, capture_output=True, text=True, timeout=patience, check=False
@@ -131,14 +130,21 @@ def judge(mutant: Mutant, root: Path) -> Result:
     """
     file = root / mutant.file
     original = file.read_text("utf-8")
-    file.write_text(mutant.applied(root), "utf-8")
+    _replace(file, mutant.applied(root))
     try:
         code, output = run_tests(mutant.tests, root)
     finally:
-        file.write_text(original, "utf-8")
+        _replace(file, original)
     if code not in (0, FAILED):
         raise MutantError(f"{mutant.name}: its tests do not run with it (pytest ends with {code}):\n{output[-2000:]}")
     return "caught" if code == FAILED else "survived"
+
+
+def _replace(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+    # Python takes a compiled file for the source's if time, in seconds, and length agree: a small fault may keep both.
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
 
 
 @contextmanager
