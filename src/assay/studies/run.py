@@ -96,8 +96,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
         answer = _run_method(trial, access, replace(context, companions=beside))
-        strict = isinstance(trial.method, OracleMethod | WhiteBoxMethod)  # TRANSITION
-        finding = check_finding(answer, trial.method.name, folder, strict)
+        finding = check_finding(answer, trial.method.name, folder)
         outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
         return _keep(outcome, finding, workspace)
     except WorkspaceError:
@@ -151,7 +150,7 @@ def _run_method(trial: Trial, access: Oracle | WhiteBox, context: Context) -> ob
             return method.run(access, data, context)
         if isinstance(method, OracleMethod) and isinstance(access, Oracle):
             return method.run(access, data, context)
-        return method.run(access, data, context)  # type: ignore[attr-defined]  # TRANSITION
+    raise MethodError(f"{method.name} is neither an OracleMethod nor a WhiteBoxMethod, by the access that it needs.")
 
 
 def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:
