@@ -264,7 +264,7 @@ def _pearson(points: Sequence[Point]) -> Number:
     except DataError as error:
         raise Missing(f"{len(points)} rows: {error}") from error
     low, high = found.interval.low, found.interval.high
-    return Number(value=found.r, low=low, high=high, n=found.n, how="bootstrap over rows")
+    return Number(value=found.r, low=low, high=high, n=found.n, how="Fisher's z over rows")
 
 
 def call(book: Book, name: str, parameters: dict[str, Any]) -> Found:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball, Norm
@@ -20,7 +20,6 @@ from assay.methods.evasion.results import gallery, size_in_words
 from assay.methods.finding import Figure, Finding, Metric, Samples
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.siblings.attackers import INDEPENDENT as APART
 from assay.methods.siblings.attackers import NOTHING, alternatives, roles
 from assay.methods.siblings.campaigns import Campaign, planned, run_campaigns

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.methods.evasion.query_results import success_curve
+from assay.methods.evasion.results import success_curve
 from assay.methods.finding import Level, Lines, Metric, Table, Verdict
 from assay.methods.measures import within
 from assay.methods.siblings.campaigns import Campaign, charge

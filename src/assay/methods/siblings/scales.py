@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from assay.methods.evasion.results import HIGH_SUCCESS, LOW_SUCCESS
 from assay.methods.finding import Scale
 
 HIGH_SAVING = 5.0
@@ -22,6 +21,3 @@ SAVING = Scale(risk="up", chance=1.0, high=HIGH_SAVING, low=LOW_SAVING, log=True
 
 GAIN = Scale(risk="up", chance=0.0, high=HIGH_GAIN, low=LOW_GAIN)
 """Differences of success within the cap."""
-
-TRANSFER = Scale(risk="up", chance=0.0, high=HIGH_SUCCESS, low=LOW_SUCCESS)
-"""Shares of images that are misclassified."""

@@ -12,13 +12,12 @@ from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.compression.compression import Workshop, compress, is_compression, parse
 from assay.compression.storage import Sibling, preprocessing_of, save_sibling
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.queries import QueryOptions
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Method, WhiteBoxMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.siblings.attackers import INDEPENDENT as APART
 from assay.methods.siblings.attackers import Averaged, Ensemble, alternatives, in_hand, refitted, roles
 from assay.methods.siblings.campaigns import Campaign, run_campaigns
