@@ -73,6 +73,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "refit_questions": 50,
         "refit_epochs": 1,
         "unpairing": {"epochs": 1},
+        "surrogate": {"epochs": 2},
     },
     "stealing.basic": {"epochs": 2},
     "stealing.best": {"epochs": 2},
