@@ -39,6 +39,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "backdoor.strip": {},
     "backdoor.teco": {"max_images": 40},
     "evasion.apgd": {"max_images": 40, "steps": 5},
+    "evasion.autoattack": {"max_images": 40},
+    "evasion.fab": {"max_images": 20, "steps": 5, "targets": 2},
     "evasion.fgsm": {"max_images": 60},
     "evasion.gfcs": ASKING,
     "evasion.p_rgf": {**ASKING, "directions": 4, "norm_directions": 3},
