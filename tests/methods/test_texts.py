@@ -86,9 +86,9 @@ def test_shadow_models_of_images_are_refused(
 
 def test_members_of_an_overtrained_target_are_found(workspace: Workspace) -> None:
     """Labels are drawn at random: what the target knows of its members, it knows by heart."""
-    from assay.data.formats.text import Texts
     from assay.data.images import Subset
     from assay.data.splits import Splits
+    from assay.data.text_rows import Texts
     from assay.methods.stealing.surrogates.prepare import prepare
     from assay.training import Recipe, fit
 

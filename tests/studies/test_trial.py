@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assay.access import Serving
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.studies import make_method
 from assay.targets.target import Target
 from studies.doubles import Builds, Count, Opens, images, splits, target, trial

@@ -22,8 +22,6 @@ FALSE_ALARMS = 0.001
 FEWEST_PAIRS = 30
 """Shared samples below which two models are compared as independent."""
 
-Floats = NDArray[np.float64]
-
 
 class Difference(NamedTuple):
     """New less old, with one-sided bounds: each is wrong with the probability that was asked for. ``how`` in words."""

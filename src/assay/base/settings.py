@@ -14,7 +14,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_setting(registry: Registry[type[M]], text: str) -> M:
-    """One of a registry's configurations, with options: ``kl=4`` gives the first, ``fixmatch:mu=7,threshold=0.9`` any.
+    """A configuration of a registry, parsed from text.
+
+    ``kl=4`` sets the first option, ``fixmatch:mu=7,threshold=0.9`` any options by name.
 
     Raises:
         UsageError: if the name or an option is unknown, or a value does not fit.

@@ -1,4 +1,4 @@
-"""Annotation by several people: one folder a project, one file a coder, merged by majority with dissent kept."""
+"""Annotations by several coders: one folder per project, one file per coder; merged by majority, dissent kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODERS = "coders.txt"
 
 
 class Annotation(Frozen):
-    """What one coder says of one code of one record; ``value`` is as `parse_value` takes it."""
+    """One coder's value for one code of one record; ``value`` is text as `parse_value` reads it."""
 
     record: str
     code: str
@@ -110,7 +110,7 @@ class Project:
         return sorted(path.read_text(encoding="utf-8").split()) if path.exists() else []
 
     def add_coder(self, name: str) -> None:
-        """Lets somebody annotate.
+        """Add a coder to the project.
 
         Raises:
             UsageError: if the name is not made of letters, digits, hyphens and underscores.
@@ -121,7 +121,7 @@ class Project:
         (self.folder / CODERS).write_text("".join(f"{n}\n" for n in sorted({*self.coders, name})), encoding="utf-8")
 
     def annotations(self, coder: str) -> list[Annotation]:
-        """What a coder said, sorted by record and code.
+        """A coder's annotations, sorted by record and code.
 
         Raises:
             UsageError: if there is no such coder; the message names the nearest.
@@ -146,7 +146,7 @@ class Project:
         return found
 
     def annotate(self, coder: str, record: str, values: dict[str, str]) -> list[Vote]:
-        """Keeps a coder's values of a record, over what the coder said before.
+        """Store a coder's values for a record, replacing the coder's earlier ones.
 
         Returns the codes of this record on which coders now disagree.
 
@@ -190,7 +190,7 @@ class Project:
         ]
 
     def merge(self) -> Merged:
-        """One answer to each code by majority; see `Merged`."""
+        """The majority's value for each code, with the dissent, as `Merged`."""
         majority: dict[str, dict[str, str]] = defaultdict(dict)
         dissent: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for (record, name), by_value in self._votes().items():
@@ -214,7 +214,7 @@ class Project:
 
 
 def to_text(name: str, value: Any) -> str:
-    """A code's value in the one spelling that `parse_value` takes back."""
+    """A code's value as text, in the form that `parse_value` reads."""
     kind = CODEBOOK[name].kind
     if kind == "texts":
         return "; ".join(sorted(value))

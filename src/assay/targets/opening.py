@@ -13,7 +13,7 @@ from assay.base.digests import digest_file, digest_json
 from assay.base.errors import DataError, LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.catalogue.curated import Loadable
-from assay.catalogue.record import Format, Preprocessing, Weights
+from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts
 from assay.targets.architectures import build

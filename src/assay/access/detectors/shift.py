@@ -7,15 +7,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import ks_2samp
 
 from assay.access.detectors.detector import DETECTORS, Alarm, Detector, Traffic, Watch
 from assay.access.oracle import Answers
 from assay.base.errors import DataError
-
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 FEWEST = 40
 """Ordinary questions without which there is nothing to compare with."""

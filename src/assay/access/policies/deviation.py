@@ -14,8 +14,7 @@ from pydantic import Field
 from assay.access.policies.owner import OwnerPolicy, chunks
 from assay.access.policies.policy import POLICIES, Asked, Posteriors, normalised
 from assay.base.errors import AccessError
-
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 MOST_CLASSES = 10
 """Above so many classes, the corners of the region that keeps the label are too many to be tried."""

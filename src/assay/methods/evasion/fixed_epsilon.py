@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.base.intervals import clopper_pearson
-from assay.data.images import Shape, Subset, batches
+from assay.data.images import Shape, Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
 from assay.methods.evasion.gradients import BATCH, predictions
@@ -35,7 +35,6 @@ from assay.methods.evasion.scrutiny import CHECKED, farthest, look_closer
 from assay.methods.finding import Finding
 from assay.methods.measures import proportion
 from assay.methods.method import Context, WhiteBoxMethod
-from assay.methods.sampling import drawn
 
 USUAL_LINF = (0.01, 0.03, 0.1)
 """SecurityNet's epsilons."""

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.base.intervals import Floats, clopper_pearson
-from assay.data.images import Subset, batches
+from assay.data.images import Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import NAMES, Ball, Norm, usual_epsilon
 from assay.methods.evasion.fixed_epsilon import IMAGES, Kept
@@ -35,7 +35,6 @@ from assay.methods.evasion.scrutiny import CHECKED, look_closer
 from assay.methods.finding import Finding, Interval, Lines, Metric, Samples, Series
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, WhiteBoxMethod
-from assay.methods.sampling import drawn
 
 SLACK = 1e-6
 """What rounding may add to a distance that is compared with an epsilon."""

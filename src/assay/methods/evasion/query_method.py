@@ -12,7 +12,7 @@ from pydantic import Field
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
 from assay.base.progress import Step
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, scores_of
@@ -31,7 +31,6 @@ from assay.methods.evasion.results import (
 from assay.methods.finding import Finding, Samples
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, OracleMethod
-from assay.methods.sampling import drawn
 
 TOGETHER = 1 << 22
 """Pixels of the images that are attacked side by side."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
@@ -29,7 +29,6 @@ from assay.methods.evasion.results import (
 )
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Method, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
 
 Epsilon = Annotated[float, Field(gt=0.0, le=1.0)]
