@@ -42,6 +42,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "evasion.fab": {"max_images": 20, "steps": 5, "targets": 2},
     "evasion.fgsm": {"max_images": 60},
     "evasion.gfcs": ASKING,
+    "evasion.hop_skip_jump": {"max_images": 10, "max_queries": 40, "directions": 8},
     "evasion.p_rgf": {**ASKING, "directions": 4, "norm_directions": 3},
     "evasion.pgd": {"max_images": 40, "steps": 4},
     "evasion.rgf": {"max_images": 10, "max_queries": 20, "directions": 4},

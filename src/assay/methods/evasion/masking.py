@@ -31,7 +31,7 @@ class Checks(NamedTuple):
 
     ``vanished``: the margin has no gradient. ``varying``: two answers differ. ``unbounded``: fooled when any change is
     allowed. ``stronger``, ``black_box``: fooled by another attack, with gradients and without. ``beaten_by_noise`` is
-    over all images attacked.
+    over all images attacked. ``flat``: the posteriors do not change at all when the image does.
     """
 
     vanished: Bools | None = None
@@ -40,6 +40,7 @@ class Checks(NamedTuple):
     stronger: Bools | None = None
     black_box: Bools | None = None
     beaten_by_noise: Bools | None = None
+    flat: Bools | None = None
 
 
 LABELS = {
@@ -48,6 +49,7 @@ LABELS = {
     "unbounded": "Standing images fooled when any change is allowed",
     "stronger": "Standing images that APGD fools",
     "black_box": "Standing images that the Square Attack fools",
+    "flat": "Standing images whose posteriors stay the same under noise",
     "beaten_by_noise": "Attacked images that noise fools and the attack does not",
 }
 
@@ -85,6 +87,9 @@ def signs(checks: Checks) -> list[Sign]:
     if checks.unbounded is not None and share(checks.unbounded) < UNBOUNDED:
         text = f"with any change allowed only {percent(share(checks.unbounded))} of the standing images fall"
         found.append(Sign("unbounded", text))
+    if share(checks.flat) > SHARE:
+        text = f"on {percent(share(checks.flat))} of the images that stand the posteriors do not change with the image"
+        found.append(Sign("flat", text))
     if several(checks.stronger):
         found.append(Sign("stronger", f"APGD fools {percent(share(checks.stronger))} of the images that stand"))
     if several(checks.black_box):
@@ -99,6 +104,8 @@ def signs(checks: Checks) -> list[Sign]:
 def what_decides(against: list[Sign], ensemble: bool) -> str:
     """The attack that would decide, given the signs; ``ensemble`` says that AutoAttack is what was run."""
     names = {sign.name for sign in against}
+    if "flat" in names:
+        return "evasion.hop_skip_jump, which needs labels alone,"
     if "vanished" in names:
         return (
             "The Square Attack with 5,000 questions an image, or gradients through a differentiable replacement of the "
