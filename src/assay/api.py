@@ -19,6 +19,7 @@ from assay.reports.notebook import notebook_html
 from assay.reports.overview import write_overview
 from assay.reports.report import Report, assemble, write_json
 from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.sanity_check import look
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
 from assay.targets.target import Target
@@ -113,7 +114,7 @@ def audit(
     else:
         place = Place(reference=target.digest)
     changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
-    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]))
+    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
     ran = run_trials(trials, kept, progress)
     return Audit(ran.outcomes, kept, ran.reused)
 

@@ -22,6 +22,7 @@ from assay.methods.check import check_finding
 from assay.methods.finding import Finding
 from assay.methods.method import Context, OracleMethod, WhiteBoxMethod
 from assay.studies.outcome import Outcome, Status
+from assay.studies.sanity import cautious
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 
@@ -126,7 +127,8 @@ def _keep(outcome: Outcome, finding: Finding, workspace: Workspace) -> Outcome:
         MethodError: if it holds what no file can (NaN in a picture's numbers, samples of several types in one column).
         WorkspaceError: if the workspace cannot be written.
     """
-    found = {"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
+    verdict = cautious(finding.verdict, outcome.target.sanity)
+    found = {"metrics": finding.metrics, "verdict": verdict, "figures": finding.figures}
     try:
         return workspace.save(outcome.model_copy(update=found), finding.samples)
     except (ValueError, TypeError, ArrowException) as error:

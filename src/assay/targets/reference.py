@@ -62,15 +62,17 @@ def load_target(
         AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
     """
     opened = open_model(reference, device=device, seed=seed, progress=progress)
-    parts = opened.data
+    parts, target = opened.data, opened.target
     if data is not None and (parts is None or parts.dataset != data):
         parts = Parts(dataset=data)
+    elif "accuracy" in target.facts.get("claimed", {}):  # what the authors claim holds for their own data
+        stated = {"expected_accuracy": target.facts["claimed"]["accuracy"]}
+        target = replace(target, facts=target.facts | stated)
     if parts is None:
         own = f" (it was trained on {curated()[reference].dataset})" if reference in curated() else ""
         raise DataError(f"{reference} brings no data{own}: name a data set or its path with --data (or data).")
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
-    target = opened.target
     splits, names = load_parts(parts, target.input_shape, seed, progress or silent(), target.modality)
     if not target.class_names and len(names) == target.num_classes:
         target = replace(target, class_names=names)
@@ -215,7 +217,11 @@ def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) 
         loaded = Loaded(network, shape, classes, differentiable=True)
     if described.factory and loaded.differentiable:
         digest = factory_digest(described.factory, loaded.network)
-    facts = {"format": format, "architecture": described.architecture or described.factory}
+    facts = {
+        "format": format,
+        "architecture": described.architecture or described.factory,
+        "expected_accuracy": described.expected_accuracy,
+    }
     name = described.name or path.stem
     target = make_target(
         loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality

@@ -36,6 +36,7 @@ class TargetFile(Frozen):
     torchvision, or a ``factory``: ``package.module:function``, a function of yours that returns the network. It is
     called with ``num_classes`` and ``input_shape`` (channels, height, width) if it has parameters of these names; no
     other code is imported. Without ``weights`` the factory loads its own. ``serving`` is how the model will be exposed.
+    ``expected_accuracy`` is a share in [0, 1]: if the model is far below it on its own data, no verdict is low.
     With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
     ``architecture`` one of ``text:``.
     """
@@ -54,6 +55,7 @@ class TargetFile(Frozen):
     preprocessing: Preprocessing = Preprocessing()
     data: Annotated[Parts | None, BeforeValidator(_parts)] = None
     class_names: tuple[str, ...] = ()
+    expected_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     serving: dict[str, Any] = Field(default={})
 
     @model_validator(mode="after")
