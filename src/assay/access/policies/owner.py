@@ -48,6 +48,11 @@ class OwnerPolicy(Policy):
         elif not Path(self.network).is_file():
             raise UsageError(f"The policy {self.name!r} needs its network, and there is no file {self.network}.")
 
+    def imitated(self, seed: int) -> Policy:
+        """With a random network: of the same architecture, unless the owner's is in a file."""
+        network = "tiny-cnn" if self.network.endswith(SUFFIX) else self.network
+        return self.model_copy(update={"network": network, "seed": seed})
+
     def describe(self) -> dict[str, Any]:
         """See `Policy.describe`."""
         described = super().describe()
