@@ -32,7 +32,9 @@ CLAIM = SimpleNamespace(
     published="r = 0.8",
     test="correlation",
     rule="r above 0.5",
-    verdict="reproduced",
+    own="reproduced",
+    recomputed="open",
+    written="2026-12-01",
     measured="0.79",
     why="",
     origin="table",
@@ -65,7 +67,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[world.World, str]:
         patch.setattr(
             export,
             "load_claims",
-            lambda: [CLAIM, SimpleNamespace(**vars(CLAIM) | {"id": "D2", "verdict": "contradicted"})],
+            lambda: [CLAIM, SimpleNamespace(**vars(CLAIM) | {"id": "D2", "own": "contradicted"})],
         )
         found = Exporter(built.path, folder / "out", everything).export()
     assert found.trials == built.done

@@ -21,7 +21,16 @@ th,td{border-bottom:1px solid #c9c5bb;padding:.3rem .8rem .3rem 0;text-align:lef
 dt{font-weight:600}dd{margin:0 0 .5rem 0}figure{margin:1rem 0}figcaption{font-size:13px}a{color:#0b62a3}
 figure svg{max-width:100%;height:auto;background:#fff}.verdict{font-weight:600;white-space:nowrap}
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#16181b}a{color:#7db8ea}}"""
-SIGNS = {"reproduced": "✓", "contradicted": "✗", "scope-limited": "◐", "open": "○", "not testable": "-"}
+SIGNS = {
+    "reproduced": "✓",
+    "contradicted": "✗",
+    "scope-limited": "◐",
+    "proxy agrees": "(✓)",
+    "proxy disagrees": "(✗)",
+    "open": "○",
+    "not run": "-",
+    "not testable": "-",
+}
 """Before each verdict, so that it is told apart without colour."""
 
 
@@ -47,7 +56,7 @@ def index(claims: Sequence[Claim]) -> str:
     parts.append(f"<table><tbody>{rows}</tbody></table>")
     for paper in dict.fromkeys(claim.paper for claim in claims):
         rows = "".join(_row(claim) for claim in claims if claim.paper == paper)
-        head = "".join(f"<th>{name}</th>" for name in ("", "claim", "published", "verdict", "decided by"))
+        head = "".join(f"<th>{name}</th>" for name in ("", "claim", "published", "authors' tables", "our run"))
         parts.append(
             f"<h2>{html.escape(paper[0].upper() + paper[1:])}</h2>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -63,11 +72,12 @@ def page(claim: Claim) -> str:
         ("Source", claim.source),
         ("Tested by", claim.test),
         ("Rule", claim.rule),
-        ("Decided by", claim.origin),
+        ("Rule as of", claim.written),
         ("Why", claim.why),
     )
     told = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in facts if text)
-    body = f'<p><a href="index.html">All claims</a></p><p>{_verdict(claim.verdict)}</p><dl>{told}</dl>'
+    verdicts = f"By the authors' tables: {_verdict(claim.recomputed)}. By our own run: {_verdict(claim.own)}."
+    body = f'<p><a href="index.html">All claims</a></p><p>{verdicts}</p><dl>{told}</dl>'
     if claim.checks:
         table = checks(claim)
         head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
@@ -112,8 +122,8 @@ def _row(claim: Claim) -> str:
         f'<a href="{claim.id}.html">{claim.id}</a>',
         html.escape(claim.statement),
         html.escape(claim.published),
-        _verdict(claim.verdict),
-        html.escape(claim.origin),
+        _verdict(claim.recomputed),
+        _verdict(claim.own),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
