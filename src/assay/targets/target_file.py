@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.vision import prepare_torchvision
 from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
 from assay.data.sources import Parts
@@ -122,6 +123,7 @@ def call_factory(factory: str, described: TargetFile, folder: Path, seed: int) -
         UsageError: if there is no such function, it fails, or it returns something else than a module.
     """
     module, _, name = factory.partition(":")
+    prepare_torchvision()
     sys.path.append(str(folder))
     try:
         function = getattr(importlib.import_module(module), name)
