@@ -45,7 +45,7 @@ def _operators_load(package: Path) -> bool:
     for file in (package / f"_C{suffix}" for suffix in EXTENSION_SUFFIXES):
         if file.is_file():
             try:
-                torch.ops.load_library(str(file))
+                torch.ops.load_library(str(file))  # type: ignore[no-untyped-call]
             except OSError:
                 return False
             return True
