@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, code
 from assay.catalogue.entry import Entry, Listing, Source, explain, json_lines, listing, make_entry
@@ -158,10 +159,7 @@ class Project:
         kept = {(one.record, one.code): one for one in self.annotations(coder)}
         kept |= {(record, name): Annotation(record=record, code=name, value=text) for name, text in values.items()}
         lines = [canonical_json(kept[key].model_dump()) for key in sorted(kept)]
-        path = self.folder / f"{coder}.jsonl"
-        temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(path)
+        write_text(self.folder / f"{coder}.jsonl", "".join(f"{line}\n" for line in lines))
         return [vote for vote in self.disagreements() if vote.record == record]
 
     def answers(self) -> dict[str, dict[tuple[str, str], str]]:

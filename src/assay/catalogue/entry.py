@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import DataError, LoadError, nearest
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, Facts
 
@@ -81,9 +82,7 @@ def write_listing(path: Path, what: Listing) -> None:
     """Write one JSON object per line: the source, then its entries sorted by id. Deterministic."""
     lines = [canonical_json(what.source.model_dump(exclude_none=True))]
     lines += [canonical_json(entry.model_dump(exclude_defaults=True)) for entry in what.entries]
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_listing(path: Readable) -> Listing:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.entry import explain, json_lines
 
@@ -35,9 +36,7 @@ class Measurement(Frozen):
 def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
     """Write one JSON object per line, sorted. Deterministic."""
     lines = sorted({canonical_json(measurement.model_dump(exclude_none=True)) for measurement in measurements})
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_measurements(path: Path) -> list[Measurement]:

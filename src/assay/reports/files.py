@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.base.errors import WorkspaceError
-from assay.studies.workspace import write_text
+from assay.base.files import write_text
 
 
 def save(path: Path, text: str) -> None:

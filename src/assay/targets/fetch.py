@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
+from assay.base.locks import lock, try_lock
 from assay.base.progress import Progress
 from assay.catalogue.weights import Weights
 from assay.targets.download import MissingError, download
@@ -130,13 +130,11 @@ def _alone(cached: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock of one cached file; the operating system frees it if the process dies."""
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        lock = cached.with_name(f"{cached.name}.lock").open("ab")
+        waiting = cached.with_name(f"{cached.name}.lock").open("ab")
     except OSError as error:
         raise LoadError(f"The cache {cached.parent} cannot be written: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with waiting:
+        if not try_lock(waiting):
             progress.say(f"Waiting for another process that downloads {cached.name}.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(waiting)
         yield

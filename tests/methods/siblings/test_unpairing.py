@@ -70,8 +70,27 @@ def test_the_loss_is_what_it_says(share, compared):
     task = 0.75 * cross_entropy(sibling(images), labels)
     followed = 0.25 * cross_entropy(sibling(images), full(images).softmax(1))
     expected = task + followed + 3.0 * torch.stack(squares).mean()
-    assert float(value) == pytest.approx(float(expected), rel=1e-4)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
     torch.testing.assert_close(logits, sibling(images))
+
+
+def test_every_image_has_its_own_amount_of_noise():
+    """From none to the most, uniform: at the clean image, gradients must part too."""
+    seen = []
+
+    class Watching(torch.nn.Module):
+        def forward(self, images):
+            seen.append(images.detach().clone())
+            return images.flatten(1)[:, :10]
+
+    images, labels = torch.full((1000, *SHAPE), 0.5), torch.zeros(1000, dtype=torch.int64)
+    sibling = seeded_build("digits-mlp-deep", 10, SHAPE, 1).eval()
+    torch.manual_seed(0)
+    Unpairing(distil=0.0, noise=0.1, share=1.0).loss(Watching(), 1.0, None)(sibling, images, labels)
+    (near,) = seen
+    amounts = (near - images).flatten(1).square().mean(1).sqrt() / 0.1
+    quantiles = torch.quantile(amounts, torch.tensor([0.05, 0.5, 0.95]))
+    torch.testing.assert_close(quantiles, torch.tensor([0.05, 0.5, 0.95]), rtol=0, atol=0.06)
 
 
 def test_the_penalty_reaches_the_parameters():

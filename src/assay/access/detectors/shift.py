@@ -39,7 +39,6 @@ class Shift(Detector):
     alpha: float = Field(default=0.01, gt=0.0, lt=1.0)
 
     def watches(self, ordinary: Traffic) -> Callable[[], Watch]:
-        """See `Detector.watches`."""
         images = ordinary.images[:MOST].detach().cpu().to(torch.float32)
         if len(images) < FEWEST:
             raise DataError(f"The distribution test needs at least {FEWEST} ordinary questions, not {len(images)}.")
@@ -72,7 +71,6 @@ class _Client:
         self._queries = self._windows = 0
 
     def observe(self, images: torch.Tensor, answers: Answers) -> Alarm | None:
-        """See `Watch.observe`."""
         alarm, start = None, 0
         while start < len(images):
             stop = start + self._settings.window - self._queries % self._settings.window

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.methods.evasion.query_results import success_curve
+from assay.methods.evasion.results import success_curve
 from assay.methods.finding import Level, Lines, Metric, Table, Verdict
 from assay.methods.siblings.campaigns import Campaign, charge
 from assay.methods.siblings.savings import ALONE
