@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from assay.base.digests import digest_file, digest_json
-from assay.base.errors import LoadError, UnsafeFileError
+from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.targets.target import Modality
 
 CONFIG, PROCESSOR, TOKENIZER = "config.json", "preprocessor_config.json", "tokenizer.json"
@@ -62,6 +62,25 @@ class Folder:
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder as ``save_pretrained`` writes it."""
     return (path / CONFIG).is_file()
+
+
+def refuse_foreign_folder(path: Path) -> None:
+    """No-op for a folder of ``save_pretrained``.
+
+    Raises:
+        UnsafeFileError: if it is a SavedModel of TensorFlow, which holds code.
+        UsageError: if it is some other folder.
+    """
+    if (path / "saved_model.pb").is_file():
+        raise UnsafeFileError(
+            f"{path} is a SavedModel, whose graph can run code: where you trust it, convert it with "
+            f"`python -m tf2onnx.convert --saved-model {path} --output model.onnx`, and describe that in a target file."
+        )
+    if not is_folder(path):
+        raise UsageError(
+            f"{path} is a folder without a {CONFIG}: Assay opens folders that transformers' save_pretrained wrote, and "
+            "single files of weights that a target file (TOML) describes."
+        )
 
 
 def read_folder(path: Path) -> Folder:

@@ -33,18 +33,20 @@ class ImageClassifier(torch.nn.Module):
         return logits
 
 
-def image_classifier(folder: Folder) -> tuple[ImageClassifier, Shape | None, Preprocessing | None]:
+def image_classifier(
+    folder: Folder, *, processed: bool = True
+) -> tuple[ImageClassifier, Shape | None, Preprocessing | None]:
     """A folder's network, its input (channels, height, width), and its preprocessing.
 
-    Both are those of the folder's processor; without one the preprocessing is None, and the input that of the
-    configuration, if it has one.
+    Both are those of the folder's processor. Without one, or unless ``processed``, the preprocessing is None, and the
+    input that of the configuration, if it has one.
 
     Raises:
         LoadError: if files do not fit, or the processor does what `Preprocessing` cannot express.
     """
     network = load_classifier(folder)
     channels = int(folder.config.get("num_channels", 3))
-    if not (folder.path / PROCESSOR).is_file():
+    if not processed or not (folder.path / PROCESSOR).is_file():
         size = _pair(folder.config.get("image_size"))
         return ImageClassifier(network), (channels, *size) if size else None, None
     try:
@@ -58,7 +60,7 @@ def image_classifier(folder: Folder) -> tuple[ImageClassifier, Shape | None, Pre
     if size is None:
         raise LoadError(f"{folder.path / PROCESSOR} does not say which size of images the network takes.")
     shape = (channels, *size)
-    preprocessing = _preprocessing(processor)
+    preprocessing = _preprocessing(processor, size)
     _verify(processor, preprocessing, shape, folder)
     return ImageClassifier(network), shape, preprocessing
 
@@ -77,13 +79,14 @@ def _pair(size: Any) -> tuple[int, int] | None:
     return (int(found["shortest_edge"]),) * 2 if "shortest_edge" in found else None
 
 
-def _preprocessing(processor: Any) -> Preprocessing:
+def _preprocessing(processor: Any, size: tuple[int, int]) -> Preprocessing:
     normalises = bool(getattr(processor, "do_normalize", False))
     rescales = bool(getattr(processor, "do_rescale", True))
     return Preprocessing(
         scale=round(255 * float(processor.rescale_factor), 9) if rescales else 255.0,
         mean=tuple(map(float, processor.image_mean)) if normalises else (0.0,),
         std=tuple(map(float, processor.image_std)) if normalises else (1.0,),
+        size=size if getattr(processor, "do_resize", False) else None,
         channels="bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb",
     )
 
