@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from assay.access.ledger import Spent
 from assay.base.frozen import Frozen
-from assay.methods.finding import Family, Figure, Metric, Verdict
+from assay.methods.figures import Figure
+from assay.methods.metric import Family, Metric, Verdict
 
 SCHEMA_VERSION = 2
 Status = Literal["done", "failed", "skipped"]
