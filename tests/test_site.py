@@ -42,7 +42,7 @@ def test_every_method_says_what_it_does_its_source_and_its_options() -> None:
     pages = method_pages.pages()
     for name, kind in METHODS.items():
         section = pages[f"methods/{kind.family}.md"].partition(f"\n`{name}`\n")[2].partition("\n## ")[0]
-        assert section.strip().startswith(kind.summary)
+        assert section.strip().startswith(kind.about.summary)
         assert "| Source | " in section
         for option in kind.model_fields:
             assert method_pages.plain(option) in section

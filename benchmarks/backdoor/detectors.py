@@ -32,7 +32,7 @@ from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc
 from assay.catalogue.curated import curated
-from assay.methods.backdoor.models.evidence import REMEMBERED
+from assay.methods.backdoor.models.evidence import RUNNING_MEANS
 from assay.methods.backdoor.models.null import (
     ALPHA,
     CleanModel,
@@ -94,8 +94,8 @@ class Result(Frozen):
 
     def alarm(self, judged: Judged) -> bool:
         """Whether the network is flagged: p at most `ALPHA`, and a trigger that works where one is recovered."""
-        leading = max(judged.places, key=lambda name: judged.places[name], default="")
-        if not self.successes or leading == REMEMBERED:
+        leading = max(judged.z_scores, key=lambda name: judged.z_scores[name], default="")
+        if not self.successes or leading == RUNNING_MEANS:
             return judged.alarm
         return judged.alarm and self.successes[leading] > WORKS
 
@@ -187,9 +187,10 @@ def measure(subject: Subject, detector: str) -> Result:
 
 def top_labels(finding: Finding) -> dict[str, int]:
     """The most outstanding label by each per-label column that has one."""
-    columns = {n.removeprefix("strength_"): v for n, v in finding.samples.items() if n.startswith("strength_")}
-    columns |= {name: finding.samples[name] for name in ("lead", "margin") if name in finding.samples}
-    return {name: int(finding.samples["label"][np.nanargmax(values)]) for name, values in columns.items()}
+    samples = finding.samples
+    columns = {n.removeprefix("strength_"): v for n, v in samples.columns.items() if n.startswith("strength_")}
+    columns |= {name: samples.columns[name] for name in ("lead", "margin") if name in samples.columns}
+    return {name: int(samples.row[np.nanargmax(values)]) for name, values in columns.items()}
 
 
 def write(result: Result, path: Path) -> None:
@@ -236,7 +237,7 @@ def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
             if r.half in ("calibration", "null", "public") and r.attack == "clean" and family(r.network) == r.network
         ]
         if clean:
-            nulls[detector] = calibrate(clean, [REMEMBERED])
+            nulls[detector] = calibrate(clean, [RUNNING_MEANS])
     return nulls
 
 
@@ -271,7 +272,7 @@ def table(out: Path, subjects: list[Subject], half: str, nulls: Nulls) -> Iterat
         for family, flags in sorted(families.items()):
             yield f"    {family}: {share(flags)}"
         scores = [
-            np.array([max(judged[r.network].places.values(), default=0.0) for r in part]) for part in (bad, clean)
+            np.array([max(judged[r.network].z_scores.values(), default=0.0) for r in part]) for part in (bad, clean)
         ]
         if min(map(len, scores)) > 1:
             auc = delong_auc(*scores)
@@ -287,8 +288,8 @@ def table(out: Path, subjects: list[Subject], half: str, nulls: Nulls) -> Iterat
 
 
 def places_of(judged: Judged) -> str:
-    """The places of a network's statistics among the clean ones."""
-    return " ".join(f"{name} {value:+.1f}" for name, value in judged.places.items())
+    """The z_scores of a network's statistics among the clean ones."""
+    return " ".join(f"{name} {value:+.1f}" for name, value in judged.z_scores.items())
 
 
 def main() -> None:

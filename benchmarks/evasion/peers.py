@@ -71,7 +71,8 @@ Attack = Callable[[Job], torch.Tensor]
 
 def ours_fgsm(job: Job) -> torch.Tensor:
     """Assay's FGSM."""
-    return fgsm_step(job.images, loss_gradient(WhiteBox(job.target), job.images, job.labels), job.epsilon)
+    ball = Ball("linf", job.epsilon)
+    return fgsm_step(job.images, loss_gradient(WhiteBox(job.target), job.images, job.labels), ball)
 
 
 def ours_pgd(norm: Any) -> Attack:

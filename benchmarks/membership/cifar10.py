@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -30,6 +29,7 @@ from assay.methods.membership.results import Scores, auc_metric, true_positive_r
 from assay.methods.membership.rmia_attack import Rmia
 from assay.methods.method import Method
 from assay.studies import Trial, run_trials
+from assay.studies.samples import SAMPLES, read_samples
 from assay.targets.architectures import build
 from assay.training.engine import fit, seeded_build
 from assay.training.recipe import Recipe
@@ -87,12 +87,11 @@ def methods() -> list[Method]:
 
 
 def scores(workspace: assay.Workspace, outcome: assay.Outcome) -> dict[str, Scores]:
-    """Every AUC's scores of members and non-members, by name."""
-    samples = pyarrow.parquet.read_table(workspace.artefacts(outcome.key) / "samples.parquet")
-    member = samples["member"].to_numpy()
-    names = [m.name.removeprefix("auc_") for m in outcome.metrics if m.name.startswith("auc_")]
-    columns = {name: samples[name].to_numpy().astype(np.float64) for name in names if name in samples.column_names}
-    return {name: (column[member], column[~member]) for name, column in columns.items()}
+    """Every AUC's scores of members and non-members, by the name of the score."""
+    samples = read_samples(workspace.artefacts(outcome.key) / SAMPLES)
+    member = samples.positive
+    assert member is not None
+    return {name.removeprefix("auc_"): (part[member], part[~member]) for name, part in samples.scores.items()}
 
 
 def main(folder: Path) -> None:

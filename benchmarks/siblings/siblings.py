@@ -31,7 +31,7 @@ from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.queries import QueryOptions
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
 from assay.methods.siblings.campaigns import Attack, run_attack
-from assay.methods.siblings.comparison import Pair, similarity_metrics
+from assay.methods.siblings.comparison import Pair, compare, similarity_metrics
 from assay.methods.siblings.unpairing import Order, Unpairing, unpaired
 from assay.targets.reference import load_target, open_model
 from assay.targets.target import Target
@@ -164,7 +164,7 @@ def attacked(on: Bench, prior: WhiteBox | None, attack: Attack) -> dict[str, Any
 def alike(on: Bench, sibling: WhiteBox) -> dict[str, Any]:
     """All measures of similarity, with their intervals, on 500 test images."""
     images, labels = on.test.take(np.arange(min(500, len(on.test)))), torch.from_numpy(on.test.labels[:500])
-    metrics, _ = similarity_metrics(Pair(on.box, sibling, images, labels), Ball("l2", EPSILON), 0)
+    metrics = similarity_metrics(compare(Pair(on.box, sibling, images, labels), Ball("l2", EPSILON)), 0)
     return {m.name: [m.value, *((m.interval.low, m.interval.high) if m.interval else ())] for m in metrics}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.access import Serving
-from assay.access.remote import Terms, open_target
+from assay.access.opening import Terms
 from assay.base.errors import UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import expand as matching
@@ -20,6 +20,8 @@ from assay.reports.results import Result
 from assay.reports.writing import own_folder, write_report
 from assay.reports.writing import write_reports as write_results
 from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.units import Place, plan_target
+from assay.studies.work import open_place
 from assay.targets.target import Target
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def audit(
     price_per_1000: float | None = None,
     progress: Progress | None = None,
 ) -> Audit:
-    """Assess one model: the methods of a preset, or the named ones.
+    """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
     Args:
         target: a `Target`, or a reference to a model or a service that `open_target` resolves with ``data``,
@@ -103,22 +105,16 @@ def audit(
     """
     progress = progress or silent()
     chosen = plan_methods(preset, methods, options)
-    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
-        target = open_target(
-            target,
-            Terms(live, budget, price_per_1000),
-            ledgers=place.path / "ledgers",
-            data=data,
-            suspects=suspects,
-            device=device,
-            seed=seed,
-            progress=progress,
-        )
-    if not isinstance(serving, Serving):
-        serving = Serving.of(target, serving or {})
-    ran = run_trials(plan_trials([target], chosen, serving.within(target), [seed]), place, progress)
-    return Audit(ran.outcomes, place, ran.reused)
+        place = Place(reference=target, data=data, suspects=suspects, terms=Terms(live, budget, price_per_1000))
+        target = open_place(place, kept, device=device, seed=seed, progress=progress)
+    else:
+        place = Place(reference=target.digest)
+    changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
+    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]))
+    ran = run_trials(trials, kept, progress)
+    return Audit(ran.outcomes, kept, ran.reused)
 
 
 def expand(references: Sequence[str]) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from assay.access import Serving
@@ -163,11 +162,6 @@ def test_finds_something_that_holds(name: str, target: Target, workspace: Worksp
             assert all(len(row) == len(figure.columns) for row in figure.files)
             assert len(figure.rows) == len(figure.files)
     assert outcome.spent.images > 0
-    samples: Any = (
-        pq.read_table(folder / "samples.parquet").to_pandas() if "samples.parquet" in outcome.artefacts else {}
-    )
-    for name in set(names) & set(samples) if "row" in samples else ():
-        assert outcome.metric(name).value == pytest.approx(samples[name].mean()), f"{name} is not its column's mean"
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -33,7 +33,7 @@ def overview(families: dict[Family, list[type[Method]]]) -> str:
         "What a method may see, and in which presets it runs. `assay methods NAME` prints the same.",
     ]
     for family, kinds in families.items():
-        rows = [[kind.name, kind.needs, ", ".join(kind.presets) or "by name", kind.summary] for kind in kinds]
+        rows = [[kind.name, kind.needs, ", ".join(kind.presets) or "by name", kind.about.summary] for kind in kinds]
         lines += ["", f"## {QUESTIONS.get(family, family)}", ""]
         cells = table(("method", "needs", "presets", "what it does"), rows)
         lines += [_linked(line, family, kinds) for line in cells]
@@ -60,19 +60,19 @@ def method_section(kind: type[Method]) -> str:
     """One method: what it does, formula, source, cost, caveats and options."""
     notes, own = NOTES.get(kind.name, {}), inspect.cleandoc(kind.__dict__.get("__doc__") or "")
     facts = {
-        "Threat model": kind.threat_model,
+        "Threat model": kind.about.threat_model,
         "Needs": kind.needs + (f"; {', '.join(kind.parts)}" if kind.parts else "").replace("_", "-"),
-        "Source": kind.paper,
+        "Source": kind.about.paper,
         "Cost": notes.get("cost", ""),
-        "MITRE ATLAS": ", ".join(kind.atlas),
+        "MITRE ATLAS": ", ".join(kind.about.atlas),
         "Presets": ", ".join(kind.presets) or "none: it runs when it is named",
         "Version": str(kind.version),
     }
-    lines = [f"## {kind.title} {{ #{anchor(kind)} }}", "", f"`{kind.name}`", "", kind.summary, ""]
+    lines = [f"## {kind.about.title} {{ #{anchor(kind)} }}", "", f"`{kind.name}`", "", kind.about.summary, ""]
     if "formula" in notes:
         lines += ["```text", notes["formula"], "```", ""]
     lines += [*table(("", ""), [(name, text) for name, text in facts.items() if text]), ""]
-    if own and own != kind.summary:
+    if own and own != kind.about.summary:
         lines += [_prose(own), ""]
     return "\n".join(
         [*lines, "<details markdown><summary>Options</summary>", "", *_options(kind), "", "</details>", ""]

@@ -16,7 +16,7 @@ COPIED = 1 << 20
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, no NaN.
+    """The canonical JSON text of a value: sorted keys, no spaces, no NaN.
 
     Raises:
         ValueError: if the value holds NaN or infinity.

@@ -27,12 +27,16 @@ class Distil(Compression):
     temperature: float = Field(default=4.0, gt=0.0, description="What logits are divided by before the softmax.")
 
     def restructure(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.restructure`."""
+        """A fresh network of the smaller architecture, behind the same preprocessing."""
         small = seeded_build(self.architecture, workshop.num_classes, workshop.input_shape, workshop.seed)
         return Preprocessed(small, network.preprocessing) if isinstance(network, Preprocessed) else small
 
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """The smaller network, trained on the larger one's softened answers.
+
+        Raises:
+            DataError: if there are no images.
+        """
         images = workshop.need_images("Distilling")
         softened = (predict(network, images, workshop.device) / self.temperature).softmax(dim=1)
         student = self.restructure(network, workshop)
@@ -41,6 +45,7 @@ class Distil(Compression):
             module: torch.nn.Module, batch: torch.Tensor, wanted: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
             logits = module(batch)
+            # Gradients of softened answers shrink by 1 / temperature^2; so the learning rate means the same at any.
             return self.temperature**2 * cross_entropy(logits / self.temperature, wanted), logits
 
         recipe = Recipe(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate)

@@ -30,6 +30,7 @@ def pairs(network: torch.nn.Module, workshop: Workshop) -> list[Pair]:
     def after(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         used[module] += 1
         if isinstance(module, Convolution):
+            # The output is kept alive: Python gives the identity of a freed tensor to the next one.
             made[id(output)] = module, output
         elif isinstance(module, Norm) and id(inputs[0]) in made:
             found.append(Pair(made[id(inputs[0])][0], module))
@@ -50,7 +51,7 @@ class Fold(Compression):
     name: ClassVar[str] = "fold"
 
     def restructure(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.restructure`."""
+        """Gives every folded convolution a bias, and puts nothing in place of its normalisation."""
         for convolution, norm in pairs(network, workshop):
             if convolution.bias is None:
                 convolution.bias = torch.nn.Parameter(convolution.weight.new_zeros(len(convolution.weight)))
@@ -59,10 +60,11 @@ class Fold(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`.
+        """Folds, and checks on noise that the answers stay.
 
         Raises:
-            DataError: if the folded network answers otherwise: then something else reads the convolution's output.
+            DataError: if a normalisation has no running statistics, or the folded network answers otherwise: then
+                something else reads the convolution's output.
         """
         before = network.eval()(_images(workshop))
         together = pairs(network, workshop)

@@ -25,7 +25,7 @@ class LowRank(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Truncates the singular values of every kernel, flattened to (out, in x height x width)."""
         for weight in matrices(network).values():
             left, values, right = torch.linalg.svd(weight.flatten(1), full_matrices=False)
             rank = math.ceil(self.share * len(values))

@@ -23,10 +23,11 @@ class Prune(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Sets the smallest weights to 0."""
         weights = matrices(network)
         magnitudes = torch.cat([weight.abs().flatten() for weight in weights.values()])
         count = round(self.share * len(magnitudes))
+        # Ranks, not a threshold: where many weights are equal a threshold would drop too many or too few.
         dropped = torch.zeros_like(magnitudes, dtype=torch.bool)
         dropped[magnitudes.argsort(stable=True)[:count]] = True
         start = 0
@@ -49,7 +50,11 @@ class PruneFilters(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Sets the smallest filters to 0, and what normalisation adds behind them.
+
+        Raises:
+            DataError: if there are no convolutions.
+        """
         convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
         if not convolutions:
             raise DataError("The network has no convolutions whose filters could be pruned.")
@@ -77,7 +82,11 @@ class Tune(Compression):
     batch_size: int = Field(default=64, ge=1, description="Images per training step.")
 
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Trains on the images and their labels.
+
+        Raises:
+            DataError: if there are no images.
+        """
         images = workshop.need_images("Fine-tuning")
         recipe = Recipe(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate)
         return tuned(network, torch.from_numpy(images.labels), recipe, workshop)
@@ -94,6 +103,7 @@ def tuned(
     """The network trained on in place, statistics of normalisation included; parameters that are exactly 0 stay 0."""
     images = workshop.need_images("Training")
     network.requires_grad_(True)
+    # Masking gradients suffices: the decay and the momentum of a weight that is 0 are 0 too.
     held = [
         parameter.register_hook((parameter.detach() != 0).mul)  # type: ignore[no-untyped-call]
         for parameter in network.parameters()

@@ -21,6 +21,7 @@ def quantised(weight: torch.Tensor, bits: int, granularity: Granularity) -> torc
 
     The largest magnitude, of the whole tensor or of each output channel (axis 0), is the end of the grid.
     """
+    # Symmetric and without -2^(bits - 1), as runtimes keep weights: no zero point to multiply by in every product.
     most = 2 ** (bits - 1) - 1
     magnitude = weight.detach().abs()
     if granularity == "channel":
@@ -41,7 +42,7 @@ class Quantisation(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Rounds all kernels and matrices to their grids."""
         for weight in matrices(network).values():
             weight.copy_(quantised(weight, self.bits, self.granularity))
         return network
@@ -82,7 +83,7 @@ class Activations(Compression):
     images: int = Field(default=512, ge=1, description="Training images at most, from which the ranges are taken.")
 
     def restructure(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.restructure`."""
+        """Adds to every layer with weights a scale, a zero point, and the rounding of its input."""
         for layer in weighted(network):
             like = next(layer.parameters())
             layer.register_buffer(SCALE, like.new_ones(()))
@@ -92,11 +93,16 @@ class Activations(Compression):
 
     @torch.no_grad()
     def apply(self, network: torch.nn.Module, workshop: Workshop) -> torch.nn.Module:
-        """See `Compression.apply`."""
+        """Watches images pass, and gives every layer the grid between its input's extremes.
+
+        Raises:
+            DataError: if there are no images.
+        """
         images = workshop.need_images("Calibrating activations")
         seen: dict[torch.nn.Module, tuple[float, float]] = {}
 
         def watch(layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+            # 0 is always in the range: padding and ReLU make it common, and it must be exact on the grid.
             low, high = seen.get(layer, (0.0, 0.0))
             seen[layer] = min(low, float(inputs[0].min())), max(high, float(inputs[0].max()))
 

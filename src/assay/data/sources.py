@@ -1,4 +1,4 @@
-"""Where a target's data come from, and how they become splits."""
+"""A target's data sets by name or path, and their conversion to splits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from assay.base.errors import DataError
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress
 from assay.data.formats.registry import DATASETS, Dataset, Named, load_dataset
-from assay.data.formats.text import Texts
 from assay.data.images import Fitted, Images, Shape
 from assay.data.splits import Splits, make_splits
+from assay.data.text_rows import Texts
 
 
 class Parts(Frozen):
@@ -41,7 +41,7 @@ class Parts(Frozen):
         return self
 
     def anchored(self, folder: Path) -> Parts:
-        """The same with relative paths taken from a folder."""
+        """The same with relative paths resolved against a folder."""
         named = {name for name, source in DATASETS.items() if isinstance(source, Named)}
         sources = {part: source for part, source in self.model_dump().items() if isinstance(source, str)}
         return self.model_copy(

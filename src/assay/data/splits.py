@@ -1,4 +1,4 @@
-"""The parts of the data that an assessment uses, kept apart."""
+"""The disjoint parts of the data that an assessment uses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class DeclaredSplits(Splits):
 
 
 def overlap(a: Images, b: Images) -> int:
-    """How many images of the smaller set are in the other too, pixel for pixel, whatever their labels."""
+    """Number of images of the smaller set that the other set contains too, pixel for pixel, whatever their labels."""
     smaller, larger = sorted((a, b), key=len)
     known = set(_image_digests(larger))
     return sum(digest in known for digest in _image_digests(smaller))

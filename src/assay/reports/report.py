@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assay.base.errors import NothingAssessedError, WorkspaceError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.methods.metric import FAMILIES, OPTIONAL, Family, Level, Metric, Verdict
 from assay.reports.wording import QUESTIONS, AnswerLevel, listed, summary
 from assay.studies.outcome import Outcome, TargetFacts
-from assay.studies.workspace import write_text
 
 SCHEMA_VERSION = 1
 

@@ -6,9 +6,9 @@ from assay.base.lazy import lazily
 
 if TYPE_CHECKING:
     from assay.studies.outcome import Outcome
-    from assay.studies.plan import make_method, parse_settings, plan_methods, plan_trials
+    from assay.studies.plan import make_method, parse_settings, plan_methods
     from assay.studies.run import Ran, run_trials
-    from assay.studies.trial import Trial
+    from assay.studies.trial import Trial, plan_trials
     from assay.studies.workspace import Workspace
 
 # Outcomes and workspaces are read where torch is not installed.
@@ -22,7 +22,7 @@ __getattr__ = lazily(
         "make_method": "assay.studies.plan",
         "parse_settings": "assay.studies.plan",
         "plan_methods": "assay.studies.plan",
-        "plan_trials": "assay.studies.plan",
+        "plan_trials": "assay.studies.trial",
         "run_trials": "assay.studies.run",
     },
 )

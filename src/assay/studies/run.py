@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import torch
+from pyarrow import ArrowException
 from pydantic import ValidationError
 
 from assay.access import Ledger, Oracle, WhiteBox
-from assay.base.errors import AssayError, WorkspaceError
+from assay.base.errors import AssayError, MethodError, WorkspaceError
 from assay.base.progress import Progress, silent
 from assay.methods.check import check_finding
+from assay.methods.finding import Finding
 from assay.methods.method import Context, OracleMethod, WhiteBoxMethod
 from assay.studies.outcome import Outcome, Status
 from assay.studies.trial import Trial
@@ -96,6 +98,8 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         answer = _run_method(trial, access, replace(context, companions=beside))
         strict = isinstance(trial.method, OracleMethod | WhiteBoxMethod)  # TRANSITION
         finding = check_finding(answer, trial.method.name, folder, strict)
+        outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
+        return _keep(outcome, finding, workspace)
     except WorkspaceError:
         raise
     except ValidationError as error:
@@ -114,11 +118,21 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         (folder / "traceback.txt").write_text(traceback.format_exc())
         reason = f"{type(error).__name__}: {error} (traceback in {folder})"
         return _attempt(trial, workspace, "failed", reason, access.ledger)
-    outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
-    outcome = outcome.model_copy(
-        update={"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
-    )
-    return workspace.save(outcome, finding.samples)
+
+
+def _keep(outcome: Outcome, finding: Finding, workspace: Workspace) -> Outcome:
+    """Save what a method found.
+
+    Raises:
+        MethodError: if it holds what no file can (NaN in a picture's numbers, samples of several types in one column).
+        WorkspaceError: if the workspace cannot be written.
+    """
+    found = {"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
+    try:
+        return workspace.save(outcome.model_copy(update=found), finding.samples)
+    except (ValueError, TypeError, ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise MethodError(f"{outcome.method.name} reports what cannot be kept: {reason}.") from error
 
 
 def _access(trial: Trial, workspace: Workspace) -> Oracle | WhiteBox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from assay.base.digests import digest_arrays
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 
 
 class Preprocessed(torch.nn.Module):
@@ -32,7 +32,7 @@ class Preprocessed(torch.nn.Module):
 
 @torch.no_grad()
 def evaluate(module: torch.nn.Module, images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Logits float32 on the CPU."""
+    """Logits float32 (n, classes) on the CPU, computed on ``device`` without gradients."""
     answer: torch.Tensor = module(images.to(device))
     return answer.float().cpu()
 

@@ -1,4 +1,4 @@
-"""Target files: a model of one's own, described in TOML."""
+"""Target files: TOML descriptions of a user's own model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Format, Preprocessing
+from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
 from assay.data.sources import Parts
 from assay.data.text_rows import MAX_BYTES
@@ -24,18 +24,18 @@ from assay.targets.target import Modality
 
 
 def _parts(data: Any) -> Any:
-    """A data set's name or path alone is short for splitting it."""
+    """Accept a data set's name or path in place of a table that names it."""
     return {"dataset": data} if isinstance(data, str) else data
 
 
 class TargetFile(Frozen):
-    """What a target file may say. Relative paths are relative to the file.
+    """The keys of a target file. Relative paths are relative to the file.
 
     ``weights`` is a path; ``url`` an address, and needs ``sha256``. The ``format`` is told from the file's first bytes
     if it is not given. State dictionaries (safetensors, torch) need an ``architecture`` of ``assay``, timm or
     torchvision, or a ``factory``: ``package.module:function``, a function of yours that returns the network. It is
-    called with those of ``num_classes`` and ``input_shape`` (channels, height, width) that it has as parameters; no
-    other code is imported. A factory without weights brings its own. ``serving`` is how the model will be exposed.
+    called with ``num_classes`` and ``input_shape`` (channels, height, width) if it has parameters of these names; no
+    other code is imported. Without ``weights`` the factory loads its own. ``serving`` is how the model will be exposed.
     With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
     ``architecture`` one of ``text:``.
     """
@@ -78,12 +78,12 @@ class TargetFile(Frozen):
 
     @property
     def shape(self) -> Shape | None:
-        """Channels, height and width of the input, where the file says them."""
+        """Channels, height and width of the input; None if the file does not say."""
         return self.input_shape if self.modality == "image" else (1, 1, self.max_bytes or MAX_BYTES)
 
 
 def read_target_file(path: Path) -> TargetFile:
-    """A target file, checked.
+    """Read and check a target file.
 
     Raises:
         LoadError: if it cannot be read or is not TOML.
@@ -102,7 +102,7 @@ def read_target_file(path: Path) -> TargetFile:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first complaint, as one sentence."""
+    """The first validation error as one sentence."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
@@ -142,7 +142,7 @@ def call_factory(factory: str, described: TargetFile, folder: Path, seed: int) -
 
 
 def factory_digest(factory: str, network: torch.nn.Module) -> str:
-    """What a factory's network is known by: its weights, and the source file of the function."""
+    """Digest of a factory's network: its weights, and the source file of the function."""
     source = sys.modules[factory.partition(":")[0]].__file__
     return digest_json(
         {

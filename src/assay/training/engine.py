@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import AssayError
+from assay.base.files import replacing
 from assay.base.progress import Progress, silent
 from assay.data.images import Images, Shape, to_pixels
 from assay.targets.architectures import build
@@ -214,10 +214,9 @@ class _State:
     def save(self, log: list[Epoch]) -> None:
         if self.file is None:
             return
-        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
-        partial.replace(self.file)
+        with replacing(self.file, durable=False) as partial:
+            torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
 
     def restore(self) -> list[Epoch]:
         if self.file is None or not self.file.exists():

@@ -68,7 +68,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
     ("sign", {"t": ONE}, {**AT, "side": -1}, "contradicted"),
     ("sign", {"t": ONE}, {**AT, "side": 1, "zero": 0.5}, "open"),
     ("sign", {"t": ONE}, {**AT, "side": 1, "least": 0.7}, "scope-limited"),
-    ("close", {"t": ONE}, {**AT, "published": 0.45}, "reproduced"),
+    ("close", {"t": ONE}, {**AT, "published": 0.45, "tolerance": 0.3}, "reproduced"),
+    ("close", {"t": ONE}, {**AT, "published": 0.45, "tolerance": 0.05}, "open"),
     ("close", {"t": ONE}, {**AT, "published": 0.62}, "scope-limited"),
     ("close", {"t": ONE}, {**AT, "published": 0.9}, "contradicted"),
     ("close", {"t": ONE}, {**AT, "published": -0.5}, "contradicted"),
@@ -85,7 +86,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
     ("correlation", {"t": DOWN}, {"table": ["s", "t"], "x": "x", "y": "y", "side": 1}, "contradicted"),
     ("correlation", {"t": FLAT}, {"table": ["s", "t"], "x": "x", "y": "y", "side": 1}, "open"),
     ("correlation", {"t": UP}, {"table": ["s", "t"], "x": "x", "y": "y", "published": 0.2}, "contradicted"),
-    ("correlation", {"t": FLAT}, {"table": ["s", "t"], "x": "x", "y": "y", "published": 0.2}, "reproduced"),
+    ("correlation", {"t": FLAT}, {"table": ["s", "t"], "x": "x", "y": "y", "published": 0.2}, "open"),
+    ("correlation", {"t": UP}, {"table": ["s", "t"], "x": "x", "y": "y", "published": 1.0}, "reproduced"),
     ("flips", {"t": DOWN, "u": UP}, {"first": ["s", "t"], "second": ["s", "u"], "x": "x", "y": "y"}, "reproduced"),
     ("flips", {"t": DOWN, "u": DOWN}, {"first": ["s", "t"], "second": ["s", "u"], "x": "x", "y": "y"}, "contradicted"),
     ("flips", {"t": DOWN, "u": FLAT}, {"first": ["s", "t"], "second": ["s", "u"], "x": "x", "y": "y"}, "open"),
@@ -153,25 +155,30 @@ def test_what_was_not_run_leaves_a_claim_open(
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "conjunction", "verdict"),
+    ("verdicts", "verdict"),
     [
-        (["reproduced", "open"], False, "reproduced"),
-        (["reproduced", "open"], True, "open"),
-        (["reproduced", "reproduced"], True, "reproduced"),
-        (["contradicted", "open"], True, "contradicted"),
-        (["reproduced", "contradicted"], False, "scope-limited"),
-        (["reproduced", "scope-limited"], True, "scope-limited"),
-        (["open"], False, "open"),
+        (["reproduced", "open"], "open"),
+        (["reproduced", "reproduced"], "reproduced"),
+        (["contradicted", "open"], "contradicted"),
+        (["reproduced", "contradicted"], "scope-limited"),
+        (["reproduced", "scope-limited"], "scope-limited"),
+        (["open"], "open"),
+        ([], "not run"),
     ],
 )
-def test_one_verdict_from_several(verdicts: list[Verdict], conjunction: bool, verdict: Verdict) -> None:
-    assert combine(verdicts, conjunction) == verdict
+def test_one_verdict_from_several(verdicts: list[Verdict], verdict: Verdict) -> None:
+    assert combine(verdicts) == verdict
+
+
+def test_a_wide_interval_does_not_reproduce_a_number() -> None:
+    assert beside(Number(value=-0.6, low=-0.9, high=-0.2), -0.693, 0.15, 0.0) == "open"
+    assert beside(Number(value=-0.69, low=-0.75, high=-0.6), -0.693, 0.15, 0.0) == "reproduced"
 
 
 def test_a_published_number_stands_for_what_rounds_to_it() -> None:
     number = Number(value=0.95, low=0.948, high=0.9527)
-    assert beside(number, 0.953, 0.0, 0.0) == "reproduced"
-    assert beside(number, 0.954, 0.0, 0.0) == "contradicted"
+    assert beside(number, 0.953, 0.003, 0.0) == "reproduced"
+    assert beside(number, 0.954, 0.003, 0.0) == "contradicted"
 
 
 def test_numbers_by_seed_have_students_interval() -> None:

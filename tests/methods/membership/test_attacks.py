@@ -5,6 +5,7 @@ from assay.access import Serving
 from assay.base.errors import AccessError, BudgetError, DataError
 from assay.data.images import ArrayImages, Subset
 from assay.data.splits import Splits
+from assay.methods.check import check_finding
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod
 from assay.methods.membership.label_only import LabelOnly
@@ -51,7 +52,7 @@ def test_metric_attacks_equal_the_slow_reference(signal, tmp_path):
     assert metric.value == pytest.approx(slow.auc(*expected), abs=1e-9)
     assert metric.interval.low < metric.value < metric.interval.high
     assert metric.n == 200
-    assert found.samples[signal] == pytest.approx(np.concatenate(expected), abs=1e-9)
+    assert found.samples[f"auc_{signal}"] == pytest.approx(np.concatenate(expected), abs=1e-9)
 
 
 def test_rates_are_those_of_modified_entropy(tmp_path):
@@ -108,20 +109,20 @@ def test_the_whole_family_costs_one_forward_pass_an_image(tmp_path):
 def test_findings_are_whole_finite_and_repeatable(method, tmp_path):
     data = people.splits(150, 120)
     found = run(method, data, tmp_path)
-    assert Finding.model_validate(found.model_dump()).metrics == found.metrics
-    assert len({len(column) for column in found.samples.values()}) == 1
-    assert all(np.isfinite(column.astype(float)).all() for column in found.samples.values())
+    check_finding(found, method.name, tmp_path / "artefacts")
+    assert found.samples.scores
+    assert all(np.isfinite(column).all() for column in found.samples.scores.values())
     for metric in found.metrics:
         if metric.value is None:
             assert metric.note
         else:
             assert metric.interval.low <= metric.value <= metric.interval.high
-    rows, member = found.samples["row"], found.samples["member"]
+    rows, member = found.samples["row"], found.samples.positive
     assert (data.members.labels[rows[member]] == found.samples["label"][member]).all()
     assert (data.non_members.labels[rows[~member]] == found.samples["label"][~member]).all()
     again = run(method, data, tmp_path)
     assert again.metrics == found.metrics
-    assert all((again.samples[name] == column).all() for name, column in found.samples.items())
+    assert all((again.samples[name] == column).all() for name, column in found.samples.scores.items())
 
 
 def test_figures_of_the_metric_attacks(tmp_path):
@@ -146,7 +147,7 @@ def test_the_gallery_shows_the_member_with_the_highest_score_first(tmp_path):
 
     data = people.splits(40, 120)
     found = run(MetricAttacks(), data, tmp_path)
-    scores = found.samples["modified_entropy"][found.samples["member"]]
+    scores = found.samples["auc_modified_entropy"][found.samples.positive]
     image = data.members.images[int(scores.argmax()), 0]
     shown = np.asarray(Image.open(tmp_path / "artefacts" / found.figures[2].files[0][0]))[:, :, 0]
     enlarged = shown.shape[0] // 2
@@ -192,8 +193,8 @@ def test_caps_draw_the_same_samples_for_every_method(method, tmp_path):
 def test_a_budget_shrinks_the_population_in_proportion_and_says_so(tmp_path):
     data = people.splits()
     found = run(MetricAttacks(), data, tmp_path, budget=250)
-    assert found.samples["member"].sum() == 150
-    assert len(found.samples["member"]) == 250
+    assert found.samples.positive.sum() == 150
+    assert len(found.samples.positive) == 250
     assert "150 members and 100 non-members" in found.metric("auc_loss").note
     with pytest.raises(BudgetError, match="leaves 3 images"):
         run(MetricAttacks(), data, tmp_path, budget=3)
@@ -220,7 +221,7 @@ def test_members_among_the_non_members_are_left_out_or_refused(tmp_path):
 def test_repeats_among_the_members_alone_are_no_overlap(tmp_path):
     data = people.splits(30, 30)
     found = run(LabelOnly(), Splits(joined(data.members, data.members), data.non_members), tmp_path)
-    assert found.samples["member"].sum() == 60
+    assert found.samples.positive.sum() == 60
 
 
 def test_a_missing_part_is_named(tmp_path):

@@ -69,10 +69,10 @@ def test_a_sample_that_keeps_its_label_when_moved_is_called_a_member(tmp_path):
     assert found.metric("auc_correctness").value == 0.5
     assert found.metric("auc_augmentation").value == found.metric("auc_augmentation_count").value == 1.0
     assert found.verdict.level == "high"
-    member = found.samples["member"]
+    member = found.samples.positive
     assert (member.sum(), (~member).sum()) == (40, 30)
-    assert set(found.samples["augmentation_count"][member]) == {8.0}
-    assert found.samples["augmentation_count"][~member].max() < 8
+    assert set(found.samples["auc_augmentation_count"][member]) == {8.0}
+    assert found.samples["auc_augmentation_count"][~member].max() < 8
     table = found.figures[1]
     assert table.rows[0] == ["as it is", "100.0 %", "100.0 %"]
     assert table.rows[1] == ["mirrored", "100.0 %", "0.0 %"]
@@ -84,7 +84,7 @@ def test_it_asks_for_labels_and_judges_the_half_that_was_not_known(tmp_path):
     oracle = people.oracle(people.target(data), tmp_path, LABELS)
     found = Augmentation(shift=0, rotation=0).run(oracle, data, people.context(tmp_path))
     assert len(found.samples["row"]) == 50
-    rows, member = found.samples["row"], found.samples["member"]
+    rows, member = found.samples["row"], found.samples.positive
     assert (data.members.labels[rows[member]] == found.samples["label"][member]).all()
     right = found.samples["predicted"] == found.samples["label"]
     assert found.metric("train_accuracy").value == right[member].mean()

@@ -120,7 +120,7 @@ def test_members_further_from_the_boundary_are_told_apart_where_correctness_cann
     assert found.metric("auc_boundary_distance").value > 0.98
     assert found.verdict.level == "high"
     assert oracle.ledger.images <= 80 * 120
-    assert found.metric("images_per_sample").value == found.samples["images"].mean() <= 120
+    assert found.metric("images_per_sample").value == found.samples["images_per_sample"].mean() <= 120
     progress = found.figures[0].series[0]
     assert (np.diff(progress.x) > 0).all()
     assert progress.y[-1] == found.metric("auc_boundary_distance").value
@@ -131,7 +131,23 @@ def test_members_further_from_the_boundary_are_told_apart_where_correctness_cann
 
 def test_a_budget_leaves_fewer_samples_and_not_fewer_questions(tmp_path):
     found, oracle = run(tmp_path, budget=1250, queries_per_sample=60, directions=10)
-    assert len(found.samples["distance"]) == 20
+    assert len(found.samples["auc_boundary_distance"]) == 20
     assert oracle.ledger.images <= 1250
     with pytest.raises(BudgetError, match="leaves 200 images"):
         run(tmp_path, budget=200, queries_per_sample=60)
+
+
+def test_a_baseline_halves_the_noise_of_a_normal_estimated_beside_the_boundary(tmp_path):
+    """Where most labels around a point agree, their mean tells nothing of the normal, and is taken off."""
+    images, truth = points(300, 0.2, 0.2, 6)
+    labels = (truth > 0).astype(np.int64)
+    target = Target.from_function(Plane(), digest="plane", input_shape=SHAPE, num_classes=2)
+    oracle = people.oracle(target, tmp_path, LABELS)
+    with silent().step("", 1) as step:
+        walking = Walk(oracle, torch.from_numpy(images), labels, labels, 200, step)
+        side = np.sign(truth)
+        beyond = images.reshape(300, -1) - ((truth + 0.0006 * side)[:, None] * NORMAL)
+        walking._points = torch.from_numpy(beyond.reshape(images.shape).astype(np.float32))
+        found = walking._normals(np.arange(300), 60, torch.Generator().manual_seed(0))
+    cosines = (found.flatten(1).numpy() @ NORMAL) * -side
+    assert 0.5 < cosines.mean() < 0.8

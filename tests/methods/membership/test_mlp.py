@@ -57,8 +57,8 @@ def test_judged_samples_were_never_trained_on(tmp_path, monkeypatch):
     """Half of each kind is judged; a network that remembers its training rows gains nothing by it."""
     data = people.splits(201, 100)
     found = MlpAttack().run(people.oracle(people.target(data), tmp_path), data, people.context(tmp_path))
-    assert found.samples["member"].sum() == 101
-    assert len(found.samples["member"]) == 151
+    assert found.samples.positive.sum() == 101
+    assert len(found.samples.positive) == 151
     assert found.metric("auc_mlp_full").n == 151
     assert found.verdict.metric == "auc_mlp_full"
     null = people.splits(400, 400, pull=1.0)

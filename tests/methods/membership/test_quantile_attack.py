@@ -75,7 +75,7 @@ def run(data, folder, **options):
 def test_the_attacker_keeps_half_of_the_non_members_and_flags_few_of_the_rest(tmp_path):
     data = people.splits(400, 2000, pull=6.0)
     found = run(data, tmp_path, epochs=20, learning_rate=0.01)
-    member = found.samples["member"]
+    member = found.samples.positive
     assert (member.sum(), (~member).sum()) == (400, 1000)
     assert len(set(found.samples["row"][~member].tolist())) == 1000
     assert found.metric("auc_quantile").interval.low > 0.6

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from assay.base.intervals import clopper_pearson
-from assay.methods.finding import Interval, Metric
-from assay.methods.membership.results import auc_metric, verdict
+from assay.methods.finding import Interval, Metric, Scale
+from assay.methods.membership.results import auc_metric, true_positive_rates, verdict
 
 
 def auc_of(low, high):
@@ -40,6 +40,7 @@ def test_few_sure_accusations_are_a_high_leak_whatever_the_auc():
     found = verdict(metric, (members, non_members))
     assert found.level == "high"
     assert "finds 10." in found.sentence
+    assert found.metric == "tpr_at_fpr_0.01"
 
 
 def test_a_sure_accusation_must_beat_the_doubt_about_the_threshold():
@@ -53,3 +54,19 @@ def test_a_sure_accusation_must_beat_the_doubt_about_the_threshold():
 def test_a_metric_without_a_value_decides_nothing():
     with pytest.raises(ValueError, match="no value"):
         verdict(Metric(name="auc_loss", label="AUC", value=None, note="why"))
+
+
+def test_the_auc_is_named_where_it_would_have_decided_alone():
+    generator = np.random.default_rng(0)
+    members, non_members = generator.normal(2, 1, 2000), generator.normal(0, 1, 1000)
+    found = verdict(auc_metric("loss", (members, non_members)), (members, non_members))
+    assert (found.level, found.metric) == ("high", "auc_loss")
+
+
+def test_what_is_judged_has_a_scale():
+    generator = np.random.default_rng(0)
+    scores = generator.normal(2, 1, 300), generator.normal(0, 1, 300)
+    assert auc_metric("loss", scores).scale == Scale(risk="up", chance=0.5, high=0.6, low=0.55)
+    rates = {metric.name: metric.scale for metric in true_positive_rates(scores)}
+    assert rates["tpr_at_fpr_0.01"] == Scale(risk="up", chance=0.01, high=0.05)
+    assert [name for name, scale in rates.items() if scale] == ["tpr_at_fpr_0.01"]

@@ -6,11 +6,12 @@ from assay.access import Serving
 from assay.base.errors import DataError
 from assay.data.images import Subset
 from assay.data.splits import Splits
+from assay.methods.check import check_finding
 from assay.methods.membership.lira_attack import Lira
 from assay.methods.membership.logits import scaled_logit
 from assay.methods.membership.pooled_attack import Pooled
 from assay.methods.membership.rmia_attack import Rmia
-from assay.methods.membership.shadow_attack import Shown, shadow_finding
+from assay.methods.membership.shadow_attack import ShadowScores, Shown, shadow_finding
 from assay.studies import Trial, Workspace, run_trials
 from assay.targets.reference import load_target
 from assay.targets.target import Target
@@ -57,8 +58,9 @@ def trained(monkeypatch):
 @pytest.mark.parametrize("method", ALL)
 def test_findings_are_whole(method, target, tmp_path):
     found = run(method, target, tmp_path)
-    assert {len(column) for column in found.samples.values()} == {120}
-    assert all(np.isfinite(column.astype(float)).all() for column in found.samples.values())
+    check_finding(found, method.name, tmp_path / "artefacts")
+    assert len(found.samples) == 120
+    assert all(np.isfinite(column).all() for column in found.samples.scores.values())
     names = [metric.name for metric in found.metrics]
     assert {
         "balanced_accuracy",
@@ -80,7 +82,7 @@ def test_lira_equals_the_slow_reference_from_the_stored_logits(target, tmp_path)
     found = method.run(oracle, target.splits, people.context(tmp_path))
     known = method.shadow(oracle, target.splits, people.context(tmp_path))
     values, shadows = known.values(scaled_logit)
-    rows, member = found.samples["row"], found.samples["member"]
+    rows, member = found.samples["row"], found.samples.positive
     for i in (0, 30, 59, 60, 119):
         part = target.splits.members if member[i] else target.splits.non_members
         image = part.take(rows[i : i + 1])
@@ -90,7 +92,7 @@ def test_lira_equals_the_slow_reference_from_the_stored_logits(target, tmp_path)
             others = torch.cat([logits[:y], logits[y + 1 :]])
             assert values[i, q] == pytest.approx(float(logits[y] - torch.logsumexp(others, 0)), abs=2e-5)
     expected = slow.lira(values, shadows, known.inside, True, True)
-    assert found.samples["lira_online_fixed"] == pytest.approx(np.array(expected), rel=1e-6, abs=1e-6)
+    assert found.samples["auc_lira_online_fixed"] == pytest.approx(np.array(expected), rel=1e-6, abs=1e-6)
     assert (member == np.repeat([True, False], 60)).all()
 
 
@@ -140,7 +142,7 @@ def test_interrupted_at_any_model_only_the_rest_is_trained(at, target, tmp_path,
     resumed = run(Lira(**TINY), target, tmp_path / "torn")
     assert trained == [f"shadow model {n} of 4" for n in range(at + 1, 5)]
     assert resumed.metrics == calm.metrics
-    assert all((resumed.samples[name] == column).all() for name, column in calm.samples.items())
+    assert all((resumed.samples[name] == column).all() for name, column in calm.samples.scores.items())
 
 
 def test_the_overfitted_network_is_more_exposed_than_the_regularised(tmp_path):
@@ -194,7 +196,7 @@ def test_which_variant_decides_is_fixed_in_advance(target, tmp_path):
 
 
 def test_rmia_takes_the_a_it_is_given_or_finds_one(target, tmp_path):
-    scores = [run(Rmia(**TINY, a=a), target, tmp_path).samples["rmia_offline"] for a in (None, *np.arange(11) / 10)]
+    scores = [run(Rmia(**TINY, a=a), target, tmp_path).samples["auc_rmia_offline"] for a in (None, *np.arange(11) / 10)]
     assert any((scores[0] == other).all() for other in scores[1:])
     assert any((scores[0] != other).any() for other in scores[1:])
 
@@ -230,7 +232,8 @@ def test_a_target_that_says_the_same_of_everything_leaks_nothing(method, target,
 def test_scores_that_are_all_equal_are_guessing(target, tmp_path):
     known = Lira(**TINY).shadow(people.oracle(target, tmp_path), target.splits, people.context(tmp_path))
     same = np.zeros(120)
-    found = shadow_finding(known, {"same": same}, "same", (np.zeros((4, 120)), known.inside), people.context(tmp_path))
+    scores = ShadowScores(known, {"same": same}, "same", (np.zeros((4, 120)), known.inside))
+    found = shadow_finding(scores, people.context(tmp_path))
     assert found.metric("auc_same").value == 0.5
     assert found.metric("balanced_accuracy").value == 0.5
     assert found.verdict.level == "undecided"

@@ -15,8 +15,10 @@ from assay.base.errors import UsageError
 from assay.data.images import ArrayImages, Subset
 from assay.methods.evasion.queries import QueryResult
 from assay.methods.siblings.campaigns import NOTHING, Campaign, charge
-from assay.methods.siblings.savings import costs, query_curves, risk_table, risk_verdict, saving
+from assay.methods.siblings.risk_report import query_curves, risk_table, risk_verdict
+from assay.methods.siblings.savings import costs, saving
 from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
+from assay.studies.samples import SAMPLES, read_samples
 from assay.targets.target import Target
 from methods.siblings.pairs import digits
 from oracles.siblings import ratio_slowly
@@ -94,24 +96,23 @@ def test_curves_and_table_count_every_image():
 
 def test_every_prior_meets_the_same_images(outcome: Outcome, workspace: Workspace):
     assert outcome.status == "done", outcome.reason
-    import pyarrow.parquet
-
-    samples = pyarrow.parquet.read_table(workspace.artefacts(outcome.key) / "samples.parquet").to_pandas()
+    samples = read_samples(workspace.artefacts(outcome.key) / SAMPLES)
     test = digits().splits.non_members
     assert test is not None
     module = digits().module
     assert module is not None
-    rows = samples["row"].to_numpy()
+    rows = samples.row
     assert (module(test.take(rows)).argmax(1).numpy() == test.labels[rows]).all()
     for attack, prior in [("square", NOTHING)] + [
         (attack, prior)
         for attack in ("p-rgf", "gfcs")
         for prior in (NOTHING, "independent", "stolen surrogate", "sibling")
     ]:
-        queries, success = samples[f"queries_{attack}_{prior}"], samples[f"success_{attack}_{prior}"]
+        name = f"{attack}_{prior}".replace(" ", "_")
+        queries, success = samples[f"queries_{name}"], samples[f"success_{name}"]
         assert queries.max() <= 150
         assert queries.min() >= 1
-        metric = outcome.metric(f"median_queries_{attack}_{prior}".replace(" ", "_"))
+        metric = outcome.metric(f"median_queries_{name}")
         assert metric.value == np.median(np.where(success, queries, 150))
 
 

@@ -15,12 +15,15 @@ from assay.compression.compression import Workshop, parse
 from assay.compression.quantisation import quantised
 from assay.compression.storage import load_sibling
 from assay.data.images import Subset
+from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.losses import margin
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
-from assay.methods.siblings.similarity import cosines, margin_gradients
+from assay.methods.siblings.comparison import Pair, compare
+from assay.methods.siblings.similarity_measures import cosines, margin_gradients
 from assay.methods.siblings.tradeoff import Candidate, best, share_lost, transfer_cut
 from assay.methods.siblings.unpairing import Unpairing, unpaired
 from assay.studies import Trial, Workspace, make_method, run_trials
+from assay.studies.samples import SAMPLES, read_samples
 from assay.training import seeded_build
 from methods.siblings.pairs import box, digits
 from methods.siblings.test_risk import campaign
@@ -67,8 +70,27 @@ def test_the_loss_is_what_it_says(share, compared):
     task = 0.75 * cross_entropy(sibling(images), labels)
     followed = 0.25 * cross_entropy(sibling(images), full(images).softmax(1))
     expected = task + followed + 3.0 * torch.stack(squares).mean()
-    assert float(value) == pytest.approx(float(expected), rel=1e-4)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
     torch.testing.assert_close(logits, sibling(images))
+
+
+def test_every_image_has_its_own_amount_of_noise():
+    """From none to the most, uniform: at the clean image, gradients must part too."""
+    seen = []
+
+    class Watching(torch.nn.Module):
+        def forward(self, images):
+            seen.append(images.detach().clone())
+            return images.flatten(1)[:, :10]
+
+    images, labels = torch.full((1000, *SHAPE), 0.5), torch.zeros(1000, dtype=torch.int64)
+    sibling = seeded_build("digits-mlp-deep", 10, SHAPE, 1).eval()
+    torch.manual_seed(0)
+    Unpairing(distil=0.0, noise=0.1, share=1.0).loss(Watching(), 1.0, None)(sibling, images, labels)
+    (near,) = seen
+    amounts = (near - images).flatten(1).square().mean(1).sqrt() / 0.1
+    quantiles = torch.quantile(amounts, torch.tensor([0.05, 0.5, 0.95]))
+    torch.testing.assert_close(quantiles, torch.tensor([0.05, 0.5, 0.95]), rtol=0, atol=0.06)
 
 
 def test_the_penalty_reaches_the_parameters():
@@ -146,7 +168,10 @@ def test_fine_tuning_on_answers_needs_no_labels_and_comes_nearer(siblings):
 
 def candidate(name: str, accuracy: float, queries: int) -> Candidate:
     right = np.arange(100) < 100 * accuracy
-    return Candidate(name, torch.nn.Identity(), right, [], np.ones(4), [campaign("p-rgf", name, [queries], [True])])
+    compared = compare(Pair(box(), box(), *pixels(3)), Ball("l2", 0.1))
+    return Candidate(
+        name, torch.nn.Identity(), right, compared, np.ones(4), [campaign("p-rgf", name, [queries], [True])]
+    )
 
 
 def test_the_dearest_within_the_allowance_is_chosen():
@@ -183,12 +208,20 @@ def test_the_method_reports_the_knowing_attacker_too(tmp_path):
     assert knowing <= plain
     assert outcome.verdict is not None
     assert outcome.verdict.metric == "saving"
+    samples = read_samples(workspace.artefacts(outcome.key) / SAMPLES)
+    attacked = ~np.isnan(samples["success_p-rgf_no_prior"])
+    test = digits().splits.non_members
+    assert test is not None
+    assert attacked.sum() == 8
+    right = box().logits(test.take(samples.row)).argmax(1).numpy() == test.labels[samples.row]
+    assert right[attacked].all()
+    assert attacked.tolist() == (right & (np.cumsum(right) <= 8)).tolist()
     folder = workspace.artefacts(outcome.key) / "sibling"
     assert digits().module is not None
     network, described = load_sibling(folder, digits().module)
     assert "weight 10" in described.note
-    test = Trial(digits(), make_method("siblings.similarity", None, {"sibling": str(folder)}), Serving(), 0)
-    assert test.why_not() == ""
+    trial = Trial(digits(), make_method("siblings.similarity", None, {"sibling": str(folder)}), Serving(), 0)
+    assert trial.why_not() == ""
     images, _ = pixels(4)
     assert torch.isfinite(network(images)).all()
 

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from typing_extensions import override
 
 from assay.access.policies.policy import Policy
 from assay.base.digests import digest_file
@@ -48,8 +49,8 @@ class OwnerPolicy(Policy):
         elif not Path(self.network).is_file():
             raise UsageError(f"The policy {self.name!r} needs its network, and there is no file {self.network}.")
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """See `Policy.describe`."""
         described = super().describe()
         if self.network.endswith(SUFFIX):
             described |= {"network": digest_file(Path(self.network)), "seed": None}

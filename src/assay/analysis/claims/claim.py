@@ -48,10 +48,11 @@ class Check(BaseModel):
 
 
 class Entry(Frozen):
-    """One file of the ledger; ``decision`` is the rule in prose.
+    """One file of the ledger; ``decision`` is the rule in prose, ``written`` the day of its present form.
 
-    A ``conjunction`` claims all that its checks ask together: it is not reproduced while one of them is open.
-    ``untestable`` says why no check can be made here; then there are none.
+    A claim asks for all of its checks together. ``proxy`` says what our own run replaces (another architecture, another
+    scale): such a run never reproduces the claim. ``untestable`` says why no check can be made here; then there are
+    none.
     """
 
     id: str
@@ -59,11 +60,12 @@ class Entry(Frozen):
     statement: str
     source: list[str]
     published: str
+    written: str = ""
     test: str = ""
     decision: str = ""
     remark: str = ""
     untestable: str = ""
-    conjunction: bool = False
+    proxy: str = ""
     check: list[Check] = []
 
 
@@ -78,11 +80,11 @@ class Checked(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim with its verdict.
+    """A claim with its two verdicts.
 
-    ``published`` is the paper's figure, ``test`` the study or table that tests it, ``rule`` the decision rule in prose
-    and by name, ``measured`` our numbers in words, ``why`` what led to the verdict, and ``origin`` whose numbers
-    decided: our own run, the authors' tables, both, or nobody's.
+    ``recomputed`` is what the authors' own tables say, ``own`` what our runs say. ``published`` is the paper's figure,
+    ``test`` the study or table that tests it, ``rule`` the decision rule in prose and by name, ``written`` its date,
+    ``measured`` the numbers in words, and ``why`` what led to the verdicts.
     """
 
     id: str
@@ -92,17 +94,13 @@ class Claim(NamedTuple):
     published: str
     test: str
     rule: str
-    verdict: Verdict
+    written: str
+    recomputed: Verdict
+    own: Verdict
     measured: str
     why: str
-    origin: str
     remark: str
     checks: list[Checked]
-
-    @property
-    def own(self) -> bool:
-        """Whether our own run decided, alone or beside the authors' tables."""
-        return ORIGINS["own-run"] in self.origin
 
 
 def load_claims(book: Book | None = None) -> list[Claim]:
@@ -140,18 +138,16 @@ def read_entry(path: Path) -> Entry:
 
 
 def judge(entry: Entry, book: Book) -> Claim:
-    """The verdict of a claim from the evidence."""
+    """The two verdicts of a claim from the evidence."""
     checks = [_checked(check, book) for check in entry.check]
-    verdict: Verdict = (
-        "not testable" if entry.untestable else combine([one.found.verdict for one in checks], entry.conjunction)
-    )
-    decided = [one for one in checks if one.found.verdict != "open" and verdict != "open"]
-    origins = dict.fromkeys(ORIGINS[origin] for one in decided for origin in one.origins)
+    recomputed = [one.found.verdict for one in checks if one.origins == ["released-table"]]
+    own = [one.found.verdict for one in checks if one.origins != ["released-table"] and not one.found.missing]
     run = [f"{one.what}: {one.found.measured}" for one in checks if not one.found.missing]
     names = ", ".join(dict.fromkeys(check.rule for check in entry.check))
     reasons = [
         entry.untestable,
         *(f"{one.what}: {'not run yet' if one.found.missing else one.found.verdict}" for one in checks),
+        f"Our run is a proxy: {entry.proxy}" if entry.proxy and own else "",
         entry.remark,
     ]
     return Claim(
@@ -162,23 +158,38 @@ def judge(entry: Entry, book: Book) -> Claim:
         published=entry.published,
         test=entry.test,
         rule=f"{entry.decision} [{names}]" if names else "",
-        verdict=verdict,
+        written=entry.written,
+        recomputed="not testable" if entry.untestable else combine(recomputed),
+        own="not testable" if entry.untestable else by_proxy(combine(own)) if entry.proxy else combine(own),
         measured="; ".join(run) if run or not checks else "not run yet",
         why=". ".join(reason.rstrip(".") for reason in reasons if reason) + ".",
-        origin=" and ".join(sorted(origins)),
         remark=entry.remark,
         checks=checks,
     )
 
 
-def combine(verdicts: list[Verdict], conjunction: bool = False) -> Verdict:
-    """One verdict from those of several checks: those that are not open must agree; else the claim has limits."""
+def combine(verdicts: list[Verdict]) -> Verdict:
+    """One verdict from those of all of a claim's checks.
+
+    ``reproduced`` takes every one; one that is open leaves the claim open, unless others speak against it. Checks that
+    disagree limit the claim.
+    """
+    if not verdicts:
+        return "not run"
     decided = set(verdicts) - {"open"}
-    if conjunction and decided == {"reproduced"} and "open" in verdicts:
-        return "open"
-    if len(decided) == 1:
-        return decided.pop()
-    return "scope-limited" if decided else "open"
+    if decided <= {"reproduced"}:
+        return "open" if "open" in verdicts else "reproduced"
+    return decided.pop() if len(decided) == 1 else "scope-limited"
+
+
+def by_proxy(verdict: Verdict) -> Verdict:
+    """What a verdict is worth where our run replaces what the claim is about by something else."""
+    renamed: dict[Verdict, Verdict] = {
+        "reproduced": "proxy agrees",
+        "scope-limited": "proxy disagrees",
+        "contradicted": "proxy disagrees",
+    }
+    return renamed.get(verdict, verdict)
 
 
 def _checked(check: Check, book: Book) -> Checked:

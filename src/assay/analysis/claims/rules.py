@@ -13,7 +13,9 @@ from assay.analysis.claims.evidence import At, Book, Missing, Number, over_seeds
 from assay.analysis.correlation import correlate
 from assay.base.errors import DataError
 
-Verdict = Literal["reproduced", "contradicted", "scope-limited", "open", "not testable"]
+Verdict = Literal[
+    "reproduced", "contradicted", "scope-limited", "proxy agrees", "proxy disagrees", "open", "not run", "not testable"
+]
 
 
 class Point(NamedTuple):
@@ -85,11 +87,13 @@ def within(number: Number, margin: float) -> Verdict:
 def beside(number: Number, published: float, tolerance: float, zero: float) -> Verdict:
     """How a published number stands to ours: within its interval; near it on the same side of zero; or neither.
 
-    A published number stands for all that are rounded to it.
+    A published number stands for all that are rounded to it. An interval whose half is wider than the tolerance holds
+    too many numbers to reproduce one: the check is open.
     """
     half = 0.5 * 10.0 ** -len(f"{published:g}".partition(".")[2])
     if number.low is not None and number.high is not None and number.low - half <= published <= number.high + half:
-        return "reproduced"
+        precise = (number.high - number.low) / 2 <= max(tolerance * abs(published - zero), half)
+        return "reproduced" if precise else "open"
     alike = (number.value - zero) * (published - zero) > 0
     near = abs(number.value - published) <= tolerance * abs(published - zero)
     return "scope-limited" if alike and near else "contradicted"
@@ -260,7 +264,7 @@ def _pearson(points: Sequence[Point]) -> Number:
     except DataError as error:
         raise Missing(f"{len(points)} rows: {error}") from error
     low, high = found.interval.low, found.interval.high
-    return Number(value=found.r, low=low, high=high, n=found.n, how="bootstrap over rows")
+    return Number(value=found.r, low=low, high=high, n=found.n, how="Fisher's z over rows")
 
 
 def call(book: Book, name: str, parameters: dict[str, Any]) -> Found:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 from pydantic import Field
 
 from assay.access import WhiteBox
+from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
-from assay.methods.evasion.gradient_method import GradientMethod
+from assay.methods.evasion.fixed_epsilon import FixedEpsilon
 from assay.methods.evasion.gradients import gradient_and_logits
 from assay.methods.evasion.losses import LOSSES, GradientLoss, Loss
-from assay.methods.method import Preset, method
+from assay.methods.method import method
 
 MOMENTUM = 0.75
 """Weight of the new step against the last one's direction (the paper's alpha)."""
@@ -46,18 +45,20 @@ def apgd(
     Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks",
     ICML 2020, algorithm 1. A misclassified image leaves; every other one costs ``steps`` + 1 gradients.
     """
-    n = len(images)
+    n, device = len(images), images.device
     points, last, best, slope = start.clone(), start.clone(), start.clone(), torch.zeros_like(images)
-    most, previous = torch.full((n,), -torch.inf), torch.full((n,), torch.inf)
-    size, rises = torch.full((n,), 2 * ball.epsilon), torch.zeros(n)
+    # The start has no point before it: its loss counts as no rise, and whatever comes first as the best so far.
+    most, previous = torch.full((n,), -torch.inf, device=device), torch.full((n,), torch.inf, device=device)
+    size, rises = torch.full((n,), 2 * ball.epsilon, device=device), torch.zeros(n, device=device)
     size_then, most_then = size.clone(), most.clone()
-    left, reviews = torch.arange(n), checkpoints(steps)
+    left, reviews = torch.arange(n, device=device), checkpoints(steps)
     for number in range(steps + 1):
         if not len(left):
             break
         gradients, logits = gradient_and_logits(box, points[left], labels[left], loss)
         losses = loss(logits, labels[left])
         fooled = logits.argmax(dim=1) != labels[left]
+        # A misclassified point is kept even where its loss is not the highest: only the margin promises that.
         better = (losses > most[left]) | fooled
         best[left[better]], slope[left[better]] = points[left[better]], gradients[better]
         most[left] = torch.maximum(most[left], losses)
@@ -67,6 +68,8 @@ def apgd(
         here = points[left]
         if number in reviews[1:]:
             window = number - reviews[reviews.index(number) - 1]
+            # The paper's two conditions. The second asks whether the size was left alone at the last review: just
+            # after a halving, the walk from the best point on has had no chance yet to beat it.
             stuck = (size[left] == size_then[left]) & (most[left] == most_then[left])
             halve = (rises[left] < RISING * window) | stuck
             size_then[left], most_then[left], rises[left] = size[left], most[left], 0.0
@@ -80,20 +83,18 @@ def apgd(
 
 
 @method
-class Apgd(GradientMethod):
+class Apgd(FixedEpsilon):
     """Auto-PGD with the scale-free DLR loss, which saturated networks do not blind."""
 
-    name: ClassVar[str] = "evasion.apgd"
-    title: ClassVar[str] = "APGD, white box"
-    summary: ClassVar[str] = "PGD that finds its own step sizes, on a loss that does not saturate; success per epsilon."
-    paper: ClassVar[str] = (
+    name = "evasion.apgd"
+    about = About(
+        "APGD, white box",
+        "PGD that finds its own step sizes, on a loss that does not saturate; success per epsilon.",
         "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free "
-        "attacks, ICML 2020"
+        "attacks, ICML 2020",
     )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "standard": {"steps": 20},
-        "full": {"max_images": 10_000, "steps": 100},
-    }
+    version = 2
+    presets = {"standard": {"steps": 20}, "full": {"max_images": 10_000, "steps": 100}}
 
     steps: int = Field(default=100, ge=1, le=10_000, description="Steps along the gradient.")
     loss: GradientLoss = Field(default="dlr", description="What is raised: margin, cross-entropy or dlr.")
@@ -101,6 +102,6 @@ class Apgd(GradientMethod):
     def attack(
         self, box: WhiteBox, images: torch.Tensor, labels: torch.Tensor, ball: Ball, generator: torch.Generator
     ) -> torch.Tensor:
-        """See `GradientMethod.attack`."""
+        """APGD from a random point."""
         start = ball.inside(images, generator)
         return apgd(box, images, labels, ball, start=start, steps=self.steps, loss=LOSSES[self.loss])

@@ -35,11 +35,13 @@ def dlr(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The difference of logits ratio: the margin over the distance of the highest logit to the third.
 
     Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks",
-    ICML 2020. It does not change with the logits' scale. With two classes, of which there is no third, the
-    distance to the second.
+    ICML 2020. It does not change with the logits' scale. With two classes there is no third logit, and the ratio to
+    the second would be 1 everywhere: it is the margin then.
     """
-    ordered = logits.topk(min(3, logits.shape[1]), dim=1).values
-    return margin(logits, labels) / (ordered[:, 0] - ordered[:, -1] + 1e-12)
+    if logits.shape[1] < 3:
+        return margin(logits, labels)
+    ordered = logits.topk(3, dim=1).values
+    return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
 
 
 LOSSES: dict[str, Loss] = {"margin": margin, "cross-entropy": cross_entropy, "dlr": dlr}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from assay.access.store import image_keys
 from assay.base.errors import BudgetError, DataError
 from assay.data.images import Images, Subset
 from assay.data.splits import Splits
-from assay.methods.finding import Family
-from assay.methods.method import Context, Method, require_oracle
+from assay.methods.method import Context, OracleMethod, Result
 
 MOST_OVERLAP = 0.01
 """The share of non-members that may be members too (equal images); they are left out. More is an error."""
@@ -36,24 +35,23 @@ class Population(NamedTuple):
     non_members: Part
     note: str
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Who the samples are, members first: columns of `Finding.samples`."""
-        parts = (self.members, self.non_members)
-        return {
-            "member": np.repeat([True, False], [len(part.rows) for part in parts]),
-            "row": np.concatenate([part.rows for part in parts]),
-            "label": np.concatenate([part.labels for part in parts]),
-            "predicted": np.concatenate([part.answers.labels for part in parts]),
-        }
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Members, and non-members."""
+        return self.members, self.non_members
+
+    @property
+    def right(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether the target's label is the true one, of members (m,) and of non-members (n,)."""
+        first, second = (part.answers.labels == part.labels for part in self.parts)
+        return first, second
 
 
-class MembershipMethod(Method):
+class MembershipMethod(OracleMethod[Result], Generic[Result]):
     """Base of the membership attacks. All of them judge the same samples, so that answers are asked for once."""
 
-    family: ClassVar[Family] = "membership"
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0024.000",)
-    parts: ClassVar[tuple[str, ...]] = ("members", "non_members")
-    novel_inputs: ClassVar[bool] = False
+    parts = ("members", "non_members")
+    novel_inputs = False
 
     max_members: int | None = Field(
         default=10_000, ge=2, description="At most so many members are judged, drawn at random; none: all of them."
@@ -62,7 +60,7 @@ class MembershipMethod(Method):
         default=None, ge=2, description="At most so many non-members are judged, drawn at random; none: all of them."
     )
 
-    def ask(self, access: Any, data: Splits, context: Context, questions: int = 1) -> Population:
+    def ask(self, oracle: Oracle, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.
 
         A budget that does not allow ``questions`` for each sample shrinks members and non-members in proportion; a
@@ -72,7 +70,6 @@ class MembershipMethod(Method):
             DataError: if a part is missing, or more than `MOST_OVERLAP` of the non-members are members.
             BudgetError: if the budget leaves fewer than two of each.
         """
-        oracle = require_oracle(access)
         if data.members is None or data.non_members is None:
             raise DataError("Membership inference needs members and non-members of the target's training set.")
         sizes = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,22 @@ from assay.access import Oracle
 from assay.base.progress import Step
 from assay.data.images import Images
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding, Metric, Table
 from assay.methods.measures import percent
-from assay.methods.membership.attack import MembershipMethod, Part
-from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learned_scores
-from assay.methods.membership.results import auc_metric, gap_metrics, low_rate_metrics, roc_figure, verdict
-from assay.methods.method import Context, Need, Preset, method, require_oracle
+from assay.methods.membership.attack import MembershipMethod, Part, Population
+from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learned_scores, positions
+from assay.methods.membership.results import (
+    Scores,
+    accuracies,
+    auc_metric,
+    gap_metrics,
+    low_rate_metrics,
+    roc_figure,
+    samples_of,
+    verdict,
+)
+from assay.methods.method import Context, method
 
 Alteration = Callable[[torch.Tensor], torch.Tensor]
 
@@ -30,8 +40,22 @@ BATCH = 256
 """Samples of one request."""
 
 
+class CopyScores(NamedTuple):
+    """Scores, by name, of the half that was judged, whose positions are ``judged`` int64 (k,), members first.
+
+    ``right`` bool (m, copies) and (n, copies) says of all members and non-members which copies get the true label, the
+    sample itself first; ``copies`` names them.
+    """
+
+    people: Population
+    scores: dict[str, Scores]
+    judged: NDArray[np.int64]
+    right: list[NDArray[np.bool_]]
+    copies: list[str]
+
+
 @method
-class Augmentation(MembershipMethod):
+class Augmentation(MembershipMethod[CopyScores]):
     """The augmentation attack of Choquette-Choo et al.: which copies of a sample are classified correctly.
 
     Copies are the sample itself, mirrored, moved to every place that is ``shift`` pixels away (|i| + |j| = shift,
@@ -42,21 +66,18 @@ class Augmentation(MembershipMethod):
     the first, chosen beforehand.
     """
 
-    name: ClassVar[str] = "membership.augmentation"
-    needs: ClassVar[Need] = "label"
-    novel_inputs: ClassVar[bool] = True
-    title: ClassVar[str] = "Label-only membership inference (augmented copies)"
-    summary: ClassVar[str] = "Scores a sample by which of its mirrored, moved and turned copies get the right label."
-    threat_model: ClassVar[str] = (
-        "Black box, labels only, with partial knowledge. The attacker has samples with their true labels, knows of "
-        "half of them whether they were trained on, gets the labels for all of them and their copies, and judges the "
-        "other half."
+    name = "membership.augmentation"
+    needs = "label"
+    novel_inputs = True
+    about = About(
+        title="Label-only membership inference (augmented copies)",
+        summary="Scores a sample by which of its mirrored, moved and turned copies get the right label.",
+        paper="Choquette-Choo et al., Label-Only Membership Inference Attacks, 2021",
+        threat_model="Black box, labels only, with partial knowledge. The attacker has samples with their true labels, "
+        "knows of half of them whether they were trained on, gets the labels for all of them and their copies, and "
+        "judges the other half.",
     )
-    paper: ClassVar[str] = "Choquette-Choo et al., Label-Only Membership Inference Attacks, 2021"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "standard": {},
-        "full": {"max_members": None, "max_non_members": None},
-    }
+    presets = {"standard": {}, "full": {"max_members": None, "max_non_members": None}}
 
     max_members: int | None = Field(
         default=1000, ge=2, description="At most so many members are judged, drawn at random; none: all of them."
@@ -77,14 +98,19 @@ class Augmentation(MembershipMethod):
             made[f"turned {degrees:+g} degrees"] = partial(turned, degrees=degrees)
         return made
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
-        oracle, alterations = require_oracle(access), self.alterations()
+    def measure(self, access: Oracle, data: Splits, context: Context) -> CopyScores:
+        """Which copies of everybody get the right label, and scores of the half that was not known.
+
+        Raises:
+            DataError: as `known_and_judged` and `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+        """
+        alterations = self.alterations()
         people = self.ask(access, data, context, questions=1 + len(alterations))
-        parts = zip(data[:2], (people.members, people.non_members), strict=True)
-        total = len(alterations) * len(people.columns()["row"])
+        parts = zip((data.members, data.non_members), people.parts, strict=True)
+        total = len(alterations) * sum(len(part.rows) for part in people.parts)
         with context.progress.step("asking about altered copies", total) as step:
-            right = [_right(oracle, images, part, list(alterations.values()), step) for images, part in parts if images]
+            right = [_right(access, images, part, list(alterations.values()), step) for images, part in parts if images]
         halves = known_and_judged(people, context, self.name)
         known, judged = (
             [part[half[i]].astype(np.float32) for part, half in zip(right, halves, strict=True)] for i in (0, 1)
@@ -95,22 +121,26 @@ class Augmentation(MembershipMethod):
         )  # fmt: skip
         counts = (judged[0].sum(axis=1, dtype=np.float64), judged[1].sum(axis=1, dtype=np.float64))
         scores = {"augmentation": learned, "augmentation_count": counts}
+        kept = positions(people, halves[0][1], halves[1][1])
+        return CopyScores(people, scores, kept, right, ["as it is", *alterations])
+
+    def account(self, result: CopyScores, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        people, scores, judged, right, copies = result
         aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items()]
-        cost = images_metric(1 + len(alterations), "Exact: the sample itself and its copies.")
-        rows = np.concatenate([halves[0][1], halves[1][1] + len(right[0])])
+        count = int((judged < len(right[0])).sum())
+        plain = np.concatenate([part[:, 0] for part in right])[judged]
+        itself = (plain[:count], plain[count:])
         return Finding(
             metrics=[
                 *aucs,
-                *gap_metrics(judged[0][:, 0] > 0, judged[1][:, 0] > 0, people.note),
-                *low_rate_metrics(learned, context.seed),
-                cost,
+                *gap_metrics(*itself, people.note),
+                *low_rate_metrics(scores["augmentation"], context.seed),
+                images_metric(len(copies), "Exact: the sample itself and its copies."),
             ],
-            verdict=verdict(aucs[0], learned),
-            figures=[roc_figure(scores), _by_copy(right, ["as it is", *alterations])],
-            samples={
-                **{name: column[rows] for name, column in people.columns().items()},
-                **{name: np.concatenate(pair) for name, pair in scores.items()},
-            },
+            verdict=verdict(aucs[0], scores["augmentation"]),
+            figures=[roc_figure(scores), _by_copy(right, copies)],
+            samples=samples_of(people, scores, accuracies(*itself), kept=judged),
         )
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
+from assay.access import Oracle
 from assay.base.intervals import auc_bounds, delong_auc
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding, Lines, Series
-from assay.methods.membership.attack import MembershipMethod
+from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.augmentation import images_metric
 from assay.methods.membership.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.results import (
     Scores,
+    accuracies,
     auc_metric,
     gap_metrics,
     histogram,
     low_rate_metrics,
     roc_figure,
+    samples_of,
     verdict,
 )
-from assay.methods.method import Context, Need, Preset, method, require_oracle
+from assay.methods.method import Context, method
 
 
 class Reached(NamedTuple):
@@ -33,8 +38,16 @@ class Reached(NamedTuple):
     scores: Scores
 
 
+class Walked(NamedTuple):
+    """The walk of everybody, step by step, and the images ``spent`` on each, int64 (n,), members first."""
+
+    people: Population
+    reached: list[Reached]
+    spent: NDArray[np.int64]
+
+
 @method
-class Boundary(MembershipMethod):
+class Boundary(MembershipMethod[Walked]):
     """The boundary-distance attack of Choquette-Choo et al.: how far a sample must be changed before its label is.
 
     The score is HopSkipJump's L2 distance (`hop_skip_jump`), 0 for a sample that is classified wrongly. Samples walk
@@ -43,17 +56,17 @@ class Boundary(MembershipMethod):
     shows whether more would help.
     """
 
-    name: ClassVar[str] = "membership.boundary"
-    needs: ClassVar[Need] = "label"
-    novel_inputs: ClassVar[bool] = True
-    title: ClassVar[str] = "Label-only membership inference (distance to the boundary)"
-    summary: ClassVar[str] = "Scores a sample by how much must be changed before its label does (HopSkipJump)."
-    threat_model: ClassVar[str] = (
-        "Black box, labels only, a limited number of questions about each sample. The attacker has samples with their "
-        "true labels. It trains nothing and knows no member."
+    name = "membership.boundary"
+    needs = "label"
+    novel_inputs = True
+    about = About(
+        title="Label-only membership inference (distance to the boundary)",
+        summary="Scores a sample by how much must be changed before its label does (HopSkipJump).",
+        paper="Choquette-Choo et al., Label-Only Membership Inference Attacks, 2021",
+        threat_model="Black box, labels only, a limited number of questions about each sample. The attacker has "
+        "samples with their true labels. It trains nothing and knows no member.",
     )
-    paper: ClassVar[str] = "Choquette-Choo et al., Label-Only Membership Inference Attacks, 2021"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    presets = {
         "standard": {},
         "full": {"max_members": 500, "max_non_members": 500, "queries_per_sample": 1000},
     }
@@ -73,29 +86,38 @@ class Boundary(MembershipMethod):
         description="Labels for the first estimate of the boundary's normal; later ones take more.",
     )
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
-        oracle = require_oracle(access)
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Walked:
+        """Distances to the boundary after every step of the walk.
+
+        Raises:
+            DataError: as `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+        """
         people = self.ask(access, data, context, questions=self.queries_per_sample)
-        parts = (people.members, people.non_members)
-        images = torch.cat([source.take(part.rows) for source, part in zip(data[:2], parts, strict=True) if source])
-        labels = np.concatenate([part.labels for part in parts])
-        predicted = np.concatenate([part.answers.labels for part in parts])
+        sources = zip((data.members, data.non_members), people.parts, strict=True)
+        images = torch.cat([source.take(part.rows) for source, part in sources if source])
+        labels = np.concatenate([part.labels for part in people.parts])
+        predicted = np.concatenate([part.answers.labels for part in people.parts])
         members = len(people.members.rows)
-        reached = []
+        reached: list[Reached] = []
         with context.progress.step("walking to the boundary", len(images) * self.queries_per_sample) as step:
-            walk = Walk(oracle, images, labels, predicted, self.queries_per_sample, step)
-            for found in walk.go(self.directions, context.generator("membership.boundary")):
-                distances = found
-                reached.append(Reached(float(walk.spent.mean()), (found[:members], found[members:])))
+            walk = Walk(access, images, labels, predicted, self.queries_per_sample, step)
+            reached.extend(
+                Reached(float(walk.spent.mean()), (found[:members], found[members:]))
+                for found in walk.go(self.directions, context.generator("membership.boundary"))
+            )
+        return Walked(people, reached, walk.spent)
+
+    def account(self, result: Walked, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        people, reached, spent = result
         scores = reached[-1].scores
         auc = auc_metric("boundary_distance", scores, people.note)
-        right = [part.answers.labels == part.labels for part in parts]
-        cost = images_metric(float(walk.spent.mean()), f"The mean; {walk.spent.max()} at most for any of them.")
+        cost = images_metric(float(spent.mean()), f"The mean; {spent.max()} at most for any of them.")
         return Finding(
             metrics=[
                 auc,
-                *gap_metrics(right[0], right[1], people.note),
+                *gap_metrics(*people.right, people.note),
                 *low_rate_metrics(scores, context.seed),
                 cost,
             ],
@@ -105,13 +127,17 @@ class Boundary(MembershipMethod):
                 roc_figure({"boundary_distance": scores}),
                 histogram(
                     scores,
-                    np.linspace(0, max(float(distances.max()), 1e-6), 31),
+                    np.linspace(0, max(*(float(part.max()) for part in scores), 1e-6), 31),
                     "Distance to the decision boundary",
                     "Wrongly classified samples have distance 0.",
                     "L2 distance, pixels in [0, 1]",
                 ),
             ],
-            samples={**people.columns(), "distance": distances, "images": walk.spent},
+            samples=samples_of(
+                people,
+                {"boundary_distance": scores},
+                {**accuracies(*people.right), "images_per_sample": spent.astype(np.float64)},
+            ),
         )
 
 

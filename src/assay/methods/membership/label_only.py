@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import numpy as np
 
+from assay.access import Oracle
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding
-from assay.methods.membership.attack import MembershipMethod
-from assay.methods.membership.results import gap_metrics, verdict
-from assay.methods.method import Context, Need, Preset, method
-from assay.targets.target import Modality
+from assay.methods.membership.attack import MembershipMethod, Population
+from assay.methods.membership.results import accuracies, gap_metrics, samples_of, verdict
+from assay.methods.method import Context, method
 
 
 @method
-class LabelOnly(MembershipMethod):
+class LabelOnly(MembershipMethod[Population]):
     """The gap attack: a sample is called a member if the target classifies it correctly."""
 
-    name: ClassVar[str] = "membership.label_only"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "Label-only membership inference (gap attack)"
-    summary: ClassVar[str] = "Calls a sample a member if the target's label for it is right."
-    threat_model: ClassVar[str] = (
-        "Black box, labels only. The attacker has a sample with its true label and gets the target's label for it, "
-        "once. It trains nothing and knows no other member."
+    name = "membership.label_only"
+    needs = "label"
+    about = About(
+        title="Label-only membership inference (gap attack)",
+        summary="Calls a sample a member if the target's label for it is right.",
+        paper="Yeom et al., Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting, 2018",
+        threat_model="Black box, labels only. The attacker has a sample with its true label and gets the target's "
+        "label for it, once. It trains nothing and knows no other member.",
     )
-    paper: ClassVar[str] = (
-        "Yeom et al., Privacy Risk in Machine Learning: Analyzing the Connection to Overfitting, 2018"
-    )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+    presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+    modalities = ("image", "text")
 
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Population:
+        """Everybody, with the target's labels.
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
-        people = self.ask(access, data, context)
-        right = [part.answers.labels == part.labels for part in (people.members, people.non_members)]
-        metrics = gap_metrics(right[0], right[1], people.note)
+        Raises:
+            DataError: as `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+        """
+        return self.ask(access, data, context)
+
+    def account(self, result: Population, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        metrics = gap_metrics(*result.right, result.note)
         deciding = next(metric for metric in metrics if metric.name == "auc_correctness")
-        return Finding(metrics=metrics, verdict=verdict(deciding), samples=people.columns())
+        scores = {"correctness": (result.right[0].astype(np.float64), result.right[1].astype(np.float64))}
+        samples = samples_of(result, scores, accuracies(*result.right))
+        return Finding(metrics=metrics, verdict=verdict(deciding), samples=samples)

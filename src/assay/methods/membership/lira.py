@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr
 
+from assay.base.intervals import Floats
 from assay.methods.membership.shadows import (
     TRAINED,
     UNTRAINED,
     Bools,
-    Floats,
     Values,
     chosen_values,
     medians,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from assay.access import Oracle
 from assay.base.errors import DataError
+from assay.base.intervals import Floats
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding, Histogram
 from assay.methods.membership.calibration import Score, in_turn
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit
-from assay.methods.membership.shadow_attack import ShadowAttack, shadow_finding
-from assay.methods.membership.shadows import Bools, Floats
+from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, ShadowScores, shadow_finding
+from assay.methods.membership.shadows import Bools
 from assay.methods.membership.vulnerability import exposure
 from assay.methods.method import Context, method
 
@@ -42,12 +45,14 @@ class Lira(ShadowAttack):
     samples is what shadow models alone say of each example (`vulnerability.exposure`).
     """
 
-    name: ClassVar[str] = "membership.lira"
-    title: ClassVar[str] = "Likelihood-ratio attack (LiRA)"
-    summary: ClassVar[str] = (
-        "Compares the target's answer with those of shadow models that were, and were not, trained on the sample."
+    name = "membership.lira"
+    about = About(
+        title="Likelihood-ratio attack (LiRA)",
+        summary="Compares the target's answer with those of shadow models that were, and were not, trained on the "
+        "sample.",
+        paper="Carlini et al., Membership Inference Attacks From First Principles, S&P 2022",
+        threat_model=SHADOW_THREAT,
     )
-    paper: ClassVar[str] = "Carlini et al., Membership Inference Attacks From First Principles, S&P 2022"
 
     online: bool = Field(
         default=True,
@@ -63,8 +68,13 @@ class Lira(ShadowAttack):
         fixed = self.variance == "fixed" or (self.variance == "auto" and self.models < MANY)
         return f"lira_{'online' if self.online else 'offline'}_{'fixed' if fixed else 'per_example'}"
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
+        """Scores of the four variants, and scaled logits.
+
+        Raises:
+            DataError: if there are too few shadow models for a variance of each example, or as `ShadowAttack.shadow`.
+            BudgetError: as `ShadowAttack.shadow`.
+        """
         if self.deciding.endswith("per_example") and self.models < FEWEST_PER_EXAMPLE:
             raise DataError(
                 f"A variance for each example needs at least {FEWEST_PER_EXAMPLE} shadow models; {self.models} are "
@@ -75,8 +85,12 @@ class Lira(ShadowAttack):
         scores = {name: score(target, shadows, known.inside) for name, score in VARIANTS.items()}
         calibrating = in_turn(VARIANTS[self.deciding], shadows, known.inside)
         columns = {"log_odds": target.mean(axis=1), "exposure": exposure(shadows, known.inside)}
-        found = shadow_finding(known, scores, self.deciding, (calibrating, known.inside), context, columns)
-        found.figures.append(_likeness(target, shadows, known.inside))
+        return ShadowScores(known, scores, self.deciding, (calibrating, known.inside), columns)
+
+    def account(self, result: ShadowScores, context: Context) -> Finding:
+        """What `shadow_finding` says, and whether the target is like its shadow models."""
+        found = shadow_finding(result, context)
+        found.figures.append(_likeness(*result.known.values(scaled_logit), result.known.inside))
         return found
 
 

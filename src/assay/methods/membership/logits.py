@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
+from assay.base.intervals import Floats
+from assay.methods.membership.signals import Labels
 
-Floats = NDArray[np.float64]
 Logits = NDArray[np.floating[Any]]
-Labels = NDArray[np.integer[Any]]
 
 
 def scaled_logit(logits: Logits, labels: Labels) -> Floats:

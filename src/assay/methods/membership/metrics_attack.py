@@ -2,65 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import NamedTuple
 
 import numpy as np
 
+from assay.access import Oracle
+from assay.data.images import Images
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Figure, Finding
-from assay.methods.membership.attack import MembershipMethod, is_recorded
+from assay.methods.membership.attack import MembershipMethod, Population, is_recorded
 from assay.methods.membership.results import (
+    Scores,
+    accuracies,
     auc_metric,
     gap_metrics,
     histogram,
     low_rate_metrics,
     most_exposed,
     roc_figure,
+    samples_of,
     verdict,
 )
 from assay.methods.membership.signals import SIGNALS
-from assay.methods.method import Context, Need, Preset, method, require_oracle
-from assay.targets.target import Modality
+from assay.methods.method import Context, method
+
+USED = ("correctness", "confidence", "loss", "entropy", "modified_entropy")
+"""Signals that are reported."""
+
+DECIDING = "modified_entropy"
+"""The signal that the verdict rests on."""
+
+
+class SignalScores(NamedTuple):
+    """Scores by signal. ``pictures`` are the members to show pictures of; None for recorded answers."""
+
+    people: Population
+    scores: dict[str, Scores]
+    pictures: Images | None
 
 
 @method
-class MetricAttacks(MembershipMethod):
+class MetricAttacks(MembershipMethod[SignalScores]):
     """Correctness, confidence, loss, entropy and modified entropy, each as a score.
 
     The verdict rests on modified entropy, chosen beforehand (Song and Mittal found it the strongest of the five), so
     that no choice is made on the data that are judged.
     """
 
-    name: ClassVar[str] = "membership.metrics"
-    needs: ClassVar[Need] = "posteriors"
-    title: ClassVar[str] = "Metric-based membership inference"
-    summary: ClassVar[str] = (
-        "Scores each sample by correctness, confidence, loss, entropy and modified entropy of the target's answer."
+    name = "membership.metrics"
+    about = About(
+        title="Metric-based membership inference",
+        summary="Scores each sample by correctness, confidence, loss, entropy and modified entropy of the target's "
+        "answer.",
+        paper="Song and Mittal, Systematic Evaluation of Privacy Risks of Machine Learning Models, 2021",
+        threat_model="Black box. The attacker has a sample with its true label and gets the posteriors for it, once. "
+        "It trains nothing and knows no other member.",
     )
-    threat_model: ClassVar[str] = (
-        "Black box. The attacker has a sample with its true label and gets the posteriors for it, once. It trains "
-        "nothing and knows no other member."
-    )
-    paper: ClassVar[str] = "Song and Mittal, Systematic Evaluation of Privacy Risks of Machine Learning Models, 2021"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+    presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+    modalities = ("image", "text")
 
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    def measure(self, access: Oracle, data: Splits, context: Context) -> SignalScores:
+        """Scores of all signals.
 
-    used: ClassVar[tuple[str, ...]] = ("correctness", "confidence", "loss", "entropy", "modified_entropy")
-    deciding: ClassVar[str] = "modified_entropy"
-
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+        Raises:
+            DataError: as `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+            AccessError: if the target answers with labels only.
+        """
         people = self.ask(access, data, context)
-        parts = (people.members, people.non_members)
         scores = {}
-        for name in self.used:
-            members, non_members = (SIGNALS[name](p.answers.require_posteriors(), p.labels) for p in parts)
+        for name in USED:
+            members, non_members = (SIGNALS[name](p.answers.require_posteriors(), p.labels) for p in people.parts)
             scores[name] = (members, non_members)
-        judged = scores[self.deciding]
-        aucs = [auc_metric(name, scores[name], people.note) for name in self.used if name != "correctness"]
-        right = [part.answers.labels == part.labels for part in parts]
-        deciding = next(metric for metric in aucs if metric.name == f"auc_{self.deciding}")
+        pictured = data.members is not None and not is_recorded(data.members, access)
+        return SignalScores(people, scores, data.members if pictured else None)
+
+    def account(self, result: SignalScores, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        people, scores, pictures = result
+        judged = scores[DECIDING]
+        aucs = [auc_metric(name, scores[name], people.note) for name in USED if name != "correctness"]
+        deciding = next(metric for metric in aucs if metric.name == f"auc_{DECIDING}")
         figures: list[Figure] = [
             roc_figure(scores),
             histogram(
@@ -71,11 +94,11 @@ class MetricAttacks(MembershipMethod):
                 "Posterior of the true label",
             ),
         ]
-        if data.members is not None and not is_recorded(data.members, require_oracle(access)):
-            figures.append(most_exposed(data.members, people.members.rows, judged[0], context))
+        if pictures is not None:
+            figures.append(most_exposed(pictures, people.members.rows, judged[0], context))
         return Finding(
-            metrics=[*aucs, *gap_metrics(right[0], right[1], people.note), *low_rate_metrics(judged, context.seed)],
+            metrics=[*aucs, *gap_metrics(*people.right, people.note), *low_rate_metrics(judged, context.seed)],
             verdict=verdict(deciding, judged),
             figures=figures,
-            samples={**people.columns(), **{name: np.concatenate(pair) for name, pair in scores.items()}},
+            samples=samples_of(people, scores, accuracies(*people.right)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,18 +11,18 @@ from pydantic import Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from assay.access import Oracle
 from assay.base.errors import DataError
+from assay.base.intervals import Floats
 from assay.base.progress import Progress, silent
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod, Part, Population
-from assay.methods.membership.results import auc_metric, low_rate_metrics, roc_figure, verdict
-from assay.methods.method import Context, Need, Preset, method
-from assay.targets.target import Modality
+from assay.methods.membership.results import Scores, auc_metric, low_rate_metrics, roc_figure, samples_of, verdict
+from assay.methods.method import Context, method
 from assay.training.engine import fit, predict
 from assay.training.recipe import Recipe
-
-Floats = NDArray[np.float64]
 
 RECIPE = Recipe(
     epochs=50, batch_size=256, optimiser="adam", learning_rate=0.01, weight_decay=0.0, schedule="constant",
@@ -33,8 +33,20 @@ FEWEST = 4
 """Samples of each kind without which nothing can be learned and judged."""
 
 
+DECIDING = "mlp_full"
+"""The features that the verdict rests on."""
+
+
+class LearnedScores(NamedTuple):
+    """Scores, by name, of the half that was judged; ``judged`` int64 (k,) are its positions, members first."""
+
+    people: Population
+    scores: dict[str, Scores]
+    judged: NDArray[np.int64]
+
+
 @method
-class MlpAttack(MembershipMethod):
+class MlpAttack(MembershipMethod[LearnedScores]):
     """SecurityNet's learned attack: 64 and 32 hidden units, Adam at 0.01, 50 epochs, on sorted posteriors.
 
     The samples are split in half at random, members and non-members alike. The attack is trained on one half, whose
@@ -44,35 +56,33 @@ class MlpAttack(MembershipMethod):
     target's label is right. The verdict rests on the full posteriors, chosen beforehand.
     """
 
-    name: ClassVar[str] = "membership.mlp"
-    needs: ClassVar[Need] = "top-k"
-    title: ClassVar[str] = "Learned membership inference (MLP)"
-    summary: ClassVar[str] = (
-        "Trains a small network to tell members from non-members by the target's sorted posteriors."
+    name = "membership.mlp"
+    needs = "top-k"
+    about = About(
+        title="Learned membership inference (MLP)",
+        summary="Trains a small network to tell members from non-members by the target's sorted posteriors.",
+        paper="Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024",
+        threat_model="Black box with partial knowledge. The attacker knows of half of the samples whether they were "
+        "trained on, gets the posteriors for all of them, once each, and judges the other half.",
     )
-    threat_model: ClassVar[str] = (
-        "Black box with partial knowledge. The attacker knows of half of the samples whether they were trained on, "
-        "gets the posteriors for all of them, once each, and judges the other half."
-    )
-    paper: ClassVar[str] = (
-        "Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024"
-    )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {"max_members": None}}
-
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
+    modalities = ("image", "text")
 
     epochs: int = Field(default=50, ge=1, description="Passes over the half that is known.")
 
-    deciding: ClassVar[str] = "mlp_full"
+    def measure(self, access: Oracle, data: Splits, context: Context) -> LearnedScores:
+        """Scores of the judged half by networks trained on the other.
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+        Raises:
+            DataError: as `known_and_judged` and `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+            AccessError: if the target answers with labels only.
+        """
         people = self.ask(access, data, context)
-        parts = (people.members, people.non_members)
         halves = known_and_judged(people, context, self.name)
         scores = {}
         for name in ("mlp_full", "mlp_top_3", "mlp_full_and_correctness"):
-            inside, outside = (features(part, name) for part in parts)
+            inside, outside = (features(part, name) for part in people.parts)
             scores[name] = learned_scores(
                 (inside[halves[0][0]], outside[halves[1][0]]),
                 (inside[halves[0][1]], outside[halves[1][1]]),
@@ -81,15 +91,23 @@ class MlpAttack(MembershipMethod):
                 device=context.device,
                 progress=context.progress,
             )
+        return LearnedScores(people, scores, positions(people, halves[0][1], halves[1][1]))
+
+    def account(self, result: LearnedScores, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        people, scores, judged = result
         aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items()]
-        judged = np.concatenate([halves[0][1], halves[1][1] + len(people.members.rows)])
-        columns = {name: column[judged] for name, column in people.columns().items()}
         return Finding(
-            metrics=[*aucs, *low_rate_metrics(scores[self.deciding], context.seed)],
-            verdict=verdict(aucs[0], scores[self.deciding]),
+            metrics=[*aucs, *low_rate_metrics(scores[DECIDING], context.seed)],
+            verdict=verdict(aucs[0], scores[DECIDING]),
             figures=[roc_figure(scores)],
-            samples={**columns, **{name: np.concatenate(pair) for name, pair in scores.items()}},
+            samples=samples_of(people, scores, kept=judged),
         )
+
+
+def positions(people: Population, members: NDArray[np.int64], non_members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions among everybody, members first, of some members and some non-members."""
+    return np.concatenate([members, len(people.members.rows) + non_members])
 
 
 def known_and_judged(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,15 @@ from pydantic import Field
 from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.splits import Splits
-from assay.methods.finding import Finding
+from assay.methods.about import About
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit, softmax_confidence
 from assay.methods.membership.rmia import online, rmia
-from assay.methods.membership.shadow_attack import ShadowAttack, Shadowed, shadow_finding
-from assay.methods.membership.shadows import Bools, Floats
+from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, Shadowed, ShadowScores
+from assay.methods.membership.shadows import Bools
 from assay.methods.membership.signals import FLOOR, SIGNALS
 from assay.methods.method import Context, method
 
@@ -33,18 +34,25 @@ class Pooled(ShadowAttack):
     members are known. The classifier is trained on every other shadow model, and thresholds come from the rest.
     """
 
-    name: ClassVar[str] = "membership.pooled"
-    title: ClassVar[str] = "Pooled membership inference"
-    summary: ClassVar[str] = "Pools signals, LiRA and RMIA by a classifier that is trained on shadow models only."
-    paper: ClassVar[str] = (
-        "Song and Mittal, Systematic Evaluation of Privacy Risks of Machine Learning Models, 2021 (signals); Carlini "
-        "et al., S&P 2022 (LiRA); Zarifzadeh, Liu and Shokri, ICML 2024 (RMIA); pooling as in Shokri et al., S&P 2017"
+    name = "membership.pooled"
+    about = About(
+        title="Pooled membership inference",
+        summary="Pools signals, LiRA and RMIA by a classifier that is trained on shadow models only.",
+        paper="Song and Mittal, Systematic Evaluation of Privacy Risks of Machine Learning Models, 2021 (signals); "
+        "Carlini et al., S&P 2022 (LiRA); Zarifzadeh, Liu and Shokri, ICML 2024 (RMIA); pooling as in Shokri et al., "
+        "S&P 2017",
+        threat_model=SHADOW_THREAT,
     )
 
     rows: int = Field(default=200_000, ge=100, description="At most so many samples of shadow models to train on.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
+        """Scores of the classifier.
+
+        Raises:
+            DataError: as `ShadowAttack.shadow`.
+            BudgetError: as `ShadowAttack.shadow`.
+        """
         known = self.shadow(access, data, context)
         features = _Features(known)
         models = np.arange(len(known.inside))
@@ -65,7 +73,7 @@ class Pooled(ShadowAttack):
                 shadow_scores.append(learner.decision_function(features.of_shadow(int(model))))
                 step.advance()
         scores = {"pooled": np.asarray(learner.decision_function(features.of_target()))}
-        return shadow_finding(known, scores, "pooled", (np.stack(shadow_scores), known.inside[calibrating]), context)
+        return ShadowScores(known, scores, "pooled", (np.stack(shadow_scores), known.inside[calibrating]))
 
 
 class _Features:

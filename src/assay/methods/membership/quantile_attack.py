@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,28 +13,32 @@ from scipy.special import ndtri
 from torch import nn
 from torch.nn.functional import softplus
 
+from assay.access import Oracle
 from assay.base.errors import DataError
-from assay.base.intervals import clopper_pearson
+from assay.base.intervals import Floats, clopper_pearson
 from assay.data.images import Images, Subset
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.finding import Finding, Metric
-from assay.methods.membership.attack import MembershipMethod
+from assay.methods.membership.attack import MembershipMethod, Population
+from assay.methods.membership.mlp_attack import positions
 from assay.methods.membership.results import (
     Scores,
     auc_metric,
     low_rate_metrics,
     most_exposed,
+    of_members,
+    of_non_members,
     rate_metric,
     roc_figure,
+    samples_of,
     verdict,
 )
 from assay.methods.membership.roc import Rate
 from assay.methods.membership.signals import log_odds
-from assay.methods.method import Context, Need, Preset, method
+from assay.methods.method import Context, method
 from assay.training.engine import fit, predict, seeded_build
 from assay.training.recipe import Recipe
-
-Floats = NDArray[np.float64]
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 """The quantiles that are predicted."""
@@ -49,8 +53,23 @@ FEWEST = 8
 """Images to learn quantiles from, at least."""
 
 
+class Placed(NamedTuple):
+    """Places of members and of the judged non-members among their own quantiles.
+
+    ``calibrating`` (k,) are places of non-members that neither taught the quantiles nor are judged; ``judged`` int64
+    are the positions of those who are, ``log_odds`` their scores, and ``images`` the part that members are rows of.
+    """
+
+    people: Population
+    places: Scores
+    calibrating: Floats
+    judged: NDArray[np.int64]
+    log_odds: Floats
+    images: Images
+
+
 @method
-class QuantileRegression(MembershipMethod):
+class QuantileRegression(MembershipMethod[Placed]):
     """A network predicts, from the image, quantiles of the score that a non-member would get; no shadow models.
 
     The non-members are split in half at random. One half is the attacker's own data, which it knows the target was not
@@ -61,35 +80,35 @@ class QuantileRegression(MembershipMethod):
     quantiles 1 - alpha of the places of the last fifth, which it has not seen (split conformal calibration).
     """
 
-    name: ClassVar[str] = "membership.quantile"
-    needs: ClassVar[Need] = "posteriors"
-    novel_inputs: ClassVar[bool] = True
-    title: ClassVar[str] = "Membership inference by quantile regression"
-    summary: ClassVar[str] = (
-        "Learns from known non-members how high an image scores if it is none, and flags those that score higher."
+    name = "membership.quantile"
+    novel_inputs = True
+    about = About(
+        title="Membership inference by quantile regression",
+        summary="Learns from known non-members how high an image scores if it is none, and flags those that score "
+        "higher.",
+        paper="Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, NeurIPS 2023",
+        threat_model="Black box with data. The attacker has labelled images of the same kind that it knows the target "
+        "was not trained on (half of the non-members here), gets the posteriors for every sample, once, and trains one "
+        "small network. It knows no member.",
     )
-    threat_model: ClassVar[str] = (
-        "Black box with data. The attacker has labelled images of the same kind that it knows the target was not "
-        "trained on (half of the non-members here), gets the posteriors for every sample, once, and trains one small "
-        "network. It knows no member."
-    )
-    paper: ClassVar[str] = "Bertran et al., Scalable Membership Inference Attacks via Quantile Regression, NeurIPS 2023"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {}, "full": {"max_members": None, "epochs": 30}}
+    presets = {"standard": {}, "full": {"max_members": None, "epochs": 30}}
 
     architecture: str = Field(default="small-cnn", description="The architecture of the network.")
     epochs: int = Field(default=10, ge=1, description="Passes over the attacker's own images.")
     learning_rate: float = Field(default=0.001, gt=0.0, description="Adam's learning rate; it falls to 0.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Placed:
+        """Places among the quantiles that a network learned from the attacker's own non-members.
 
         Raises:
-            DataError: if fewer than `FEWEST` non-members are left to learn from, or none to judge.
+            DataError: if fewer than `FEWEST` non-members are left to learn from, or as `MembershipMethod.ask`.
+            BudgetError: as `MembershipMethod.ask`.
+            AccessError: if the target answers with labels only.
         """
         people = self.ask(access, data, context)
         assert data.members is not None
         assert data.non_members is not None
-        scores = [log_odds(part.answers.require_posteriors(), part.labels) for part in people[:2]]
+        scores = [log_odds(part.answers.require_posteriors(), part.labels) for part in people.parts]
         count = len(scores[1])
         order = torch.randperm(count, generator=context.generator("membership.quantile: half")).numpy()
         judged, last, first = (
@@ -101,22 +120,29 @@ class QuantileRegression(MembershipMethod):
         own = (Subset(images[1], first), scores[1][first])
         others = [(images[0], scores[0]), *((Subset(images[1], rows), scores[1][rows]) for rows in (judged, last))]
         *places, calibrating = self._places(*own, others, context)
-        pair = (places[0], places[1])
-        auc = auc_metric("quantile", pair, people.note)
-        kept = np.concatenate([np.arange(len(scores[0])), len(scores[0]) + judged])
-        columns = {name: column[kept] for name, column in people.columns().items()}
+        kept = positions(people, np.arange(len(scores[0])), judged)
+        odds = np.concatenate(scores)[kept]
+        return Placed(people, (places[0], places[1]), calibrating, kept, odds, data.members)
+
+    def account(self, result: Placed, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        people, places = result.people, result.places
+        auc = auc_metric("quantile", places, people.note)
+        levels = level_metrics(places, result.calibrating)
         return Finding(
-            metrics=[auc, *low_rate_metrics(pair, context.seed), *level_metrics(pair, calibrating)],
-            verdict=verdict(auc, pair),
+            metrics=[auc, *low_rate_metrics(places, context.seed), *levels],
+            verdict=verdict(auc, places),
             figures=[
-                roc_figure({"quantile": pair}),
-                most_exposed(data.members, people.members.rows, places[0], context),
+                roc_figure({"quantile": places}),
+                most_exposed(result.images, people.members.rows, places[0], context),
             ],
-            samples={
-                **columns,
-                "quantile": np.concatenate(places),
-                "log_odds": np.concatenate([scores[0], scores[1][judged]]),
-            },
+            samples=samples_of(
+                people,
+                {"quantile": places},
+                level_outcomes(places, result.calibrating),
+                {"log_odds": result.log_odds},
+                result.judged,
+            ),
         )
 
     def _places(
@@ -187,3 +213,13 @@ def level_metrics(places: Scores, calibrating: Floats) -> list[Metric]:
             label = f"{kind} flagged at a threshold calibrated for {100 * alpha:g} % FPR"
             metrics.append(rate_metric(f"{name}_at_{alpha:g}", label, rate, len(part)))
     return metrics
+
+
+def level_outcomes(places: Scores, calibrating: Floats) -> dict[str, Floats]:
+    """Who is flagged, for each of `level_metrics` that has a value: outcomes of `samples_of`."""
+    outcomes: dict[str, Floats] = {}
+    for alpha in ALPHAS:
+        if (threshold := conformal_threshold(calibrating, alpha)) is not None:
+            flags = (places[0] > threshold, places[1] > threshold)
+            outcomes |= {f"found_at_{alpha:g}": of_members(flags), f"alarms_at_{alpha:g}": of_non_members(flags)}
+    return outcomes

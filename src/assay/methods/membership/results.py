@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
+from assay.base.intervals import Floats, auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
 from assay.data.images import Images
 from assay.data.text_rows import to_texts
-from assay.methods.finding import Gallery, Histogram, Interval, Level, Lines, Metric, Series, Table, Verdict
+from assay.methods.finding import (
+    Gallery,
+    Histogram,
+    Interval,
+    Level,
+    Lines,
+    Metric,
+    Samples,
+    Scale,
+    Series,
+    Table,
+    Verdict,
+)
+from assay.methods.membership.attack import Population
 from assay.methods.membership.roc import (
     FALSE_POSITIVE_RATES,
     PRIORS,
@@ -26,7 +40,6 @@ from assay.methods.membership.roc import (
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
 
-Floats = NDArray[np.float64]
 Scores = tuple[Floats, Floats]
 """Scores of members (m,) and of non-members (n,), higher for members."""
 
@@ -42,6 +55,15 @@ ALARMS = 0.01
 HIGH_TPR = 0.05
 """A true-positive rate above this, five times that of guessing at `ALARMS`, is a high leak whatever the AUC."""
 
+AUC_SCALE = Scale(risk="up", chance=0.5, high=HIGH_AUC, low=LOW_AUC)
+"""What an AUC is judged by."""
+
+DECIDING_TPR = f"tpr_at_fpr_{ALARMS:g}"
+"""The metric that a verdict names where the true-positive rate at `ALARMS` decided it."""
+
+TPR_SCALE = Scale(risk="up", chance=ALARMS, high=HIGH_TPR)
+"""What a true-positive rate at `ALARMS` false positives is judged by."""
+
 
 def rate_metric(name: str, label: str, rate: Rate, n: int) -> Metric:
     """A `Rate` as a metric."""
@@ -53,7 +75,8 @@ def auc_metric(signal: str, scores: Scores, note: str = "") -> Metric:
     """``auc_<signal>``: the area under the ROC curve, with DeLong's interval."""
     auc = delong_auc(*scores)
     rate = Rate(auc.value, auc_bounds(auc), note)
-    return rate_metric(f"auc_{signal}", f"AUC, {_words(signal)}", rate, len(scores[0]) + len(scores[1]))
+    metric = rate_metric(f"auc_{signal}", f"AUC, {_words(signal)}", rate, len(scores[0]) + len(scores[1]))
+    return metric.judged_by(AUC_SCALE)
 
 
 def low_rate_metrics(scores: Scores, seed: int) -> list[Metric]:
@@ -73,12 +96,13 @@ def low_rate_metrics(scores: Scores, seed: int) -> list[Metric]:
 
 
 def true_positive_rates(scores: Scores) -> list[Metric]:
-    """``tpr_at_fpr_<rate>`` at each of `roc.FALSE_POSITIVE_RATES`."""
+    """``tpr_at_fpr_<rate>`` at each of `roc.FALSE_POSITIVE_RATES`; at `ALARMS` it has a scale."""
     roc = roc_curve(*scores)
-    return [
+    metrics = [
         rate_metric(f"tpr_at_fpr_{rate:g}", f"TPR at {100 * rate:g} % FPR", tpr_at(roc, rate), roc.members)
         for rate in FALSE_POSITIVE_RATES
     ]
+    return [metric.judged_by(TPR_SCALE) if metric.name == DECIDING_TPR else metric for metric in metrics]
 
 
 def precision_metrics(precision: Callable[[float], Rate], n: int) -> list[Metric]:
@@ -118,15 +142,16 @@ def gap_metrics(members_right: NDArray[np.bool_], non_members_right: NDArray[np.
         rate_metric("overfitting_gap", "Accuracy gap, members - non-members", Rate(gap, bounds, ""), sum(sizes)),
         rate_metric(
             "auc_correctness", "AUC, correctness", Rate(0.5 + gap / 2, halved, "0.5 + gap / 2 exactly."), sum(sizes)
-        ),
+        ).judged_by(AUC_SCALE),
     ]
 
 
 def verdict(deciding: Metric, scores: Scores | None = None) -> Verdict:
-    """The level of the leak, from the interval of the deciding AUC.
+    """The level of the leak, from the interval of the deciding AUC; it names the metric that decided.
 
     ``high``: the lower bound is above `HIGH_AUC`; or, given scores, the lower bound of the true-positive rate at
-    `ALARMS` false positives is above `HIGH_TPR` and above the upper bound of the false-positive rate there.
+    `ALARMS` false positives is above `HIGH_TPR` and above the upper bound of the false-positive rate there
+    (`DECIDING_TPR` decided, unless the AUC alone would have).
     ``elevated``: the lower bound is above `LOW_AUC`. ``low``: the upper bound is below `LOW_AUC`. ``undecided``: the
     interval holds `LOW_AUC`.
     """
@@ -152,7 +177,57 @@ def verdict(deciding: Metric, scores: Scores | None = None) -> Verdict:
         f"({100 * interval.level:g} % interval {interval.low:.3f} to {interval.high:.3f}; 0.5 is guessing){found}. "
         f"{meaning[level]}"
     )
-    return Verdict(level=level, metric=deciding.name, sentence=sentence)
+    by_rate = alarming and interval.low <= HIGH_AUC
+    return Verdict(level=level, metric=DECIDING_TPR if by_rate else deciding.name, sentence=sentence)
+
+
+def samples_of(
+    people: Population,
+    scores: Mapping[str, Scores],
+    outcomes: Mapping[str, Floats] | None = None,
+    columns: Mapping[str, NDArray[Any]] | None = None,
+    kept: NDArray[np.int64] | None = None,
+) -> Samples:
+    """Everybody who was judged, members first.
+
+    ``scores`` are by signal, and become those of ``auc_<signal>``. ``kept`` int64 (k,) are the positions of those who
+    were judged, members before non-members, where these are not all; scores, outcomes (`of_members`,
+    `of_non_members`, `accuracies`) and columns, each (k,), are of them.
+    """
+    positive, names = np.repeat([True, False], [len(part.rows) for part in people.parts]), ("members", "non_members")
+    everybody = {
+        "row": np.concatenate([part.rows for part in people.parts]),
+        "label": np.concatenate([part.labels for part in people.parts]),
+        "predicted": np.concatenate([part.answers.labels for part in people.parts]),
+        "positive": positive,
+    }
+    if kept is not None:
+        everybody = {name: column[kept] for name, column in everybody.items()}
+    positive = everybody.pop("positive")
+    return Samples(
+        row=everybody.pop("row"),
+        part=np.where(positive, *names),
+        outcomes=dict(outcomes or {}),
+        scores={f"auc_{name}": np.concatenate(pair) for name, pair in scores.items()},
+        positive=positive,
+        columns={**everybody, **(columns or {})},
+    )
+
+
+def accuracies(members_right: NDArray[np.bool_], non_members_right: NDArray[np.bool_]) -> dict[str, Floats]:
+    """Whether each answer is right, for ``train_accuracy`` and ``test_accuracy``: outcomes of `samples_of`."""
+    flags = (members_right, non_members_right)
+    return {"train_accuracy": of_members(flags), "test_accuracy": of_non_members(flags)}
+
+
+def of_members(flags: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> Floats:
+    """1 or 0 for each member (m,), NaN for each of n non-members: (m + n,)."""
+    return np.concatenate([flags[0].astype(np.float64), np.full(len(flags[1]), np.nan)])
+
+
+def of_non_members(flags: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> Floats:
+    """NaN for each of m members, 1 or 0 for each non-member (n,): (m + n,)."""
+    return np.concatenate([np.full(len(flags[0]), np.nan), flags[1].astype(np.float64)])
 
 
 def roc_figure(scores: Mapping[str, Scores]) -> Lines:

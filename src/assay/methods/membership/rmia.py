@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
-from assay.base.intervals import delong_auc
-from assay.methods.membership.shadows import TRAINED, UNTRAINED, Bools, Floats, Values, chosen_values, with_queries
+from assay.base.intervals import Floats, delong_auc
+from assay.methods.membership.shadows import TRAINED, UNTRAINED, Bools, Values, chosen_values, with_queries
 
 GRID = tuple(step / 10 for step in range(11))
 """The values of ``a`` that `tuned_a` tries."""

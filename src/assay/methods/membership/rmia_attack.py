@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.splits import Splits
-from assay.methods.finding import Finding
+from assay.methods.about import About
 from assay.methods.membership.calibration import in_turn
 from assay.methods.membership.logits import softmax_confidence
 from assay.methods.membership.rmia import Likelihood, offline, online, rmia, rmia_vote, tuned_a
-from assay.methods.membership.shadow_attack import ShadowAttack, shadow_finding
-from assay.methods.membership.shadows import Bools, Floats, Values
+from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, ShadowScores
+from assay.methods.membership.shadows import Bools, Values
 from assay.methods.membership.signals import FLOOR
 from assay.methods.method import Context, method
 
@@ -31,12 +33,14 @@ class Rmia(ShadowAttack):
     authors' Taylor softmax needs logits, which an API does not give.
     """
 
-    name: ClassVar[str] = "membership.rmia"
-    title: ClassVar[str] = "Robust membership inference (RMIA)"
-    summary: ClassVar[str] = (
-        "Compares the target's likelihood ratio for a sample, against shadow models, with those of other samples."
+    name = "membership.rmia"
+    about = About(
+        title="Robust membership inference (RMIA)",
+        summary="Compares the target's likelihood ratio for a sample, against shadow models, with those of other "
+        "samples.",
+        paper="Zarifzadeh, Liu and Shokri, Low-Cost High-Power Membership Inference Attacks, ICML 2024",
+        threat_model=SHADOW_THREAT,
     )
-    paper: ClassVar[str] = "Zarifzadeh, Liu and Shokri, Low-Cost High-Power Membership Inference Attacks, ICML 2024"
 
     online: bool = Field(
         default=True, description="Whether the verdict rests on models trained on the sample as well as on others."
@@ -59,8 +63,13 @@ class Rmia(ShadowAttack):
     )
     population: int = Field(default=10_000, ge=1, description="Samples that each sample is compared with, at most.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
+        """Scores online and offline.
+
+        Raises:
+            DataError: as `ShadowAttack.shadow`.
+            BudgetError: as `ShadowAttack.shadow`.
+        """
         known = self.shadow(access, data, context)
         target, shadows = (np.maximum(values, FLOOR) for values in known.values(self._signal))
         order = torch.randperm(len(target), generator=context.generator("membership.rmia: population")).numpy()
@@ -76,7 +85,7 @@ class Rmia(ShadowAttack):
         deciding = "rmia_online" if self.online else "rmia_offline"
         scores = {name: score(target, shadows, known.inside) for name, score in variants.items()}
         calibrating = in_turn(variants[deciding], shadows, known.inside)
-        return shadow_finding(known, scores, deciding, (calibrating, known.inside), context)
+        return ShadowScores(known, scores, deciding, (calibrating, known.inside))
 
     def _signal(self, logits: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> Floats:
         return softmax_confidence(logits, labels, self.temperature)

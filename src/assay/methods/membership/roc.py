@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.base.intervals import Bounds, check_scores, clopper_pearson, difference_of_proportions
+from assay.base.intervals import Bounds, Floats, check_scores, clopper_pearson, difference_of_proportions
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001, 0.0001)

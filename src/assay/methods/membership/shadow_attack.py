@@ -10,31 +10,45 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from assay.access import Oracle
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError
+from assay.base.intervals import Floats
 from assay.data.images import Images, Joined, Subset
 from assay.data.splits import Splits
-from assay.methods.finding import Figure, Finding, Table
+from assay.methods.finding import Figure, Finding, Metric, Table
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.results import (
     Scores,
     auc_metric,
     most_exposed,
+    of_members,
+    of_non_members,
     roc_figure,
+    samples_of,
     true_positive_rates,
     verdict,
 )
-from assay.methods.membership.shadows import Bools, Floats
+from assay.methods.membership.shadows import Bools
 from assay.methods.membership.signals import TINY
 from assay.methods.membership.vulnerability import class_table
-from assay.methods.method import Context, Need, Preset, require_oracle
+from assay.methods.method import Context
 from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows
 
-Signal = Callable[[NDArray[np.floating[Any]], NDArray[np.int64]], Floats]
+LogitSignal = Callable[[NDArray[np.floating[Any]], NDArray[np.int64]], Floats]
 """From logits (..., classes), and labels that broadcast to the leading shape, to values of that shape (`logits`)."""
+
+
+SHADOW_THREAT = (
+    "Black box with data. The attacker has samples with their true labels, the judged ones among them, and trains "
+    "shadow models on random halves of them; it gets the posteriors for every judged sample, once for each query. "
+    "It knows neither the target's weights nor how it was trained: architecture and recipe of the shadow models "
+    "are options, and an attacker who knows the target's own would do better."
+)
+"""The threat model of the attacks with shadow models."""
 
 
 class Shadowed(NamedTuple):
@@ -51,7 +65,7 @@ class Shadowed(NamedTuple):
     logits: NDArray[np.float32]
     inside: Bools
 
-    def values(self, signal: Signal) -> tuple[Floats, Floats]:
+    def values(self, signal: LogitSignal) -> tuple[Floats, Floats]:
         """A signal of the target (n, queries) and of the shadow models (models, n, queries).
 
         The target's logits are taken as the logarithms of its posteriors, which differ from them by a constant.
@@ -69,7 +83,22 @@ class Shadowed(NamedTuple):
         return scores[:count], scores[count:]
 
 
-class ShadowAttack(MembershipMethod):
+class ShadowScores(NamedTuple):
+    """What an attack with shadow models measured: scores (n,) of everybody in ``known``, by variant.
+
+    ``deciding`` names the variant that everything but the AUCs and the comparison rests on. ``calibrating`` holds its
+    scores (models, n) of shadow models in the target's place, and what those were trained on, bool (models, n).
+    ``columns`` (n,) are added to the samples.
+    """
+
+    known: Shadowed
+    variants: Mapping[str, Floats]
+    deciding: str
+    calibrating: tuple[Floats, Bools]
+    columns: Mapping[str, Floats] = {}
+
+
+class ShadowAttack(MembershipMethod[ShadowScores]):
     """Base of the attacks with shadow models.
 
     Shadow models are trained on random halves of the samples that are judged, each sample in exactly half of them, and
@@ -78,20 +107,10 @@ class ShadowAttack(MembershipMethod):
     the samples. The preset ``quick`` leaves these attacks out for that reason.
     """
 
-    needs: ClassVar[Need] = "posteriors"
-    novel_inputs: ClassVar[bool] = True
-    threat_model: ClassVar[str] = (
-        "Black box with data. The attacker has samples with their true labels, the judged ones among them, and trains "
-        "shadow models on random halves of them; it gets the posteriors for every judged sample, once for each query. "
-        "It knows neither the target's weights nor how it was trained: architecture and recipe of the shadow models "
-        "are options, and an attacker who knows the target's own would do better."
-    )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "standard": {"max_members": 5_000, "max_non_members": 5_000},
-        "full": {"models": 64, "epochs": 50},
-    }
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
-    on_text: ClassVar[dict[str, Any]] = {"architecture": "text:cnn", "optimiser": "adam", "learning_rate": 0.002}
+    novel_inputs = True
+    presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
+    modalities = ("image", "text")
+    on_text = {"architecture": "text:cnn", "optimiser": "adam", "learning_rate": 0.002}
     fewest: ClassVar[int] = 4
     """Shadow models without which, one left out to play the target, an example has none of a kind."""
 
@@ -134,7 +153,7 @@ class ShadowAttack(MembershipMethod):
         queries = (PLAIN,) if modality == "text" else (PLAIN, MIRRORED)
         return ShadowPlan(models=self.models, architecture=self.architecture, recipe=recipe, seed=seed, queries=queries)
 
-    def shadow(self, access: Any, data: Splits, context: Context) -> Shadowed:
+    def shadow(self, oracle: Oracle, data: Splits, context: Context) -> Shadowed:
         """Ask the target, train what is missing of the shadow models, and read their answers.
 
         Raises:
@@ -145,10 +164,9 @@ class ShadowAttack(MembershipMethod):
             raise DataError(
                 f"{self.about.title} needs at least {self.fewest} shadow models; {self.models} are asked for."
             )
-        oracle = require_oracle(access)
         people = self.ask(oracle, data, context, len(self.queries))
         images = Joined(_chosen(data.members, people.members.rows), _chosen(data.non_members, people.non_members.rows))
-        answers = [np.concatenate([part.answers.require_posteriors() for part in people[:2]])]
+        answers = [np.concatenate([part.answers.require_posteriors() for part in people.parts])]
         for query in self.queries[1:]:
             moved = oracle.ask_all(Shown(images, query), context.progress, "asking about mirrored images")
             answers.append(moved.require_posteriors())
@@ -160,27 +178,22 @@ class ShadowAttack(MembershipMethod):
         logits = shadows.logits[:, : len(self.queries)]
         return Shadowed(people, images, images.labels, np.stack(answers, axis=1), logits, shadows.inside)
 
+    def account(self, result: ShadowScores, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        return shadow_finding(result, context)
 
-def shadow_finding(
-    known: Shadowed,
-    variants: Mapping[str, Floats],
-    deciding: str,
-    calibrating: tuple[Floats, Bools],
-    context: Context,
-    columns: Mapping[str, NDArray[Any]] | None = None,
-) -> Finding:
-    """What attacks with shadow models report of their scores (n,), by variant.
 
-    ``deciding`` names the variant that everything but the AUCs and the comparison rests on; ``calibrating`` holds its
-    scores (models, n) of shadow models in the target's place, and what those were trained on. ``columns`` (n,) are
-    added to the samples.
-    """
+def shadow_finding(result: ShadowScores, context: Context) -> Finding:
+    """What attacks with shadow models report of their scores."""
+    known, variants, deciding, calibrating, columns = result
     scores = {name: known.parted(values) for name, values in variants.items()}
     judged = scores[deciding]
     thresholds = calibrate(*calibrating)
     aucs = {name: auc_metric(name, pair, known.people.note) for name, pair in scores.items()}
     labels = (known.people.members.labels, known.people.non_members.labels)
     count = len(known.people.members.rows)
+    flags = (judged[0] >= thresholds.alarms, judged[1] >= thresholds.alarms)
+    flagged = {"calibrated_tpr": of_members(flags), "calibrated_fpr": of_non_members(flags)}
     figures: list[Figure] = [
         roc_figure(scores),
         class_table(judged, labels, thresholds.alarms, context.class_names),
@@ -196,7 +209,7 @@ def shadow_finding(
         ],
         verdict=verdict(aucs[deciding], judged),
         figures=figures,
-        samples={**known.people.columns(), **variants, **(columns or {})},
+        samples=samples_of(known.people, scores, flagged, columns),
     )
 
 
@@ -215,7 +228,7 @@ def comparison(scores: Mapping[str, Scores]) -> Table:
     )
 
 
-def _with_interval(metric: Any) -> str:
+def _with_interval(metric: Metric) -> str:
     if metric.value is None or metric.interval is None:
         return "too few non-members"
     return f"{metric.value:.4f} ({metric.interval.low:.4f} to {metric.interval.high:.4f})"

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
+from assay.base.intervals import Floats
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Values = NDArray[np.floating[Any]]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
+
 Posteriors = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 Signal = Callable[[Posteriors, Labels], Floats]

@@ -6,15 +6,14 @@ signals (n,), higher for members (`signals`); labels are whole numbers (n,).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.integer[Any]]
+from assay.base.intervals import Floats
+from assay.methods.membership.signals import Labels
 
 LEAST = 1e-10
 """The least value in a histogram with logarithmic bins, as in the authors' code."""

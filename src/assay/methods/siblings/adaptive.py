@@ -25,6 +25,8 @@ class Averaged(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        # Drawn once, not in every call: an attack compares successive points, and fresh noise in each would drown the
+        # difference.
         half = torch.randn((-(-draws // 2), *shape), generator=torch.Generator().manual_seed(seed))
         self.register_buffer("noise", deviation * torch.cat([half, -half])[:draws])
 

@@ -28,6 +28,11 @@ class Campaign(NamedTuple):
     prior: str
     result: QueryResult
 
+    @property
+    def name(self) -> str:
+        """What metrics and columns of it end in."""
+        return f"{self.attack}_{self.prior}".replace(" ", "_")
+
 
 def charge(result: QueryResult, cap: int) -> NDArray[np.int64]:
     """Questions (n,) that each image took; where the attack failed, the whole cap."""

@@ -1,25 +1,23 @@
-"""A pair side by side: everything that `similarity` measures, with intervals."""
+"""A pair of networks side by side: what is measured of each image, and the metrics that it amounts to."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
+from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
-from assay.data.splits import Splits
-from assay.methods.evasion.ball import Ball, Norm
-from assay.methods.evasion.results import judged, size_in_words
-from assay.methods.finding import Family, Finding, Interval, Metric, Table
-from assay.methods.measures import proportion, resampled, within
-from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.methods.sampling import drawn
-from assay.methods.siblings.options import SIBLING, SiblingText
-from assay.methods.siblings.similarity import (
+from assay.base.intervals import Floats
+from assay.methods.evasion.ball import Ball
+from assay.methods.finding import Interval, Metric, Table
+from assay.methods.measures import proportion, resampled
+from assay.methods.siblings.scales import TRANSFER
+from assay.methods.siblings.similarity_measures import (
     GROUPS,
+    Flags,
     agreement,
     ascend,
     cka_bounds,
@@ -42,46 +40,74 @@ class Pair(NamedTuple):
     labels: torch.Tensor
 
 
-def similarity_metrics(pair: Pair, ball: Ball, seed: int) -> tuple[list[Metric], dict[str, np.ndarray[Any, Any]]]:
-    """All measures, and the columns per image that they come from.
+class Compared(NamedTuple):
+    """What two networks did with n images, m of which both classify correctly.
 
-    Answers and features are compared on all images; gradients, and adversarial images carried over either way, on those
-    that both networks classify correctly.
+    ``agrees`` bool (n,), ``divergence`` float64 (n,) in nats, ``sibling_right`` bool (n,). ``both`` bool (n,) marks the
+    m images that the other columns are about: ``cosine`` float64 (m,) of input gradients, ``to_target`` and
+    ``from_target`` bool (m,): what fools one network fools the other. ``features`` are those of the two networks' last
+    layers, float32 (n, d) and (n, e), or why there are none.
+    """
+
+    agrees: Flags
+    divergence: Floats
+    sibling_right: Flags
+    both: Flags
+    cosine: Floats
+    to_target: Flags
+    from_target: Flags
+    features: tuple[torch.Tensor, torch.Tensor] | str
+
+
+def compare(pair: Pair, ball: Ball) -> Compared:
+    """Answers and features on all images; gradients and transfer on those that both networks classify correctly.
 
     Raises:
         DataError: if there is no such image.
     """
     logits = [torch.cat([box.logits(part) for part in _parts(pair.images)]) for box in (pair.target, pair.sibling)]
-    right = (logits[0].argmax(1) == pair.labels) & (logits[1].argmax(1) == pair.labels)
-    if not right.any():
+    right = [answers.argmax(1) == pair.labels for answers in logits]
+    both = right[0] & right[1]
+    if not both.any():
         raise DataError("No image is classified correctly by both the model and its sibling.")
-    images, labels = pair.images[right], pair.labels[right]
-    same, nats = agreement(*logits), divergence(*logits)
-    alike = cosines(*(margin_gradients(box, images, labels) for box in (pair.target, pair.sibling)))
-    carried = {
-        "transfer_to_target": _fooled(pair.sibling, pair.target, images, labels, ball),
-        "transfer_from_target": _fooled(pair.target, pair.sibling, images, labels, ball),
-    }
-    metrics = [
-        proportion("agreement", "Agreement of the labels", same),
-        resampled("divergence", "Divergence of the posteriors", _mean, nats, seed=seed, unit="nats"),
+    images, labels = pair.images[both], pair.labels[both]
+    return Compared(
+        agrees=agreement(*logits),
+        divergence=divergence(*logits),
+        sibling_right=right[1].numpy(),
+        both=both.numpy(),
+        cosine=cosines(*(margin_gradients(box, images, labels) for box in (pair.target, pair.sibling))),
+        to_target=_fooled(pair.sibling, pair.target, images, labels, ball),
+        from_target=_fooled(pair.target, pair.sibling, images, labels, ball),
+        features=_features(pair),
+    )
+
+
+def similarity_metrics(compared: Compared, seed: int) -> list[Metric]:
+    """All measures, with intervals over images. ``transfer_to_target`` has the scale that a pair is judged by."""
+    alike, (to, back) = compared.cosine, (compared.to_target, compared.from_target)
+    transfer = proportion("transfer_to_target", "Sibling's adversarial images that fool the model", to)
+    return [
+        proportion("agreement", "Agreement of the labels", compared.agrees),
+        resampled("divergence", "Divergence of the posteriors", _mean, compared.divergence, seed=seed, unit="nats"),
         resampled("gradient_cosine", "Cosine of the input gradients, mean", _mean, alike, seed=seed),
         *(_quantile(share, alike, seed) for share in QUANTILES),
-        _cka(pair),
-        proportion(
-            "transfer_to_target", "Sibling's adversarial images that fool the model", carried["transfer_to_target"]
-        ),
-        proportion(
-            "transfer_from_target", "Model's adversarial images that fool the sibling", carried["transfer_from_target"]
-        ),
-        proportion("sibling_accuracy", "Accuracy of the sibling", (logits[1].argmax(1) == pair.labels).numpy()),
+        _cka(compared),
+        transfer.judged_by(TRANSFER),
+        proportion("transfer_from_target", "Model's adversarial images that fool the sibling", back),
+        proportion("sibling_accuracy", "Accuracy of the sibling", compared.sibling_right),
     ]
-    both = right.numpy()
-    return metrics, {
-        "agrees": same,
-        "divergence": nats,
-        "gradient_cosine": _scattered(both, alike),
-        **{name: _scattered(both, fooled.astype(np.float64)) for name, fooled in carried.items()},
+
+
+def similarity_outcomes(compared: Compared) -> dict[str, Floats]:
+    """Columns (n,) whose means are the metrics of their names; NaN where an image does not count."""
+    return {
+        "agreement": compared.agrees.astype(np.float64),
+        "divergence": compared.divergence,
+        "gradient_cosine": scattered(compared.both, compared.cosine),
+        "transfer_to_target": scattered(compared.both, compared.to_target),
+        "transfer_from_target": scattered(compared.both, compared.from_target),
+        "sibling_accuracy": compared.sibling_right.astype(np.float64),
     }
 
 
@@ -97,11 +123,18 @@ def similarity_table(rows: dict[str, list[Metric]]) -> Table:
     )
 
 
-def _mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def scattered(where: Flags, values: NDArray[Any]) -> Floats:
+    """``values`` (m,) at the m places that ``where`` (n,) marks, NaN at the others."""
+    whole = np.full(len(where), np.nan)
+    whole[where] = values
+    return whole
+
+
+def _mean(values: Floats) -> Floats:
     return np.asarray(values.mean(axis=-1))
 
 
-def _quantile(share: float, values: np.ndarray[Any, Any], seed: int) -> Metric:
+def _quantile(share: float, values: Floats, seed: int) -> Metric:
     return resampled(
         f"gradient_cosine_q{100 * share:.0f}",
         f"Cosine of the input gradients, {100 * share:.0f} % quantile",
@@ -111,98 +144,30 @@ def _quantile(share: float, values: np.ndarray[Any, Any], seed: int) -> Metric:
     )
 
 
-def _cka(pair: Pair) -> Metric:
-    name, label = "cka", "Alignment of the features (linear CKA)"
+def _features(pair: Pair) -> tuple[torch.Tensor, torch.Tensor] | str:
     try:
-        features = [penultimate(box, pair.images) for box in (pair.target, pair.sibling)]
+        return penultimate(pair.target, pair.images), penultimate(pair.sibling, pair.images)
     except DataError as error:
-        return Metric(name=name, label=label, value=None, note=str(error))
-    if len(pair.images) < GROUPS:
-        note = f"At least {GROUPS} images are needed."
-        return Metric(name=name, label=label, value=None, note=note)
-    bounds = cka_bounds(features[0], features[1])
-    value = linear_cka(features[0], features[1])
-    return Metric(name=name, label=label, value=value, interval=Interval(**bounds._asdict()), n=len(pair.images))
+        return str(error)
 
 
-def _fooled(
-    source: WhiteBox, victim: WhiteBox, images: torch.Tensor, labels: torch.Tensor, ball: Ball
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _cka(compared: Compared) -> Metric:
+    name, label = "cka", "Alignment of the features (linear CKA)"
+    if isinstance(compared.features, str):
+        return Metric(name=name, label=label, value=None, note=compared.features)
+    first, second = compared.features
+    if len(first) < GROUPS:
+        return Metric(name=name, label=label, value=None, note=f"At least {GROUPS} images are needed.")
+    interval = Interval(**cka_bounds(first, second)._asdict())
+    return Metric(name=name, label=label, value=linear_cka(first, second), interval=interval, n=len(first))
+
+
+def _fooled(source: WhiteBox, victim: WhiteBox, images: torch.Tensor, labels: torch.Tensor, ball: Ball) -> Flags:
     moved = ascend(source, images, labels, ball)
     found = torch.cat([victim.logits(part) for part in _parts(moved)]).argmax(dim=1)
-    fooled: np.ndarray[Any, np.dtype[np.bool_]] = (found != labels).numpy()
+    fooled: Flags = (found != labels).numpy()
     return fooled
 
 
 def _parts(images: torch.Tensor, size: int = 256) -> list[torch.Tensor]:
     return [images[start : start + size] for start in range(0, len(images), size)]
-
-
-def _scattered(where: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    whole = np.full(len(where), np.nan)
-    whole[where] = values
-    return whole
-
-
-@method
-class Similarity(Method):
-    """The owner compares the model with a sibling: labels, posteriors, input gradients, features, and transfer."""
-
-    name: ClassVar[str] = "siblings.similarity"
-    family: ClassVar[Family] = "siblings"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "Similarity of a sibling"
-    summary: ClassVar[str] = "Compares the model with its sibling: labels, input gradients, features, transfer."
-    threat_model: ClassVar[str] = (
-        "White box of both. The owner asks before anybody attacks: what fools the sibling, which everybody may open, "
-        "will it fool the model too?"
-    )
-    paper: ClassVar[str] = (
-        "After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
-        "2212.13700), whose own formulas of similarity are not known here; alignment by Kornblith et al., ICML 2019"
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0043.002",)
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    uses: ClassVar[tuple[str, ...]] = ("members", "auxiliary")
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {}, "full": {"max_images": 2000}}
-
-    sibling: SiblingText = SIBLING
-    max_images: int = Field(default=500, ge=1, description="At most so many test images, drawn at random.")
-    norm: Norm = Field(default="l2", description="How a change is measured: linf (largest pixel) or l2 (length).")
-    epsilon: float | None = Field(
-        default=None,
-        gt=0.0,
-        allow_inf_nan=False,
-        description="The largest change that adversarial images may have, pixels in [0, 1]; none: the usual one.",
-    )
-
-    def companions(self) -> dict[str, str]:
-        """The sibling."""
-        return {"sibling": self.sibling}
-
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
-
-        Raises:
-            DataError: if test images are missing, or none is classified correctly by both.
-        """
-        box, sibling = require_white_box(access), context.companions["sibling"]
-        if data.non_members is None:
-            raise DataError("Similarity needs test images that the target was not trained on.")
-        test = drawn(data.non_members, self.max_images, context.generator("similarity: images"))
-        images, labels = test.take(np.arange(len(test))), torch.from_numpy(test.labels)
-        ball = Ball.around(box.input_shape, self.norm, self.epsilon)
-        context.progress.say(f"comparing with {sibling.name}")
-        metrics, samples = similarity_metrics(Pair(box, sibling, images, labels), ball, context.seed)
-        named = {metric.name: metric for metric in metrics}
-        transfer = named["transfer_to_target"]
-        sentence = (
-            f"Of the images that both classify correctly, {within(transfer)} fool the model once an attack that "
-            f"{size_in_words(ball.norm, ball.epsilon)} fooled its sibling; they agree on {within(named['agreement'])}."
-        )
-        return Finding(
-            metrics=metrics,
-            verdict=judged(transfer, sentence),
-            figures=[similarity_table({sibling.name: metrics})],
-            samples={"row": test.rows, "label": test.labels, **samples},
-        )

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
-from assay.methods.evasion.ball import Norm
+from assay.methods.about import About
+from assay.methods.evasion.ball import Ball, Norm
 from assay.methods.evasion.prior import stolen_prior
 from assay.methods.evasion.queries import QueryOptions, scores_of
 from assay.methods.evasion.results import gallery, size_in_words
-from assay.methods.finding import Family, Figure, Finding, Metric
+from assay.methods.finding import Figure, Finding, Metric, Samples
 from assay.methods.measures import percent, proportion
-from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
+from assay.methods.method import Context, Method, OracleMethod, method
 from assay.methods.siblings.campaigns import NOTHING, Attack, Campaign, charge, run_campaigns
 from assay.methods.siblings.options import SIBLING, SiblingText
-from assay.methods.siblings.savings import ALONE, attack_metrics, costs, query_curves, risk_table, risk_verdict, saving
+from assay.methods.siblings.risk_report import query_curves, risk_table, risk_verdict
+from assay.methods.siblings.savings import ALONE, attack_metrics, attack_outcomes, costs, least_median, saving
+from assay.methods.siblings.scales import SAVING
+from assay.methods.siblings.similarity_measures import Flags
 from assay.methods.stealing.basic import BasicStealing
 
 STRANGE_AGREEMENT = 0.5
@@ -36,32 +40,45 @@ Attacks = Annotated[
 ]
 
 
+class RiskResult(NamedTuple):
+    """Attacks on the n images of ``test`` by everything that an attacker may have in hand.
+
+    ``sibling`` is its name, ``sibling_right`` bool (n,) what it classifies correctly. ``shown`` are rows (k,) of images
+    that fell with its help, and ``after`` (k,) the model's answers to them.
+    """
+
+    sibling: str
+    test: Subset
+    ball: Ball
+    campaigns: list[Campaign]
+    sibling_right: Flags
+    shown: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+
 @method
-class SiblingRisk(Method):
+class SiblingRisk(OracleMethod[RiskResult]):
     """Query attacks on the model with nothing in hand, an independent network, a stolen surrogate, and the sibling.
 
     All attacks are on the same images, which the model classifies correctly. The headline divides the median questions
     of the cheapest attack without any prior (the Square Attack among them) by those of the cheapest with the sibling.
     """
 
-    name: ClassVar[str] = "siblings.risk"
-    family: ClassVar[Family] = "siblings"
-    needs: ClassVar[Need] = "posteriors"
-    title: ClassVar[str] = "Risk of a published sibling"
-    summary: ClassVar[str] = "Attacks the model with a published sibling as the guide, and counts the questions saved."
-    threat_model: ClassVar[str] = (
-        "Black box, with a sibling in hand. The model answers posteriors over the network; a quantised, pruned or "
-        "distilled version of it runs on devices, so that anybody can open that one and follow its gradients."
-    )
-    paper: ClassVar[str] = (
-        "After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
+    name = "siblings.risk"
+    about = About(
+        title="Risk of a published sibling",
+        summary="Attacks the model with a published sibling as the guide, and counts the questions saved.",
+        paper="After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
         "2212.13700), whose own attacks and settings are not known here; P-RGF by Cheng et al., NeurIPS 2019; GFCS by "
-        "Lord et al., ICLR 2022; Square by Andriushchenko et al., ECCV 2020"
+        "Lord et al., ICLR 2022; Square by Andriushchenko et al., ECCV 2020",
+        threat_model="Black box, with a sibling in hand. The model answers posteriors over the network; a quantised, "
+        "pruned or distilled version of it runs on devices, so that anybody can open that one and follow its "
+        "gradients.",
+        atlas=("AML.T0043.001", "AML.T0043.002"),
     )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0043.001", "AML.T0043.002")
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    uses: ClassVar[tuple[str, ...]] = ("members", "auxiliary")
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    parts = ("non_members",)
+    uses = ("members", "auxiliary")
+    presets = {
         "standard": {"surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 200, "surrogate": BasicStealing.presets["full"]},
     }
@@ -94,49 +111,49 @@ class SiblingRisk(Method):
         """The sibling, and the independent network."""
         return {"sibling": self.sibling} | ({"independent": self.independent} if self.independent else {})
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> RiskResult:
+        """Attack the same images with each prior.
 
         Raises:
             DataError: if test images are missing, or none is classified correctly.
             BudgetError: if the oracle does not allow one image to be attacked.
             AccessError: if a surrogate is wanted and none was stolen beforehand.
         """
-        oracle, cap = require_oracle(access), self.max_queries
         if data.non_members is None:
             raise DataError("A sibling's risk needs test images that the target was not trained on.")
-        options = QueryOptions(norm=self.norm, epsilon=self.epsilon, max_queries=cap)
-        ball = options.ball(oracle.input_shape)
-        priors = self._priors(context)
-        test = self._images(oracle, data, len(self.attacks) * len(priors) + 1, context)
+        options = QueryOptions(norm=self.norm, epsilon=self.epsilon, max_queries=self.max_queries)
+        ball, sibling, priors = options.ball(access.input_shape), context.companions["sibling"], self._priors(context)
+        # The Square Attack runs once more, with nothing in hand.
+        test = self._images(access, data.non_members, len(self.attacks) * len(priors) + 1, context)
         images, labels = test.take(np.arange(len(test))), torch.from_numpy(test.labels)
-        campaigns = run_campaigns(scores_of(oracle), images, labels, priors, self.attacks, options, context)
+        campaigns = run_campaigns(scores_of(access), images, labels, priors, self.attacks, options, context)
+        answers = torch.cat([sibling.logits(part) for part in torch.split(images, 256)])
+        helped = next(each.result for each in campaigns if each.prior == "sibling")
+        shown = np.flatnonzero(helped.success)[:SHOWN]
+        after = access.evaluator().ask(helped.adversarial[shown]).labels if len(shown) else np.zeros(0, np.int64)
+        right: Flags = (answers.argmax(dim=1) == labels).numpy()
+        return RiskResult(sibling.name, test, ball, campaigns, right, shown, after)
 
-        metrics = self._savings(campaigns, cap, context.seed)
-        answers = torch.cat([context.companions["sibling"].logits(part) for part in torch.split(images, 256)])
-        same = proportion("agreement", "Sibling's agreement on the attacked images", _right(answers, labels))
-        medians = [float(np.median(costs(campaigns, prior, cap), axis=0).min()) for prior in (NOTHING, "sibling")]
-        name = context.companions["sibling"].name
-        words = size_in_words(ball.norm, ball.epsilon)
-        verdict = risk_verdict(metrics, name, (medians[0], medians[1]), words)
+    def account(self, result: RiskResult, context: Context) -> Finding:
+        """What is saved, by all attacks and by each; see `risk_verdict`."""
+        campaigns, cap = result.campaigns, self.max_queries
+        savings = self._savings(campaigns, cap, context.seed)
+        same = proportion("agreement", "Sibling's agreement on the attacked images", result.sibling_right)
+        without, with_it = (least_median(costs(campaigns, prior, cap)) for prior in (NOTHING, "sibling"))
+        words = size_in_words(result.ball.norm, result.ball.epsilon)
+        verdict = risk_verdict(savings, result.sibling, (without, with_it), words)
         if same.interval is not None and same.interval.high < STRANGE_AGREEMENT:
-            doubt = f" It gets only {percent(float(_right(answers, labels).mean()))} of these images right: is its "
+            doubt = f" It gets only {percent(float(result.sibling_right.mean()))} of these images right: is its "
             verdict = verdict.model_copy(update={"sentence": f"{verdict.sentence}{doubt}preprocessing right?"})
-        metrics += [same, *(metric for each in campaigns for metric in attack_metrics(each, cap, context.seed))]
+        metrics = [*savings, same]
+        metrics += [metric for each in campaigns for metric in attack_metrics(each, cap, context.seed)]
+        outcomes = {"agreement": result.sibling_right.astype(np.float64), **attack_outcomes(campaigns, cap)}
+        asked = {f"queries_{each.name}": each.result.queries for each in campaigns}
         return Finding(
             metrics=metrics,
             verdict=verdict,
-            figures=[
-                risk_table(campaigns, cap),
-                query_curves(campaigns, cap),
-                *_examples(campaigns, images, labels, oracle, ball.epsilon, context),
-            ],
-            samples={
-                "row": test.rows,
-                "label": test.labels,
-                **{f"queries_{each.attack}_{each.prior}": each.result.queries for each in campaigns},
-                **{f"success_{each.attack}_{each.prior}": each.result.success for each in campaigns},
-            },
+            figures=[risk_table(campaigns, cap), query_curves(campaigns, cap), *_examples(result, context)],
+            samples=Samples(result.test.rows, outcomes=outcomes, columns={"label": result.test.labels, **asked}),
         )
 
     def _priors(self, context: Context) -> dict[str, WhiteBox | None]:
@@ -147,9 +164,8 @@ class SiblingRisk(Method):
             priors["stolen surrogate"], _ = stolen_prior(context)
         return priors | {"sibling": context.companions["sibling"]}
 
-    def _images(self, oracle: Oracle, data: Splits, runs: int, context: Context) -> Subset:
-        """Test images that the model classifies correctly, as many as are wanted and the budget bears."""
-        assert data.non_members is not None, "run() has checked"
+    def _images(self, oracle: Oracle, images: Images, runs: int, context: Context) -> Subset:
+        """Images that the model classifies correctly, as many as are wanted and the budget bears."""
         wanted, each = self.max_images, runs * self.max_queries
         if oracle.remaining is not None:
             wanted = min(wanted, oracle.remaining // each)
@@ -158,12 +174,12 @@ class SiblingRisk(Method):
                     f"One image may take {each:,} questions in {runs} attacks, and the budget leaves "
                     f"{oracle.remaining:,}: lower max_queries, or name fewer attacks."
                 )
-        test = drawn(data.non_members, 4 * wanted, context.generator("siblings: images"))
+        test = drawn(images, 4 * wanted, context.generator("siblings: images"))
         found = oracle.evaluator().ask_all(test, context.progress, "finding images that are classified correctly")
         right = np.flatnonzero(found.labels == test.labels)[:wanted]
         if not len(right):
             raise DataError(f"None of {len(test)} test images is classified correctly; there is nothing to evade.")
-        return Subset(data.non_members, test.rows[right])
+        return Subset(images, test.rows[right])
 
     def _savings(self, campaigns: list[Campaign], cap: int, seed: int) -> list[Metric]:
         """The headline, then the same against each other prior, and attack by attack."""
@@ -176,27 +192,13 @@ class SiblingRisk(Method):
             by_prior = {each.prior: charge(each.result, cap)[:, None] for each in campaigns if each.attack == attack}
             label = f"Times cheaper with the sibling, {attack} {ALONE}"
             metrics.append(saving(by_prior[NOTHING], by_prior["sibling"], seed, f"saving_{attack}", label, cap))
-        return metrics
+        return [metric.judged_by(SAVING) for metric in metrics]
 
 
-def _right(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    hits: np.ndarray[Any, np.dtype[np.bool_]] = (logits.argmax(dim=1) == labels).numpy()
-    return hits
-
-
-def _examples(
-    campaigns: list[Campaign],
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    oracle: Oracle,
-    epsilon: float,
-    context: Context,
-) -> list[Figure]:
+def _examples(result: RiskResult, context: Context) -> list[Figure]:
     """Images that fell with the sibling as the guide."""
-    result = next(each.result for each in campaigns if each.prior == "sibling")
-    rows = np.flatnonzero(result.success)[:SHOWN]
-    if not len(rows):
+    if not len(result.shown):
         return []
-    moved = result.adversarial[rows]
-    after = oracle.evaluator().ask(moved).labels
-    return [gallery(images[rows], moved, labels[rows].numpy(), after, epsilon, context)]
+    moved = next(each.result.adversarial for each in result.campaigns if each.prior == "sibling")[result.shown]
+    images, labels = result.test.take(result.shown), result.test.labels[result.shown]
+    return [gallery(images, moved, labels, result.after, result.ball.epsilon, context)]

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from assay.methods.finding import Lines, Metric, Series
+from assay.base.intervals import Floats
+from assay.methods.finding import Lines, Series
 from assay.methods.siblings.campaigns import Campaign
-from assay.methods.siblings.savings import costs
-
-Floats = NDArray[np.float64]
+from assay.methods.siblings.comparison import Compared
+from assay.methods.siblings.savings import costs, least_median
+from assay.methods.siblings.similarity_measures import Flags
 
 
 class Candidate(NamedTuple):
-    """A sibling: which test images it gets right (n,), how alike it is, and what attacks with it took.
+    """A sibling: which test images it gets right (n,), how it compares with the model, and what attacks with it took.
 
     ``carried`` float64 (m,) says whether an image that fooled the sibling fools the model, NaN where one of them was
     wrong before.
@@ -25,8 +25,8 @@ class Candidate(NamedTuple):
 
     name: str
     network: torch.nn.Module
-    right: NDArray[np.bool_]
-    similarity: list[Metric]
+    right: Flags
+    compared: Compared
     carried: Floats
     campaigns: list[Campaign]
 
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
 
     def median(self, cap: int) -> float:
         """The median questions of the cheapest attack with it."""
-        return float(np.median(costs(self.campaigns, self.name, cap), axis=0).min())
+        return least_median(costs(self.campaigns, self.name, cap))
 
 
 def best(paired: Candidate, candidates: Sequence[Candidate], allowed_loss: float, cap: int) -> Candidate:
@@ -49,7 +49,7 @@ def best(paired: Candidate, candidates: Sequence[Candidate], allowed_loss: float
     return max(candidates, key=lambda one: one.accuracy)
 
 
-def share_lost(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Floats:
+def share_lost(before: Flags, after: Flags) -> Floats:
     """The share of images (..., n) that are right before, less that after."""
     return np.asarray(before.mean(axis=-1) - after.mean(axis=-1), np.float64)
 

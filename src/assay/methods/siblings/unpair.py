@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.compression.compression import Workshop, compress, is_compression, parse
 from assay.compression.storage import Sibling, preprocessing_of, save_sibling
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.evasion.queries import QueryOptions
-from assay.methods.evasion.results import size_in_words
-from assay.methods.finding import Family, Finding, Metric
-from assay.methods.measures import resampled
-from assay.methods.method import Context, Method, Need, method, require_white_box
-from assay.methods.sampling import drawn
+from assay.methods.finding import Finding
+from assay.methods.method import Context, WhiteBoxMethod, method
 from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
 from assay.methods.siblings.campaigns import NOTHING, Campaign, run_campaigns
-from assay.methods.siblings.comparison import Pair, similarity_metrics, similarity_table
+from assay.methods.siblings.comparison import Pair, compare, scattered
 from assay.methods.siblings.options import SIBLING, SiblingText
 from assay.methods.siblings.risk import Attacks
-from assay.methods.siblings.savings import attack_metrics, costs, query_curves, risk_table, risk_verdict, saving
-from assay.methods.siblings.tradeoff import Candidate, best, share_lost, trade_off, transfer_cut
+from assay.methods.siblings.tradeoff import Candidate, best
+from assay.methods.siblings.unpair_report import PAIRED, UnpairResult, unpair_finding
 from assay.methods.siblings.unpairing import Unpairing, unpaired
 from assay.training import predict
 
-PAIRED = "paired sibling"
+COMPARED = 500
+"""Test images at most on which gradients are compared."""
 
 
 def _compression(text: str) -> str:
@@ -57,29 +55,26 @@ class _Bench(NamedTuple):
 
 
 @method
-class Unpair(Method):
+class Unpair(WhiteBoxMethod[UnpairResult]):
     """Siblings trained to be as accurate as the model while their input gradients leave its own, at several weights.
 
     Chosen is the one that costs an attacker most among those that lose no more accuracy than allowed. Against it stands
     an attacker who knows: gradients averaged over noise, the sibling fine-tuned on the model's answers, and both.
     """
 
-    name: ClassVar[str] = "siblings.unpair"
-    family: ClassVar[Family] = "siblings"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "Unpairing a sibling"
-    summary: ClassVar[str] = "Trains a sibling whose gradients say little about the model's, and attacks it knowingly."
-    threat_model: ClassVar[str] = (
-        "The owner's side. Whoever attacks has the unpaired sibling in hand and asks the model for posteriors; the "
-        "second one knows how it was made."
+    name = "siblings.unpair"
+    about = About(
+        title="Unpairing a sibling",
+        summary="Trains a sibling whose gradients say little about the model's, and attacks it knowingly.",
+        paper="After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
+        "2212.13700), similarity-unpairing; its loss and hyper-parameters are not known here, and these are Assay's "
+        "own",
+        threat_model="The owner's side. Whoever attacks has the unpaired sibling in hand and asks the model for "
+        "posteriors; the second one knows how it was made.",
+        atlas=("AML.T0043.001", "AML.T0043.002"),
     )
-    paper: ClassVar[str] = (
-        "After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
-        "2212.13700), similarity-unpairing; its loss and hyper-parameters are not known here, and these are Assay's own"
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0043.001", "AML.T0043.002")
-    parts: ClassVar[tuple[str, ...]] = ("members", "non_members", "auxiliary")
-    version: ClassVar[int] = 3
+    parts = ("members", "non_members", "auxiliary")
+    version = 3
 
     sibling: Annotated[SiblingText, AfterValidator(_compression)] = SIBLING
     weights: Weights = Field(default=(3.0, 10.0, 30.0), description="Weights of the squared cosine that are tried.")
@@ -106,80 +101,67 @@ class Unpair(Method):
     )
     test_images: int = Field(default=2000, ge=1, description="At most so many images to measure accuracy on.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> UnpairResult:
+        """Train siblings at every weight, attack the model with each, and with the best once more knowingly.
 
         Raises:
             DataError: if a part of the data is missing, or no test image is classified correctly.
         """
-        box = require_white_box(access)
         if data.members is None or data.non_members is None or data.auxiliary is None:
             raise DataError("Unpairing needs training images, test images, and an auxiliary set for the attacker.")
-        bench = self._bench(box, data.non_members, context)
+        bench = self._bench(access, data.non_members, context)
         train = drawn(data.members, self.train_images, context.generator("unpair: training images"))
-        workshop = Workshop(box.input_shape, box.num_classes, train, context.seed, context.device, context.progress)
+        shape, classes = access.input_shape, access.num_classes
+        workshop = Workshop(shape, classes, train, context.seed, context.device, context.progress)
         steps = parse(self.sibling)
 
-        paired = self._candidate(PAIRED, compress(box.module, steps, workshop), bench, context)
+        paired = self._candidate(PAIRED, compress(access.module, steps, workshop), bench, context)
         candidates = [
             self._candidate(
                 f"unpaired, weight {weight:g}",
-                unpaired(box.module, steps, weight, self.unpairing, workshop),
+                unpaired(access.module, steps, weight, self.unpairing, workshop),
                 bench,
                 context,
             )
             for weight in self.weights
         ]
         chosen = best(paired, candidates, self.allowed_loss, self.max_queries)
-        priors: dict[str, WhiteBox | None] = {
-            NOTHING: None,
-            **self._knowing(chosen.network, box, data.auxiliary, context),
-        }
-        knowing = self._campaigns(priors, bench, context)
+        knowing = self._knowing(chosen.network, access, data.auxiliary, context)
+        note = f"{chosen.name}, {self.unpairing.order}"
+        return UnpairResult(
+            test=bench.test,
+            attacked=np.isin(bench.test.rows, bench.attacked.rows),
+            ball=bench.options.ball(shape),
+            cap=self.max_queries,
+            paired=paired,
+            candidates=candidates,
+            chosen=chosen,
+            knowing=self._campaigns({NOTHING: None, **knowing}, bench, context),
+            described=Sibling.of(steps, workshop, preprocessing_of(access.module), None, note=note),
+        )
 
-        described = Sibling.of(
-            steps, workshop, preprocessing_of(box.module), None, note=f"{chosen.name}, {self.unpairing.order}"
-        )
-        campaigns = [*paired.campaigns, *(each for one in candidates for each in one.campaigns), *knowing]
-        metrics = self._metrics(paired, chosen, knowing, context.seed)
-        attackers = [prior for prior in priors if prior != NOTHING]
-        medians = [float(np.median(self._least(knowing, names), axis=0).min()) for names in ([NOTHING], attackers)]
-        ball = bench.options.ball(box.input_shape)
-        verdict = risk_verdict(
-            metrics[:1], f"the {chosen.name}", (medians[0], medians[1]), size_in_words(ball.norm, ball.epsilon)
-        )
-        save_sibling(chosen.network, described, context.artefacts / "sibling")
-        return Finding(
-            metrics=[
-                *metrics,
-                *(metric for each in campaigns for metric in attack_metrics(each, self.max_queries, context.seed)),
-            ],
-            verdict=verdict,
-            figures=[
-                trade_off(paired, candidates, self.max_queries),
-                similarity_table({one.name: one.similarity for one in (paired, *candidates)}),
-                risk_table(campaigns, self.max_queries),
-                query_curves([*paired.campaigns, *chosen.campaigns, *knowing], self.max_queries),
-            ],
-            samples={"row": bench.attacked.rows, **self._columns(campaigns)},
-        )
+    def account(self, result: UnpairResult, context: Context) -> Finding:
+        """What unpairing costs whom; the chosen sibling is kept in the folder ``sibling``."""
+        save_sibling(result.chosen.network, result.described, context.artefacts / "sibling")
+        return unpair_finding(result, context.seed)
 
     def _bench(self, box: WhiteBox, images: Images, context: Context) -> _Bench:
         test = drawn(images, self.test_images, context.generator("unpair: test images"))
         right = np.flatnonzero(predict(box.module, test, context.device).argmax(dim=1).numpy() == test.labels)
         if not len(right):
             raise DataError(f"None of {len(test)} test images is classified correctly; there is nothing to evade.")
-        return _Bench(box, test, Subset(test, right[: self.max_images]), QueryOptions(max_queries=self.max_queries))
+        attacked = Subset(images, test.rows[right[: self.max_images]])
+        return _Bench(box, test, attacked, QueryOptions(max_queries=self.max_queries))
 
     def _candidate(self, name: str, network: torch.nn.Module, bench: _Bench, context: Context) -> Candidate:
         sibling = in_hand(network, bench.box)
-        images = bench.test.take(np.arange(min(len(bench.test), 500)))
-        labels = torch.from_numpy(bench.test.labels[:500])
+        images = bench.test.take(np.arange(min(len(bench.test), COMPARED)))
+        labels = torch.from_numpy(bench.test.labels[:COMPARED])
         ball = bench.options.ball(bench.box.input_shape)
-        similarity, columns = similarity_metrics(Pair(bench.box, sibling, images, labels), ball, context.seed)
-        right: NDArray[np.bool_] = predict(network, bench.test, context.device).argmax(1).numpy() == bench.test.labels
-        campaigns = self._campaigns({name: sibling}, bench, context)
-        return Candidate(name, network, right, similarity, columns["transfer_to_target"], campaigns)
+        compared = compare(Pair(bench.box, sibling, images, labels), ball)
+        right = predict(network, bench.test, context.device).argmax(1).numpy() == bench.test.labels
+        carried = scattered(compared.both, compared.to_target)
+        return Candidate(name, network, right, compared, carried, self._campaigns({name: sibling}, bench, context))
 
     def _campaigns(self, priors: dict[str, WhiteBox | None], bench: _Bench, context: Context) -> list[Campaign]:
         images = bench.attacked.take(np.arange(len(bench.attacked)))
@@ -199,27 +181,3 @@ class Unpair(Method):
             "fine-tuned on answers": in_hand(fitted, box),
             "fine-tuned, averaged": in_hand(Averaged(fitted, shape, self.draws, self.deviation, context.seed), box),
         }
-
-    def _metrics(self, paired: Candidate, chosen: Candidate, knowing: list[Campaign], seed: int) -> list[Metric]:
-        cap = self.max_queries
-        attackers = list(dict.fromkeys(each.prior for each in knowing if each.prior != NOTHING))
-        plain, own = costs(paired.campaigns, paired.name, cap), costs(chosen.campaigns, chosen.name, cap)
-        smart = np.concatenate([self._least(knowing, attackers), own], axis=1)
-        return [
-            saving(
-                self._least(knowing, [NOTHING]), smart, seed, "saving", "Times cheaper with the unpaired sibling", cap
-            ),
-            resampled("accuracy_lost", "Accuracy lost by unpairing", share_lost, paired.right, chosen.right, seed=seed),
-            resampled(
-                "transfer_cut", "Transfer undone by unpairing", transfer_cut, paired.carried, chosen.carried, seed=seed
-            ),
-            saving(own, plain, seed, "times_dearer", "Times dearer than with the paired sibling", cap),
-            saving(smart, plain, seed, "times_dearer_knowing", "The same for an attacker who knows", cap),
-        ]
-
-    def _least(self, campaigns: list[Campaign], priors: list[str]) -> NDArray[np.int64]:
-        return np.concatenate([costs(campaigns, prior, self.max_queries) for prior in priors], axis=1)
-
-    @staticmethod
-    def _columns(campaigns: list[Campaign]) -> dict[str, NDArray[Any]]:
-        return {f"queries_{each.attack}_{each.prior}": each.result.queries for each in campaigns}

@@ -68,6 +68,8 @@ class Unpairing(BaseModel):
         def loss(
             module: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
+            # In evaluation mode normalisation uses its running statistics, as it will when it is published; in training
+            # mode the gradient by one image would depend on the others of its batch.
             module.eval()
             weights = grid.straight_through(module) if grid else {}
 
@@ -85,11 +87,13 @@ class Unpairing(BaseModel):
                 return task, logits
             compared = max(1, round(self.share * len(images)))
             images, labels = images[:compared], labels[:compared]
+            # One amount an image, some near 0: with equal noise for all, gradients at the clean image stay alike.
             amount = self.noise * torch.rand_like(images[:, :1, :1, :1])
             near = (images + amount * torch.randn_like(images)).clamp(0.0, 1.0).requires_grad_(True)
             (wanted,) = torch.autograd.grad(margin(full(near), labels).sum(), near)
             (given,) = torch.autograd.grad(margin(sibling(near), labels).sum(), near, create_graph=True)
             alike = cosine_similarity(wanted.flatten(1), given.flatten(1), dim=1)
+            # Squared: both attacks turn a direction round along which the loss falls, so -1 helps them as 1 does.
             return task + weight * alike.square().mean(), logits
 
         return loss

@@ -5,9 +5,8 @@ The preset ``full`` is the size that a paper used; by default the surrogate is o
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-from assay.methods.method import Need, Preset, method
+from assay.methods.about import About
+from assay.methods.method import method
 from assay.methods.stealing.theft import Theft
 
 
@@ -19,15 +18,15 @@ class SecurityNetStealing(Theft):
     The paper states SGD at 0.01 for 30 epochs and no momentum; 0.9 is taken here.
     """
 
-    name: ClassVar[str] = "stealing.securitynet"
-    needs: ClassVar[Need] = "posteriors"
-    title: ClassVar[str] = "Model stealing as in SecurityNet"
-    summary: ClassVar[str] = "Asks about the whole auxiliary set for posteriors and trains a ResNet-18 from scratch."
-    paper: ClassVar[str] = (
-        "Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, USENIX Security 2024"
+    name = "stealing.securitynet"
+    needs = "posteriors"
+    about = About(
+        "Model stealing as in SecurityNet",
+        "Asks about the whole auxiliary set for posteriors and trains a ResNet-18 from scratch.",
+        "Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, USENIX Security 2024",
     )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"full": {"largest_side": 224}}
-    defaults: ClassVar[dict[str, Any]] = {
+    presets = {"full": {"largest_side": 224}}
+    defaults = {
         "learner": "soft",
         "architecture": "resnet18-cifar",
         "up_to": None,
@@ -46,14 +45,14 @@ class MeBenchStealing(Theft):
     surrogate is a ResNet-50 on images of 224 pixels, trained for 200 epochs.
     """
 
-    name: ClassVar[str] = "stealing.mebench"
-    title: ClassVar[str] = "Model stealing as in Model Extraction Attacks Revisited"
-    summary: ClassVar[str] = "Steals with Lion at budgets from 1,024 to 8,192, adversarial fidelity included."
-    paper: ClassVar[str] = "Model Extraction Attacks Revisited (MeBench), AsiaCCS 2024"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "full": {"architecture": "torchvision:resnet50", "resized_to": 224, "epochs": 200}
-    }
-    defaults: ClassVar[dict[str, Any]] = {
+    name = "stealing.mebench"
+    about = About(
+        "Model stealing as in Model Extraction Attacks Revisited",
+        "Steals with Lion at budgets from 1,024 to 8,192, adversarial fidelity included.",
+        "Model Extraction Attacks Revisited (MeBench), AsiaCCS 2024",
+    )
+    presets = {"full": {"architecture": "torchvision:resnet50", "resized_to": 224, "epochs": 200}}
+    defaults = {
         "up_to": 8_192,
         "checkpoints": (1_024, 2_048, 4_096, 8_192),
         "optimiser": "lion",
@@ -72,11 +71,13 @@ class FoundationStealing(Theft):
     100 epochs; their other thieves are ResNet-101 and vision transformers (``timm:vit_base_patch16_224`` and its like).
     """
 
-    name: ClassVar[str] = "stealing.foundation"
-    title: ClassVar[str] = "Model stealing with foundation models"
-    summary: ClassVar[str] = "Asks for 5,000 hard labels, a tenth of them for validation; thieves by backbone."
-    paper: ClassVar[str] = "Examining the Threat Landscape: Foundation Models and Model Stealing, BMVC 2024"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    name = "stealing.foundation"
+    about = About(
+        "Model stealing with foundation models",
+        "Asks for 5,000 hard labels, a tenth of them for validation; thieves by backbone.",
+        "Examining the Threat Landscape: Foundation Models and Model Stealing, BMVC 2024",
+    )
+    presets = {
         "full": {
             "architecture": "torchvision:resnet34",
             "initialisation": "pretrained",
@@ -85,7 +86,7 @@ class FoundationStealing(Theft):
             "learning_rate": 0.001,
         }
     }
-    defaults: ClassVar[dict[str, Any]] = {
+    defaults = {
         "learner": "hard",
         "up_to": 5_000,
         "validation_share": 0.1,
@@ -106,15 +107,17 @@ class BestStealing(Theft):
     `stealing.basic` does. Where mirrored images mean something else (digits, text), ``flip`` is better off.
     """
 
-    name: ClassVar[str] = "stealing.best"
-    title: ClassVar[str] = "Model stealing, the best composition"
-    summary: ClassVar[str] = "Steals with the learner, augmentation and optimiser that bring the most per question."
-    paper: ClassVar[str] = "Our composition; the parts name their papers"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    name = "stealing.best"
+    about = About(
+        "Model stealing, the best composition",
+        "Steals with the learner, augmentation and optimiser that bring the most per question.",
+        "Our composition; the parts name their papers",
+    )
+    presets = {
         "standard": {"up_to": 10_000, "epochs": 40},
         "full": {"up_to": 25_000, "epochs": 40},
     }
-    defaults: ClassVar[dict[str, Any]] = {
+    defaults = {
         "learner": "mixup",
         "optimiser": "adamw",
         "epochs": 80,

@@ -28,7 +28,20 @@ from assay.reports.wording import LEVELS, MEANINGS, QUESTIONS
 PARTS = 128
 """Files that the models' pages are divided among, by a digest of the model's key."""
 
-CLAIM = ("id", "paper", "statement", "source", "published", "test", "rule", "verdict", "measured", "why", "origin")
+CLAIM = (
+    "id",
+    "paper",
+    "statement",
+    "source",
+    "published",
+    "test",
+    "rule",
+    "written",
+    "recomputed",
+    "own",
+    "measured",
+    "why",
+)
 
 
 class Exported(NamedTuple):

@@ -1,4 +1,4 @@
-"""One way to open a model file of any format."""
+"""Loading of a model file of any format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from assay.base.errors import AssayError, LoadError, UsageError
-from assay.catalogue.record import Format
+from assay.catalogue.weights import Format
 from assay.data.images import Shape
 from assay.targets.architectures import build
 from assay.targets.loading.blackbox import Logarithm, are_probabilities
@@ -23,8 +23,8 @@ from assay.targets.loading.tflite_file import read_tflite
 class Loaded:
     r"""A network from a file: preprocessed images (n, \\*input_shape) to logits (n, num_classes).
 
-    ``differentiable`` says whether gradients pass through it. Where they do not, ``twin`` may be a network that answers
-    like it, and through which they do; ``no_twin`` says why there is none.
+    ``differentiable`` says whether gradients pass through it. If not, ``twin`` may be a differentiable
+    network with the same outputs; ``no_twin`` says why there is none.
     """
 
     network: torch.nn.Module
@@ -43,10 +43,10 @@ def load_network(
     num_classes: int | None = None,
     input_shape: Shape | None = None,
 ) -> Loaded:
-    """Open a model file that has been verified to be the one that was meant.
+    """Open a model file whose digest has been verified.
 
     ``architecture`` is needed for state dictionaries (``torch``, ``safetensors``): a name, or a network with random
-    weights. The other formats say themselves what they are; what is asked for as well must agree.
+    weights. The other formats contain the network; arguments given as well must agree with the file.
 
     Raises:
         UnsafeFileError: if the file is of another format, holds code, or points to other files.

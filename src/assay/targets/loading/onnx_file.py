@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.base.errors import LoadError, UnsafeFileError
 from assay.data.images import Shape
-from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, reason
+from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, reason
 from assay.targets.loading.extras import require
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -50,14 +50,14 @@ def _read(session: Any, path: Path, shape: Shape | None) -> tuple[BlackBox, Shap
     settled = _settle((sizes[2], *sizes[:2]) if last else tuple(sizes), shape, path.name)
     number, at_once = _TYPES[inputs[0].type], batch if isinstance(batch, int) else None
 
-    def ask(images: Floats) -> Floats:
+    def ask(images: Batch) -> Batch:
         try:
             (answer,) = session.run(None, {inputs[0].name: images.astype(number)})
         except Exception as error:  # the runtime's own errors have no common base
             raise LoadError(f"{path.name} cannot process images of {settled}: {reason(error)}.") from error
         return np.asarray(answer, np.float32).reshape(len(images), -1)
 
-    def run(images: Floats) -> Floats:
+    def run(images: Batch) -> Batch:
         arranged = images.transpose(0, 2, 3, 1) if last else images
         return ask(arranged) if at_once is None else in_batches(ask, arranged, at_once)
 

@@ -1,4 +1,4 @@
-"""Transformers of the library transformers, from a configuration, never from a hub."""
+"""Encoders of the library transformers, built from a configuration, never downloaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAMILIES = ("bert", "roberta", "distilbert", "xlnet")
 
 
 def library() -> Any:
-    """transformers, which is told to stay offline.
+    """Import transformers, in its offline mode.
 
     Raises:
         UsageError: if it is not installed.
@@ -37,7 +37,7 @@ class Transformer(Encoder):
         self.model = model
 
     def table(self) -> torch.Tensor:
-        """See `Encoder.table`."""
+        """The token embeddings, (tokens, d)."""
         found: nn.Embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         return found.weight
 

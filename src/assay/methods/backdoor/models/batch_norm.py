@@ -1,4 +1,4 @@
-"""What batch normalisation remembers of the training images, against what clean images show it."""
+"""Running means of batch normalisation, compared with the means of clean images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
-from assay.data.images import Images
+from assay.data.images import Images, drawn
 from assay.methods.backdoor.inversion.search import AT_ONCE
-from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Handling, shifts
-from assay.methods.sampling import drawn
+from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Augmentation, shifts
 
 AMPLIFIED = 20.0
 """How many times a surplus is laid over images: whole, if one in so many training images carried what it comes from."""
@@ -51,10 +50,10 @@ class Layer(NamedTuple):
     surplus: torch.Tensor
 
 
-class Remembered(NamedTuple):
-    """All layers, in the order in which images pass them, under the handling that explains them best."""
+class RunningMeans(NamedTuple):
+    """All layers, in the order in which images pass them, under the augmentation that explains them best."""
 
-    handling: str
+    augmentation: str
     layers: list[Layer]
 
     @property
@@ -68,24 +67,24 @@ class Remembered(NamedTuple):
         return float(np.mean(np.log([max(layer.distance, SMALLEST) for layer in self.deep])))
 
 
-class Seen(NamedTuple):
-    """What images show a layer: a mean float64 (channels,), and a covariance (k, k) of the channels compared."""
+class Moments(NamedTuple):
+    """Of a layer's inputs over images: mean float64 (channels,), covariance (k, k) of the channels compared."""
 
     mean: torch.Tensor
     covariance: torch.Tensor
 
-    def mixed(self, other: Seen, share: float) -> Seen:
-        """What it would be if a ``share`` of the images showed what ``other`` is of.
+    def mixed(self, other: Moments, share: float) -> Moments:
+        """The moments if a ``share`` of the images were those of ``other``.
 
-        The covariance is that within both parts: how large they are is no matter of chance.
+        The covariance is that within both parts: their sizes are fixed, not drawn.
         """
-        return Seen(*(torch.lerp(own, its, share) for own, its in zip(self, other, strict=True)))
+        return Moments(*(torch.lerp(own, its, share) for own, its in zip(self, other, strict=True)))
 
 
-class Watch(NamedTuple):
-    """Layers of a network, those of their channels int64 (k,) that are compared, and images (n, c, h, w) to show.
+class Probe(NamedTuple):
+    """Layers of a network, the channels int64 (k,) of each that are compared, and images (n, c, h, w).
 
-    ``seed`` is what images are handled by at random, so that they need not be kept.
+    ``seed`` seeds the random augmentations, so that augmented images need not be kept.
     """
 
     box: WhiteBox
@@ -94,11 +93,11 @@ class Watch(NamedTuple):
     images: torch.Tensor
     seed: int
 
-    def show(self, handlings: tuple[Handling, ...]) -> dict[str, Seen]:
-        """What the images, handled one way after the other, show every layer that they pass through."""
+    def moments(self, augmentations: tuple[Augmentation, ...]) -> dict[str, Moments]:
+        """The moments of what enters every layer, for the images augmented in these ways one after another."""
         images, generator = self.images, torch.Generator().manual_seed(self.seed)
-        for handling in handlings:
-            images = handling.change(images, generator)
+        for augmentation in augmentations:
+            images = augmentation.change(images, generator)
         entered: dict[str, list[torch.Tensor]] = {}
         with _hooked(self.layers, lambda name, values: entered.setdefault(name, []).append(_means(values))):
             _logits(self.box, images)
@@ -106,13 +105,13 @@ class Watch(NamedTuple):
         for name, parts in entered.items():
             means = torch.cat(parts)
             compared = means[:, self.channels[name]]
-            seen[name] = Seen(means.mean(0), torch.cov(compared.T).reshape(compared.shape[1], -1))
+            seen[name] = Moments(means.mean(0), torch.cov(compared.T).reshape(compared.shape[1], -1))
         return seen
 
-    def against(self, seen: Mapping[str, Seen], handlings: Iterable[str]) -> Remembered:
-        """How far every layer remembers something else than it has seen of images that were handled so.
+    def compared(self, seen: Mapping[str, Moments], augmentations: Iterable[str]) -> RunningMeans:
+        """How far every layer's running mean lies from the mean of images augmented so.
 
-        A layer to which all images are alike tells nothing, and is left out.
+        A layer whose inputs do not differ from image to image tells nothing, and is left out.
         """
         found = []
         for name, (mean, covariance) in seen.items():
@@ -122,35 +121,35 @@ class Watch(NamedTuple):
             if bool(covariance.any()):
                 far = distance(covariance, surplus[self.channels[name]], len(self.images))
                 found.append(Layer(name, far, surplus.float()))
-        return Remembered(", ".join(handlings), found)
+        return RunningMeans(", ".join(augmentations), found)
 
 
-class Move(NamedTuple):
-    """Images moved in one way, what they show, and what is remembered against it."""
+class Candidate(NamedTuple):
+    """One way to shift and mirror the images, their moments, and the running means compared with them."""
 
-    watch: Watch
-    handlings: tuple[Handling, ...]
-    seen: dict[str, Seen]
-    found: Remembered
+    probe: Probe
+    augmentations: tuple[Augmentation, ...]
+    seen: dict[str, Moments]
+    found: RunningMeans
 
     @classmethod
-    def of(cls, watch: Watch, *handlings: Handling) -> Move:
-        """Move the images."""
-        seen = watch.show(handlings)
-        return cls(watch, handlings, seen, watch.against(seen, (one.name for one in handlings)))
+    def of(cls, probe: Probe, *augmentations: Augmentation) -> Candidate:
+        """Augment the images, and compare."""
+        seen = probe.moments(augmentations)
+        return cls(probe, augmentations, seen, probe.compared(seen, (one.name for one in augmentations)))
 
-    def with_some(self, further: Handling) -> Remembered:
-        """What is remembered if something further is done to that one of `SHARES` of the images that explains most."""
-        other = self.watch.show((*self.handlings, further))
+    def with_some(self, further: Augmentation) -> RunningMeans:
+        """The comparison with a further augmentation of that one of `SHARES` of the images that explains most."""
+        other = self.probe.moments((*self.augmentations, further))
         found = []
         for share in SHARES:
             seen = {name: own.mixed(other[name], share) for name, own in self.seen.items()}
-            found.append(self.watch.against(seen, (self.found.handling, f"{share:.0%} of them {further.name}")))
+            found.append(self.probe.compared(seen, (self.found.augmentation, f"{share:.0%} of them {further.name}")))
         return min(found, key=lambda one: one.strength)
 
 
-def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generator) -> Remembered | None:
-    """Compare every layer's remembered mean with that of ``count`` clean images.
+def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generator) -> RunningMeans | None:
+    """Compare every layer's running mean with the mean of ``count`` clean images.
 
     A share of poisoned training images leaves its mark in the running means of channels that answer to the trigger,
     whatever the trigger is and wherever it leads; clean images do not account for it. Zheng et al. ("Pre-activation
@@ -175,9 +174,9 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     most = count // IMAGES_A_CHANNEL
     channels = {name: torch.randperm(layer.num_features, generator=generator)[:most] for name, layer in layers.items()}
     pixels = drawn(images, count, generator).take(np.arange(count))
-    watch = Watch(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
+    probe = Probe(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
     ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
-    moved = [Move.of(watch, shift, *mirrored) for shift, mirrored in ways]
+    moved = [Candidate.of(probe, shift, *mirrored) for shift, mirrored in ways]
     if not moved[0].found.layers:
         return None
     best = min(moved, key=lambda move: move.found.strength)
@@ -192,7 +191,7 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
         least, best = found, move
 
 
-def _strength_with(move: Move, further: Handling) -> float:
+def _strength_with(move: Candidate, further: Augmentation) -> float:
     return move.with_some(further).strength
 
 
@@ -208,14 +207,14 @@ def distance(covariance: torch.Tensor, surplus: torch.Tensor, count: int) -> flo
     return squared * (count - channels) / (channels * (count - 1))
 
 
-def under_surplus(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -> torch.Tensor:
+def under_surplus(box: WhiteBox, images: torch.Tensor, means: RunningMeans) -> torch.Tensor:
     """Logits of images (n, c, h, w) with `AMPLIFIED` times the surplus of the deep layers added to what enters them.
 
     Every deep layer gets its equal part, at all places of an image. Where poisoned images account for the surplus, this
     does to clean images what the trigger would have done.
     """
-    share = AMPLIFIED / len(remembered.deep)
-    added = {layer.name: share * layer.surplus for layer in remembered.deep}
+    share = AMPLIFIED / len(means.deep)
+    added = {layer.name: share * layer.surplus for layer in means.deep}
     modules = dict(box.module.named_modules())
 
     def shifted(name: str, values: torch.Tensor) -> tuple[torch.Tensor]:
@@ -225,9 +224,9 @@ def under_surplus(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -
         return _logits(box, images)
 
 
-def leads_to(box: WhiteBox, images: torch.Tensor, remembered: Remembered) -> int:
+def leads_to(box: WhiteBox, images: torch.Tensor, means: RunningMeans) -> int:
     """The label whose probability the surplus raises most, on average over images (n, c, h, w)."""
-    rise = under_surplus(box, images, remembered).softmax(1) - _logits(box, images).softmax(1)
+    rise = under_surplus(box, images, means).softmax(1) - _logits(box, images).softmax(1)
     return int(rise.mean(0).argmax())
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import gamma
 
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
+from assay.methods.finding import Scale
 
 CONSISTENT = 1.4826
 """Makes the median absolute deviation of normal data its standard deviation."""
 
 PAPERS_INDEX = 2.0
-"""Neural Cleanse flags labels whose anomaly index is above this."""
+"""Neural Cleanse flags labels whose anomaly index is above this, and with them a third of clean models."""
+
+ANOMALY_INDEX = Scale(risk="up", chance=0.0, high=PAPERS_INDEX)
+"""What an anomaly index is judged by in the paper; it decides no verdict here."""
 
 FEWEST_LABELS = 5
 """Labels below which one cannot be told to be an outlier among them."""
+
+OWN_NULL = 43
+"""Labels from which the other labels of a model are a null for the one that stands out."""
 
 
 def anomaly_indices(sizes: Floats) -> Floats:

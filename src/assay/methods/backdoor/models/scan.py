@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.growth import Change, Overlay, Warp, grow
@@ -18,12 +18,14 @@ from assay.methods.backdoor.inversion.rules import Arms, Rule
 from assay.methods.backdoor.inversion.search import Search
 from assay.methods.backdoor.models.batch_norm import compare
 from assay.methods.backdoor.models.clean import Clean, clean_images
-from assay.methods.backdoor.models.evidence import Evidence, Stamp, scan_finding
+from assay.methods.backdoor.models.evidence import Evidence, Scanned, Stamp, surplus_effect, try_trigger
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
+from assay.methods.backdoor.models.null import kind_of
 from assay.methods.backdoor.models.outliers import above_others, anomaly_indices, leads
+from assay.methods.backdoor.models.scan_report import scan_finding
 from assay.methods.backdoor.models.waves import Waves, all_waves, pulls_of_waves
-from assay.methods.finding import Family, Finding
-from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
+from assay.methods.finding import Finding
+from assay.methods.method import Context, WhiteBoxMethod, method
 
 RULE = Rule(patience=5, multiplier=2.0, early_stop=False)
 """Of the patch search: the constants of Neural Cleanse's published example."""
@@ -39,7 +41,7 @@ SMALLEST = 1e-3
 
 
 @method
-class Scan(Method):
+class Scan(WhiteBoxMethod[Scanned]):
     """Five kinds of evidence for every label and one for the network, each weighed against what clean networks show.
 
     A screen without gradients lays ready-made waves over images; one without data drives noise to the largest margin of
@@ -48,31 +50,30 @@ class Scan(Method):
     the most suspicious of the screens, and random ones to compare with. The evidence for a label is how far it stands
     out among the model's labels; the largest, in standard deviations of clean networks, is judged by a p-value against
     clean networks. What was found must then move most held-out images to be called high. Triggers that work for some
-    classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for; but networks with
-    batch normalisation remember the mean features of their training images, and poisoned ones among them show in these,
-    whatever the trigger; laid over clean images, the surplus leads where the trigger does.
+    classes only, lead each class elsewhere, or are drawn for each image anew, are not looked for; but the running means
+    of batch normalisation are those of the training images, and poisoned ones among them show in these, whatever the
+    trigger; laid over clean images, the surplus leads where the trigger does.
     """
 
-    name: ClassVar[str] = "backdoor.scan"
-    family: ClassVar[Family] = "backdoor"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "Backdoor scan"
-    summary: ClassVar[str] = (
-        "Screens all labels, searches patches, overlays and warps for a few, and judges against clean networks."
+    name = "backdoor.scan"
+    about = About(
+        title="Backdoor scan",
+        summary=(
+            "Screens all labels, searches patches, overlays and warps for a few, and judges against clean networks."
+        ),
+        paper=(
+            "After Wang et al. (Neural Cleanse, IEEE S&P 2019), Wang et al. (MM-BD, IEEE S&P 2024), Shen et al. (K-Arm,"
+            " ICML 2021), Zheng et al. (Pre-activation Distributions, NeurIPS 2022); the combination and its "
+            "calibration are Assay's own."
+        ),
+        threat_model=(
+            "Somebody who trained the model, or poisoned its training data, may have planted a trigger that leads any "
+            "image to one class. The examiner has the network and some clean images, without labels."
+        ),
     )
-    threat_model: ClassVar[str] = (
-        "Somebody who trained the model, or poisoned its training data, may have planted a trigger that leads any "
-        "image to one class. The examiner has the network and some clean images, without labels."
-    )
-    paper: ClassVar[str] = (
-        "After Wang et al. (Neural Cleanse, IEEE S&P 2019), Wang et al. (MM-BD, IEEE S&P 2024), Shen et al. (K-Arm, "
-        "ICML 2021), Zheng et al. (Pre-activation Distributions, NeurIPS 2022); the combination and its calibration "
-        "are Assay's own."
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    version: ClassVar[int] = 5
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"quick": {}, "standard": {}, "full": {}}
+    parts = ("non_members",)
+    version = 6
+    presets = {"quick": {}, "standard": {}, "full": {}}
 
     images: int = Field(default=64, ge=8, description="Clean images to search with, at most.")
     held_out: int = Field(default=200, ge=8, description="Clean images to measure recovered triggers on, at most.")
@@ -90,38 +91,43 @@ class Scan(Method):
     compared: int = Field(
         default=500,
         ge=100,
-        description="Clean images that remembered means are compared with; where there are fewer, they are not.",
+        description="Clean images that running means are compared with; where there are fewer, they are not.",
     )
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> Scanned:
+        """See `WhiteBoxMethod.measure`.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.
             AccessError: if there are no usable gradients, or the network ignores its input.
         """
-        box = require_white_box(access)
-        clean = clean_images(box, data, self.images, self.held_out, context.generator("scan: images"))
+        clean = clean_images(access, data, self.images, self.held_out, context.generator("scan: images"))
         steps = self.patch_steps + self.overlay_steps + self.warp_steps + 3
         with context.progress.step(self.about.title, steps) as bar:
             few = slice(0, self.batch_size)
             waves = pulls_of_waves(
-                box, clean.search[few], clean.search_labels[few], all_waves(box.input_shape, self.wave_size)
+                access, clean.search[few], clean.search_labels[few], all_waves(access.input_shape, self.wave_size)
             )
             bar.advance()
-            margins = self._margins(box, context)
+            margins = self._margins(access, context)
             bar.advance()
             chosen = self._choose(waves, margins, context.generator("scan: controls"))
             evidence = [_of_waves(waves), _of_margins(margins)]
-            evidence.append(self._patches(box, clean, chosen, context))
+            evidence.append(self._patches(access, clean, chosen, context))
             bar.advance(self.patch_steps)
-            evidence.extend(self._spread(box, clean, chosen, context))
+            evidence.extend(self._spread(access, clean, chosen, context))
             bar.advance(self.overlay_steps + self.warp_steps)
             assert data.non_members is not None
-            remembered = compare(box, data.non_members, self.compared, context.generator("scan: remembered"))
+            means = compare(access, data.non_members, self.compared, context.generator("scan: remembered"))
             bar.advance()
-        return scan_finding(self.name, box, evidence, remembered, clean, context)
+        tested = {e.name: try_trigger(access, e, evidence, clean) for e in evidence}
+        surplus = None if means is None else surplus_effect(access, means, clean)
+        return Scanned(evidence, tested, surplus, clean, kind_of(access), access.ledger.gradients)
+
+    def account(self, result: Scanned, context: Context) -> Finding:
+        """See `WhiteBoxMethod.account`."""
+        return scan_finding(self.name, result, context)
 
     def _margins(self, box: WhiteBox, context: Context) -> Margins:
         """The screen without data; with many labels, fewer starts and steps for each."""

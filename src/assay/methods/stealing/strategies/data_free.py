@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -64,12 +65,28 @@ class DataFree(Strategy):
 
     def _slope(self, thief: Thief, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """The estimated gradient (n, c, h, w) of the mean disagreement by the generator's output before the sigmoid."""
-        direction = torch.randn(made.shape, generator=random).to(made.device)
-        direction /= direction.flatten(1).norm(dim=1)[:, None, None, None]
-        here = _disagreement(thief, torch.sigmoid(made))
-        there = _disagreement(thief, torch.sigmoid(made + self.difference * direction))
-        rise = torch.from_numpy((there - here) / self.difference).to(made)
-        return math.prod(made.shape[1:]) * rise[:, None, None, None] * direction / len(made)
+
+        def rises(points: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(_disagreement(thief, torch.sigmoid(points)))
+
+        return forward_differences(rises, made, self.difference, random)
+
+
+def forward_differences(
+    value: Callable[[torch.Tensor], torch.Tensor], points: torch.Tensor, step: float, random: torch.Generator
+) -> torch.Tensor:
+    """An estimate of the gradient (n, ...) of the mean of ``value`` (n,) by n points, from one direction each.
+
+    Of d dimensions, d (f(x + step u) - f(x)) / step u, with u uniform on the unit sphere (DFME, equation 5, m = 1): its
+    expectation is the gradient where f is linear within ``step``. ``value`` is asked about the points, then about those
+    that are moved.
+    """
+    direction = torch.randn(points.shape, generator=random).to(points.device)
+    direction /= direction.flatten(1).norm(dim=1).view(-1, *[1] * (points.ndim - 1))
+    here = value(points)
+    there = value(points + step * direction)
+    rise = ((there - here) / step).to(points).view(-1, *[1] * (points.ndim - 1))
+    return math.prod(points.shape[1:]) * rise * direction / len(points)
 
 
 def make_generator(latent: int, shape: Shape, random: torch.Generator) -> torch.nn.Module:

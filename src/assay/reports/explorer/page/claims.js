@@ -3,8 +3,8 @@
 
 (() => {
   const { h } = assay;
-  const MARKS = { reproduced: "✓", contradicted: "✕", "scope-limited": "◐", open: "…", "not testable": "–" };
-  const FIELDS = [["published", "Published"], ["test", "Test"], ["rule", "Decided by"], ["measured", "Measured"], ["why", "Why"], ["source", "Source"], ["origin", "From"]];
+  const MARKS = { reproduced: "✓", contradicted: "✕", "scope-limited": "◐", "proxy agrees": "(✓)", "proxy disagrees": "(✕)", open: "…", "not run": "–", "not testable": "–" };
+  const FIELDS = [["published", "Published"], ["test", "Test"], ["rule", "Decided by"], ["written", "Rule as of"], ["recomputed", "By the authors' tables"], ["own", "By our own run"], ["measured", "Measured"], ["why", "Why"], ["source", "Source"]];
 
   assay.pages.claims = async function (main, query) {
     const claims = await assay.load("claims");
@@ -29,10 +29,10 @@
 
     assay.fill(main,
       h("h1", null, "Claims"),
-      h("p", { class: "quiet" }, claims.length ? "What papers claim, the rule that was written down before looking, and the verdict." : "This explorer holds no claims."),
+      h("p", { class: "quiet" }, claims.length ? "What papers claim, the rule, and two verdicts: by the authors' tables, and by our own runs." : "This explorer holds no claims."),
       claims.length
         ? h("div", { class: "tools" },
-            assay.choice("Verdict", [["", "any"], ...[...counts].map(([name, number]) => [name, `${name} (${number})`])], state, (value) => { state = value; draw(); }),
+            assay.choice("Our own run", [["", "any"], ...[...counts].map(([name, number]) => [name, `${name} (${number})`])], state, (value) => { state = value; draw(); }),
             h("label", { class: "field" }, h("span", null, "Search"), search), total)
         : null,
       list,
@@ -40,7 +40,7 @@
     draw();
   };
 
-  const verdict = (claim) => text(claim.verdict) || "open";
+  const verdict = (claim) => text(claim.own) || "open";
 
   const text = (value) => (value === null || value === undefined ? "" : String(value));
 
