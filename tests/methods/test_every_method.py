@@ -196,10 +196,12 @@ def test_two_models_are_gated_compared_and_ranked(
     if tables:
         (pair,) = tables["Pairs"]
         assert pair["p"] is None or 0 <= pair["p"] <= 1
-        assert {one["name"] for one in tables["Ranks"]} == {pair["first"], pair["second"]}
-        riskiest = max((first, second), key=lambda one: one.metric(metric).position)
-        if first.metric(metric).scale and first.metric(metric).value != second.metric(metric).value:
-            assert tables["Ranks"][0]["name"] == riskiest.target.name
+        names = [first.target.name, second.target.name]
+        assert {one["name"] for one in tables["Ranks"]} == {pair["first"], pair["second"]} == set(names)
+        scale, values = first.metric(metric).scale, {n: v for n, v in zip(names, numbers, strict=True) if v is not None}
+        if scale and len(set(values.values())) == 2:
+            riskiest = (max if scale.risk == "up" else min)(values, key=lambda one: values[one])
+            assert tables["Ranks"][0]["name"] == riskiest
 
 
 @pytest.mark.parametrize("name", ROWS)

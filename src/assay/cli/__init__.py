@@ -24,6 +24,7 @@ MODELS = frozenset(
         "huggingface_hub",
         "multipart",
         "pandas",
+        "prometheus_client",
         "python_multipart",
         "safetensors",
         "sklearn",
