@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from assay.access.ledger import Spent
 from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import Family, Figure, Metric, Verdict
+from assay.methods.figures import Figure
+from assay.methods.metric import Family, Metric, Verdict
 from assay.studies.sanity import Sanity
 
 SCHEMA_VERSION = 2
