@@ -42,7 +42,12 @@ Price = Annotated[
     float | None, Parameter(help="US dollars per 1,000 images [default: as the service says; it must, or you].")
 ]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
+Profile = Annotated[
+    Literal["open-weights", "paid-api", "on-device", "internal"],
+    Parameter(help="How the model will be published, which the report decides for."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
+DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 
 def audit(
@@ -58,6 +63,7 @@ def audit(
     policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
     device: Device = "auto",
     seed: Seed = 0,
     live: Live = False,
@@ -83,7 +89,7 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile)
 
 
 def run(
@@ -141,6 +147,7 @@ def _audit(
     workspace: Path,
     out: Path | None,
     wanted: dict[str, Any],
+    profile: str = DEFAULT_PROFILE,
 ) -> int:
     from assay import api
     from assay.base.progress import on_console
@@ -151,10 +158,10 @@ def _audit(
         api.audit(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
         for target in targets
     ]
-    return show(audits, out)
+    return show(audits, out, profile)
 
 
-def show(audits: Sequence[Audit], out: Path | None) -> int:
+def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:
     """Write the reports, print their summaries, and return the exit code."""
     from rich.console import Console
 
@@ -162,9 +169,9 @@ def show(audits: Sequence[Audit], out: Path | None) -> int:
     from assay.reports.terminal import print_summary
 
     console = Console()
-    first = write_reports(audits, out)
+    first = write_reports(audits, out, profile)
     for audit in audits:
-        print_summary(audit.report, console)
+        print_summary(audit.report, console, profile=profile)
     outcomes = [outcome for audit in audits for outcome in audit.outcomes]
     if sum(audit.reused for audit in audits) == len(outcomes):
         console.print("Nothing was measured: every outcome was there already.", highlight=False)

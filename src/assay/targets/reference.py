@@ -152,17 +152,18 @@ def _open_entry(entry: Loadable, device: torch.device, progress: Progress) -> Op
         num_classes=entry.num_classes,
         input_shape=entry.input_shape,
     )
+    sha256 = entry.weights.sha256 or digest_file(path)
     facts = {
         "title": entry.title,
         "format": entry.weights.format,
         "architecture": entry.architecture,
-        "sha256": entry.weights.sha256,
+        "sha256": sha256,
         "licence": entry.licence,
         "source": entry.source,
         "claimed": entry.claimed,
         "note": entry.note,
     }
-    digest = state_digest(entry.weights.sha256 or digest_file(path), entry.architecture)
+    digest = state_digest(sha256, entry.architecture)
     target = make_target(loaded, entry.id, entry.preprocessing, entry.class_names, digest, device, facts)
     known = entry.dataset in DATASETS.names()
     return Opened(target, Parts(dataset=entry.dataset, train_rows=entry.train_rows) if known else None)
@@ -196,6 +197,7 @@ def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) 
     described = read_target_file(path)
     folder = path.resolve().parent
     network = call_factory(described.factory, described, folder, seed) if described.factory else None
+    sha256 = None
     if described.weights or described.url:
         file = _weights_file(described, folder, progress)
         format: Format = described.format or sniff(file)
@@ -206,7 +208,8 @@ def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) 
             num_classes=described.num_classes,
             input_shape=described.shape,
         )
-        digest = state_digest(digest_file(file), described.architecture)
+        sha256 = digest_file(file)
+        digest = state_digest(sha256, described.architecture)
     else:
         shape, classes, format = described.shape, described.num_classes, "factory"
         assert network is not None, "a target file has weights or a factory"
@@ -215,7 +218,7 @@ def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) 
         loaded = Loaded(network, shape, classes, differentiable=True)
     if described.factory and loaded.differentiable:
         digest = factory_digest(described.factory, loaded.network)
-    facts = {"format": format, "architecture": described.architecture or described.factory}
+    facts = {"format": format, "architecture": described.architecture or described.factory, "sha256": sha256}
     name = described.name or path.stem
     target = make_target(
         loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality
