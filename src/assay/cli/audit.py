@@ -50,7 +50,12 @@ DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
 ]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
+Profile = Annotated[
+    Literal["open-weights", "paid-api", "on-device", "internal"],
+    Parameter(help="How the model will be published, which the report decides for."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
+DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 
 def audit(
@@ -66,6 +71,7 @@ def audit(
     policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
     device: Device = "auto",
     seed: Seed = 0,
     live: Live = False,
@@ -93,7 +99,7 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, minutes, dry_run)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
 
 
 def run(
@@ -151,6 +157,7 @@ def _audit(
     workspace: Path,
     out: Path | None,
     wanted: dict[str, Any],
+    profile: str = DEFAULT_PROFILE,
     minutes: float | None = None,
     dry_run: bool = False,
 ) -> int:
@@ -167,7 +174,7 @@ def _audit(
             _print_expected(prepared.target.name, expected)
             continue
         audits.append(_run(prepared, expected, minutes, out, alone=len(targets) == 1))
-    return 0 if dry_run else show(audits, out)
+    return 0 if dry_run else show(audits, out, profile)
 
 
 def _run(
@@ -227,7 +234,7 @@ def _print_expected(name: str, expected: Sequence[Expected]) -> None:
         console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
 
 
-def show(audits: Sequence[Audit], out: Path | None) -> int:
+def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:
     """Write the reports, print their summaries, and return the exit code."""
     from rich.console import Console
 
@@ -235,9 +242,9 @@ def show(audits: Sequence[Audit], out: Path | None) -> int:
     from assay.reports.terminal import print_summary
 
     console = Console()
-    first = write_reports(audits, out)
+    first = write_reports(audits, out, profile)
     for audit in audits:
-        print_summary(audit.report, console)
+        print_summary(audit.report, console, profile=profile)
     outcomes = [outcome for audit in audits for outcome in audit.outcomes]
     if sum(audit.reused for audit in audits) == len(outcomes):
         console.print("Nothing was measured: every outcome was there already.", highlight=False)
