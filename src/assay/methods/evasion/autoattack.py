@@ -60,10 +60,11 @@ class AutoAttack(FixedEpsilon):
     presets = {
         "quick": {"max_images": 128, "attacks": ("apgd-dlr", "square"), "steps": 20, "queries": 100},
         "standard": {"max_images": 200, "steps": 30, "targets": 3, "fab_steps": 20, "queries": 500},
-        "full": {},
+        "full": {"max_images": 1000},
     }
     cross_checked = False  # the ensemble holds APGD and the Square Attack
 
+    max_images: int = Field(default=200, ge=1, description="At most so many test images, drawn at random.")
     attacks: tuple[Part, ...] = Field(default=STANDARD, min_length=1, description="What is run, in this order.")
     steps: int = Field(default=100, ge=1, le=10_000, description="Steps of APGD.")
     targets: int = Field(default=9, ge=1, description="Target classes of apgd-t and fab-t, the likeliest wrong ones.")
