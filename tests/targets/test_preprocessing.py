@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assay.targets.module import Preprocessed
-from assay.targets.target import PLAIN
+from assay.targets.target import PLAIN, Target
 
 
 @pytest.mark.parametrize("scale", [1.0, 255.0, -2.0])
@@ -18,6 +18,17 @@ def test_scale_comes_before_mean_and_deviation(scale: float) -> None:
     for channel, (mean, std) in enumerate(zip(how.mean, how.std, strict=True)):
         expected = (images[:, channel].numpy().astype(np.float64) * scale - mean) / std
         np.testing.assert_allclose(found[:, channel], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_another_preprocessing_is_another_target() -> None:
+    shape = {"input_shape": (1, 2, 2), "num_classes": 4}
+    network = torch.nn.Flatten()
+    plain, scaled = (
+        Target.from_module(network, **shape, preprocessing=how)
+        for how in (PLAIN, PLAIN.model_copy(update={"scale": 2.0}))
+    )
+    assert plain.weights_digest == scaled.weights_digest
+    assert plain.digest != scaled.digest
 
 
 def test_images_of_the_models_size_are_not_resized() -> None:
