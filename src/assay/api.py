@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from assay.access import Serving
 from assay.access.opening import Terms
-from assay.base.errors import NothingAssessedError, UsageError
+from assay.base.errors import UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import expand as matching
 from assay.methods.method import Preset
 from assay.reports.frame import frame
-from assay.reports.html import write_html
-from assay.reports.notebook import notebook_html
-from assay.reports.overview import write_overview
-from assay.reports.report import Report, assemble, write_json
+from assay.reports.html import notebook_html
+from assay.reports.report import Report, assemble
+from assay.reports.results import Result
+from assay.reports.writing import own_folder, write_report
+from assay.reports.writing import write_reports as write_results
 from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.sanity_check import look
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
 from assay.targets.target import Target
@@ -51,10 +53,8 @@ class Audit:
             The path of ``report.html``.
         """
         report = self.report
-        place = Path(folder) if folder else self.workspace.path / "reports" / slug(report.target.name)
-        write_json(report, place / "report.json")
-        write_html(report, self.workspace.path / "artefacts", place / "report.html")
-        return place / "report.html"
+        place = Path(folder) if folder else own_folder(report, self.workspace.path / "reports")
+        return write_report(report, self.workspace.path / "artefacts", place)
 
     def __repr__(self) -> str:
         """The report's summary, in a sentence."""
@@ -113,7 +113,7 @@ def audit(
     else:
         place = Place(reference=target.digest)
     changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
-    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]))
+    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
     ran = run_trials(trials, kept, progress)
     return Audit(ran.outcomes, kept, ran.reused)
 
@@ -141,22 +141,5 @@ def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
     Raises:
         NothingAssessedError: if nothing was assessed.
     """
-    if not any(outcome.status == "done" for audit in audits for outcome in audit.outcomes):
-        reasons = sorted({outcome.reason for audit in audits for outcome in audit.outcomes})
-        raise NothingAssessedError(f"Nothing was assessed. {' '.join(reasons)}".rstrip())
-    if len(audits) == 1:
-        return audits[0].write(folder)
-    place = folder or audits[0].workspace.path / "reports"
-    reports = [audit.report for audit in audits]
-    names = [slug(report.target.name) for report in reports]
-    pages = {}
-    for audit, report, name in zip(audits, reports, names, strict=True):
-        unique = name if names.count(name) == 1 else f"{name}-{report.target.digest[:8]}"
-        pages[audit.write(place / unique)] = report
-    write_overview(pages, place / "index.html")
-    return place / "index.html"
-
-
-def slug(name: str) -> str:
-    """A name as a folder name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "target"
+    workspace = audits[0].workspace.path
+    return write_results([Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder)

@@ -22,6 +22,7 @@ from assay.methods.check import check_finding
 from assay.methods.finding import Finding
 from assay.methods.method import Context, OracleMethod, WhiteBoxMethod
 from assay.studies.outcome import Outcome, Status
+from assay.studies.sanity import cautious
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 
@@ -96,8 +97,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
         answer = _run_method(trial, access, replace(context, companions=beside))
-        strict = isinstance(trial.method, OracleMethod | WhiteBoxMethod)  # TRANSITION
-        finding = check_finding(answer, trial.method.name, folder, strict)
+        finding = check_finding(answer, trial.method.name, folder)
         outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
         return _keep(outcome, finding, workspace)
     except WorkspaceError:
@@ -127,7 +127,8 @@ def _keep(outcome: Outcome, finding: Finding, workspace: Workspace) -> Outcome:
         MethodError: if it holds what no file can (NaN in a picture's numbers, samples of several types in one column).
         WorkspaceError: if the workspace cannot be written.
     """
-    found = {"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
+    verdict = cautious(finding.verdict, outcome.target.sanity)
+    found = {"metrics": finding.metrics, "verdict": verdict, "figures": finding.figures}
     try:
         return workspace.save(outcome.model_copy(update=found), finding.samples)
     except (ValueError, TypeError, ArrowException) as error:
@@ -151,7 +152,7 @@ def _run_method(trial: Trial, access: Oracle | WhiteBox, context: Context) -> ob
             return method.run(access, data, context)
         if isinstance(method, OracleMethod) and isinstance(access, Oracle):
             return method.run(access, data, context)
-        return method.run(access, data, context)  # type: ignore[attr-defined]  # TRANSITION
+    raise MethodError(f"{method.name} is neither an OracleMethod nor a WhiteBoxMethod, by the access that it needs.")
 
 
 def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:

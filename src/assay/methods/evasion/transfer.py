@@ -15,7 +15,9 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.gradients import BATCH, fgsm_step, loss_gradient
+from assay.methods.evasion.masking import earned
 from assay.methods.evasion.prior import stolen_prior
+from assay.methods.evasion.query_method import DECIDER
 from assay.methods.evasion.results import (
     Attacked,
     Shown,
@@ -111,7 +113,8 @@ class Transfer(OracleMethod[Transferred]):
         words = f"An attack through a copy stolen with {result.stolen_with:,} questions"
         return Finding(
             metrics=metrics,
-            verdict=verdict(metrics, result.attacked, words),
+            # What does not carry over from one surrogate may from another, or fall to a search: this is never *low*.
+            verdict=earned(verdict(metrics, result.attacked, words), [], decides=False, decider=DECIDER),
             figures=[accuracy_curve(metrics, result.attacked), examples(result.shown, result.attacked, context)],
             samples=evasion_samples(result.attacked),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from assay.base.digests import digest_file, digest_json
 from assay.base.errors import AssayError, LoadError, UsageError
 from assay.catalogue.weights import Format
 from assay.data.images import Shape
@@ -25,6 +26,7 @@ class Loaded:
 
     ``differentiable`` says whether gradients pass through it. If not, ``twin`` may be a differentiable
     network with the same outputs; ``no_twin`` says why there is none.
+    ``external`` are other files that hold weights of the network.
     """
 
     network: torch.nn.Module
@@ -33,6 +35,14 @@ class Loaded:
     differentiable: bool
     twin: torch.nn.Module | None = None
     no_twin: str = ""
+    external: tuple[Path, ...] = ()
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file that was opened; of all its files, if it keeps weights in others as well."""
+        found = digest_file(path)
+        if not self.external:
+            return found
+        return digest_json({"file": found, "external": {file.name: digest_file(file) for file in self.external}})
 
 
 def load_network(
@@ -59,8 +69,11 @@ def load_network(
     elif format == "keras":
         loaded = _load_keras(path, input_shape)
     elif format == "onnx":
-        network, shape = read_onnx(path, input_shape)
-        loaded = Loaded(network, shape, network.num_classes, differentiable=False, no_twin="ONNX is only evaluated")
+        onnx = read_onnx(path, input_shape)
+        why = "ONNX is only evaluated"
+        loaded = Loaded(
+            onnx.network, onnx.input_shape, onnx.network.num_classes, False, None, why, tuple(onnx.external)
+        )
     else:
         read = read_tflite(path)
         classes = read.network.num_classes
