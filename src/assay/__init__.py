@@ -11,6 +11,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from assay.base.cores import wait_passively
+
+wait_passively()
+
 if TYPE_CHECKING:
     from assay.access import Serving
     from assay.api import Audit, audit

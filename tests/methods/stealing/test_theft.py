@@ -94,10 +94,12 @@ def test_a_budget_curve_from_one_run_is_that_of_a_run_for_each_budget(tmp_path):
 
 
 def test_a_strategy_that_trains_itself_is_judged_as_it_was_at_each_checkpoint(tmp_path):
-    options = {"strategy": "data-free:batch_size=4,passes=1,latent=4", "learning_rate": 0.1}
-    curve, _, _ = steal(tmp_path / "curve", budget=60, checkpoints=(24,), **options)
-    alone, _, _ = steal(tmp_path / "alone", budget=24, **options)
-    assert curve.metric("agreement_at_24").value == alone.metric("agreement").value
+    options = {"strategy": "data-free:batch_size=4,passes=1,latent=4,drop=1.0", "splits": splits_of(test=200)}
+    curve, _, _ = steal(tmp_path / "curve", budget=90, checkpoints=(24, 48), **options)
+    alone = [steal(tmp_path / str(budget), budget=budget, **options)[0] for budget in (24, 48, 90)]
+    found = [curve.metric(name).value for name in ("agreement_at_24", "agreement_at_48", "agreement")]
+    assert found == [finding.metric("agreement").value for finding in alone]
+    assert len(set(found)) == 3
 
 
 def test_validation_images_are_paid_for_and_not_learned_from(tmp_path):
