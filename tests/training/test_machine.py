@@ -189,7 +189,7 @@ def side_by_side(folder, architecture):
 
 @pytest.mark.parametrize("architecture", ["digits-cnn", "tiny-cnn"])
 def test_a_training_beside_a_busy_process_is_not_slowed_by_its_own_threads(tmp_path, architecture):
-    """At most 1.5 times as long as one thread takes at the same time. Clocks of a shared machine err: one of 4 counts."""
+    """At most 1.5 times as long as one thread takes at the same time; clocks of busy machines err: one of 4 counts."""
     ratios = []
     for attempt in range(4):
         one, free = side_by_side(tmp_path / str(attempt), architecture)

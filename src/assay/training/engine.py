@@ -15,6 +15,7 @@ from assay.base.progress import Progress, Step, silent
 from assay.data.images import Images, Shape, to_pixels
 from assay.targets.architectures import build
 from assay.targets.module import evaluate
+from assay.training.augment import auto_augmented
 from assay.training.checkpoints import Best, Checkpoint, Epoch, Log, identity_of
 from assay.training.feeding import Feed, Moves
 from assay.training.machine import SAMPLE, Way, threads, way_to_train
@@ -115,6 +116,7 @@ def _epoch(
     for number, rows in enumerate(order.tensor_split(per_epoch), start=epoch * per_epoch):
         moved = None if moves is None else moves.of(rows)
         batch, wanted = feed.take(rows, moved, recipe.shift, recipe.cutout), feed.targets[rows]
+        batch = auto_augmented(batch) if recipe.auto_augment and batch.ndim == 4 else batch
         rate = rate_at(recipe, number, total)
         value, logits = steps.take(batch, wanted, rate, Done(number, total))
         total_loss += value * len(rows)
@@ -199,9 +201,18 @@ def _draw(
 ) -> tuple[torch.Tensor, Moves | None]:
     """The epoch's order, and each row's movement if the recipe moves images."""
     order = torch.randperm(count, generator=generator).to(device)
-    if not (recipe.shift or recipe.flip or recipe.cutout):
+    if not (recipe.shift or recipe.flip or recipe.cutout or recipe.rotate or recipe.crop < 1):
         return order, None
-    return order, Moves.draw(count, recipe.shift, recipe.flip, generator, bool(recipe.cutout)).to(device)
+    moves = Moves.draw(
+        count,
+        recipe.shift,
+        recipe.flip,
+        generator,
+        cut=bool(recipe.cutout),
+        rotate=recipe.rotate,
+        crop=recipe.crop,
+    )
+    return order, moves.to(device)
 
 
 def _diverged(label: str, epoch: int, recipe: Recipe) -> str:

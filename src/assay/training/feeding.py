@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from assay.base.errors import DataError
 from assay.data.images import Images, to_pixels
+from assay.training.augment import draw_warps, warped
 
 RESIDENT_BYTES = 4 << 30
 """A set that takes more than this as uint8 is read batch by batch instead of being kept on the device."""
@@ -22,33 +23,47 @@ GREY = 0.5
 class Moves(NamedTuple):
     """How each image is moved: crop offsets int64 (n, 2) in the padded image (down, right), and mirroring bool (n,).
 
-    ``holes`` float (n, 2) in [0, 1) is where the middle of a square is that is cut out, if one is.
+    ``holes`` float (n, 2) in [0, 1) is where the middle of a square is that is cut out, if one is; ``warps`` (n, 2, 3)
+    are turns and crops, if there are any (`assay.training.augment.draw_warps`).
     """
 
     offsets: torch.Tensor
     mirror: torch.Tensor
     holes: torch.Tensor | None = None
+    warps: torch.Tensor | None = None
 
     @classmethod
     def draw(
-        cls, count: int, shift: int, flip: bool, generator: torch.Generator | None = None, cut: bool = False
+        cls,
+        count: int,
+        shift: int,
+        flip: bool,
+        generator: torch.Generator | None = None,
+        *,
+        cut: bool = False,
+        rotate: float = 0.0,
+        crop: float = 1.0,
     ) -> Moves:
         """Uniform offsets in 0..2 ``shift``; each image mirrored with probability 1/2 if ``flip``; holes if ``cut``.
 
+        Turns by at most ``rotate`` degrees, and crops of at least the share ``crop`` of the image.
         Without a generator, the global one is drawn from.
         """
         offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
         mirror = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
-        return cls(offsets, mirror, torch.rand(count, 2, generator=generator) if cut else None)
+        holes = torch.rand(count, 2, generator=generator) if cut else None
+        warps = draw_warps(count, rotate, crop, generator) if rotate or crop < 1 else None
+        return cls(offsets, mirror, holes, warps)
 
     def of(self, rows: torch.Tensor) -> Moves:
         """Those of some images."""
-        return Moves(self.offsets[rows], self.mirror[rows], None if self.holes is None else self.holes[rows])
+        holes, warps = (None if part is None else part[rows] for part in (self.holes, self.warps))
+        return Moves(self.offsets[rows], self.mirror[rows], holes, warps)
 
     def to(self, device: torch.device) -> Moves:
         """The same on a device."""
-        holes = None if self.holes is None else self.holes.to(device)
-        return Moves(self.offsets.to(device), self.mirror.to(device), holes)
+        holes, warps = (None if part is None else part.to(device) for part in (self.holes, self.warps))
+        return Moves(self.offsets.to(device), self.mirror.to(device), holes, warps)
 
 
 def move(images: torch.Tensor, moves: Moves, shift: int) -> torch.Tensor:
@@ -129,6 +144,8 @@ class Feed:
         if moves is not None:
             images = move(images, moves, shift)
         images = images.to(torch.float32).div_(255.0) if images.dtype == torch.uint8 else images
+        if moves is not None and moves.warps is not None:
+            images = warped(images, moves.warps)
         return images if moves is None or moves.holes is None else cut_out(images, moves.holes, cutout)
 
 

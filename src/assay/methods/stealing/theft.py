@@ -64,6 +64,9 @@ class Theft(OracleMethod[Stolen]):
         "resized_to": None,
         "shift": 0,
         "flip": False,
+        "rotate": 0.0,
+        "crop": 1.0,
+        "auto_augment": False,
         "cutout": 0,
         "mirrored": False,
         "adversarial_images": 0,
@@ -125,6 +128,11 @@ class Theft(OracleMethod[Stolen]):
     )
     shift: int = Field(default=0, ge=0, description="Pixels by which images are moved at random while training.")
     flip: bool = Field(default=False, description="Mirror images at random while training.")
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Degrees by which images are turned in training.")
+    crop: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="The smallest share of an image that is enlarged while training."
+    )
+    auto_augment: bool = Field(default=False, description="AutoAugment's policy for ImageNet while training.")
     cutout: int = Field(default=0, ge=0, description="Side of a grey square that images get while training.")
     mirrored: bool = Field(
         default=False, description="The copy answers with the mean over an image and its mirror image."
@@ -254,11 +262,8 @@ class Theft(OracleMethod[Stolen]):
                 f"The surrogate {self.architecture} cannot take the target's {modality}s: name another architecture, "
                 f"such as {instead}."
             )
-        odd = [
-            name
-            for name in ("shift", "flip", "cutout", "mirrored", "resized_to", "adversarial_images")
-            if getattr(self, name)
-        ]
+        texts = {"architecture", "initialisation"}
+        odd = [name for name, value in self.on_text.items() if name not in texts and getattr(self, name) != value]
         if modality == "text" and odd:
             raise UsageError(f"The option {odd[0]} is for images, and the target reads texts: leave it out.")
 
@@ -303,6 +308,9 @@ class Theft(OracleMethod[Stolen]):
                 label_smoothing=self.label_smoothing,
                 shift=self.shift,
                 flip=self.flip,
+                rotate=self.rotate,
+                crop=self.crop,
+                auto_augment=self.auto_augment,
                 cutout=self.cutout,
             ),
             num_classes=oracle.num_classes,

@@ -15,10 +15,8 @@ from assay.methods.stealing.learners.learner import LEARNERS, Learner
 from assay.methods.stealing.learners.views import weakly_altered
 from assay.targets.text.network import text_network
 from assay.training import Done, Recipe, SemiSupervised
+from assay.training.augment import in_groups
 from assay.training.words import STRONG, altered
-
-GROUP = 8
-"""Images that are distorted alike: drawing distortions for each alone costs ten times as much."""
 
 
 @LEARNERS.add("fixmatch")
@@ -91,4 +89,4 @@ def strong(operations: int, magnitude: int) -> Callable[[torch.Tensor], torch.Te
             v2.RandomErasing(p=1.0, scale=(0.0, 0.25), ratio=(1.0, 1.0), value=0.5),
         ]
     )
-    return lambda images: torch.cat([randomly(group) for group in torch.split(images, GROUP)]).clamp(0.0, 1.0)
+    return in_groups(randomly)

@@ -112,7 +112,7 @@ class Learner(Frozen):
                 )
         student: torch.nn.Module = module
         lesson: Images | torch.Tensor = images
-        if isinstance(module, LinearProbe) and not (self.mixes or recipe.shift or recipe.flip):
+        if isinstance(module, LinearProbe) and not (self.mixes or moving(recipe)):
             student, lesson = module.head, module.features(images, device, progress)
         steps = None if going is None else going.of(student, self.loss(recipe, unlabelled), recipe, device)
         log = fit(
@@ -136,6 +136,12 @@ class Learner(Frozen):
     def describe(self) -> dict[str, Any]:
         """Name and parameters, for identities and reports."""
         return {"name": self.name, **self.model_dump()}
+
+
+def moving(recipe: Recipe) -> bool:
+    """Whether a recipe alters images."""
+    turned = recipe.rotate or recipe.crop < 1 or recipe.auto_augment
+    return bool(recipe.shift or recipe.flip or recipe.cutout or turned)
 
 
 LEARNERS: Registry[type[Learner]] = Registry("learner", "assay.methods.stealing.learners")
