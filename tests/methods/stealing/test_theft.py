@@ -288,7 +288,8 @@ def test_every_option_of_training_reaches_the_recipe(tmp_path, monkeypatch):
     options = {
         "epochs": 2, "batch_size": 7, "optimiser": "sgd", "learning_rate": 0.03, "momentum": 0.5, "nesterov": True,
         "weight_decay": 0.125, "schedule": "step", "step_at": (0.25,), "warmup": 0.5, "ema": 0.75,
-        "label_smoothing": 0.25, "shift": 1, "flip": True, "rotate": 3.0, "crop": 0.5, "auto_augment": True, "cutout": 2,
+        "label_smoothing": 0.25, "shift": 1, "flip": True, "rotate": 3.0, "crop": 0.5, "cutout": 2,
+        "auto_augment": True,
     }  # fmt: skip
     seen = []
     monkeypatch.setattr("assay.methods.stealing.learners.learner.fit", lambda *args, **_: seen.append(args[3]) or ())
