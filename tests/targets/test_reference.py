@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -77,11 +78,18 @@ def test_devices() -> None:
         pick_device("tpu")
 
 
-def test_data_that_do_not_fit() -> None:
+def test_data_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set, file or folder 'digit': did you mean 'digits'"):
         load_target("starter/digits-cnn", data="digit")
-    with pytest.raises(DataError, match=r"3x160x160 .*1x8x8"):
-        load_target("timm:test_resnet?weights=random", data="digits")
+    np.savez(tmp_path / "x.npz", x_test=np.zeros((4, 16, 16, 3), np.uint8), y_test=np.arange(4))
+    with pytest.raises(DataError, match=r"1x8x8 .*3x16x16: .* say preprocessing\.size"):
+        load_target("starter/digits-cnn", data=str(tmp_path / "x.npz"))
+
+
+def test_a_librarys_model_resizes_its_images() -> None:
+    target = load_target("timm:test_resnet?weights=random", data="digits")
+    assert target.splits.members is not None
+    assert target.splits.members.shape == (3, 160, 160)
 
 
 def test_random_weights_are_asked_for_and_come_from_the_seed() -> None:
