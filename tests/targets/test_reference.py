@@ -15,7 +15,7 @@ from assay.base.digests import digest_file
 from assay.base.errors import AssayError, DataError, LoadError, UnsafeFileError, UsageError
 from assay.catalogue.catalogue import load_catalogue
 from assay.targets.architectures import build
-from assay.targets.reference import load_target, open_model, pick_device
+from assay.targets.reference import check_reference, load_target, open_model, pick_device
 
 
 @pytest.fixture
@@ -51,6 +51,8 @@ def test_the_seed_draws_the_splits() -> None:
     ("reference", "message"),
     [
         ("starter/digits-cn", "no model 'starter/digits-cn': did you mean .*'starter/digits-cnn'"),
+        ("resnet18", "resnet18 is in two libraries: say timm:resnet18 or torchvision:resnet18"),
+        ("nonet", "There is no model 'nonet'"),
         ("timm:resnet1888", "timm has no network 'resnet1888': did you mean 'resnet18'"),
         ("timm:resnet18.nope", "timm has no such weights"),
         ("timm:vit_base_patch14_dinov2", "features, not classes"),
@@ -155,6 +157,15 @@ def test_ids_of_the_catalogue_name_a_librarys_models(listed: str, named: str) ->
     assert listed in load_catalogue()
     by_id, by_name = (open_model(f"{reference}?weights=random").target for reference in (listed, named))
     assert by_id.weights_digest == by_name.weights_digest
+
+
+@pytest.mark.parametrize(
+    ("bare", "named"),
+    [("test_vit.r160_in1k", "timm:test_vit.r160_in1k"), ("squeezenet1_1", "torchvision:squeezenet1_1")],
+)
+def test_a_name_without_its_library_is_found(bare: str, named: str) -> None:
+    assert check_reference(bare) is False
+    assert open_model(f"{bare}?weights=random").target.name == f"{named}?weights=random"
 
 
 def test_weights_that_torchvision_does_not_have() -> None:

@@ -85,8 +85,8 @@ def _inside_zip(path: Path) -> Format:
     if "constants.pkl" in names:
         raise UnsafeFileError(
             f"{path.name} is a TorchScript archive, which holds code: where you trust it, save its weights with "
-            f"`python -c \"import torch; torch.save(torch.jit.load('{path.name}').state_dict(), 'weights.pt')\"`, and name "
-            "their architecture."
+            f"`python -c \"import torch; torch.save(torch.jit.load('{path.name}').state_dict(), 'weights.pt')\"`, and "
+            "name their architecture."
         )
     if "archive_format" in names:
         raise UnsafeFileError(
