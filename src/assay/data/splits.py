@@ -59,8 +59,8 @@ class Splits(NamedTuple):
         if common > TOLERATED * smaller:
             raise DataError(
                 f"{common} images of {self.members.name} are in {self.non_members.name} too: members must not be among "
-                f"the non-members (at most {TOLERATED:.0%} of {smaller} is tolerated); --drop-duplicates leaves them "
-                "out of the non-members."
+                f"the non-members (at most {TOLERATED:.0%} of {smaller} is tolerated); --drop-duplicates leaves those "
+                "non-members out."
             )
         return common
 

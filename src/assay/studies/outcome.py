@@ -12,14 +12,20 @@ from pydantic import ValidationError
 from assay.access.ledger import Spent
 from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import Family, Figure, Metric, Verdict
+from assay.methods.figures import Figure
+from assay.methods.metric import Family, Metric, Verdict
+from assay.studies.sanity import Sanity
 
 SCHEMA_VERSION = 2
 Status = Literal["done", "failed", "skipped"]
 
 
 class TargetFacts(Frozen):
-    """The target as an outcome remembers it. ``data`` maps part names to name, size and digest."""
+    """The target as an outcome remembers it.
+
+    ``data`` maps part names to name, size and digest; ``sanity`` is what the model gets right before anything is done
+    to it, None where that was not measured.
+    """
 
     name: str
     digest: str
@@ -30,6 +36,7 @@ class TargetFacts(Frozen):
     preprocessing: dict[str, Any]
     data: dict[str, PartFacts]
     facts: dict[str, Any] = {}
+    sanity: Sanity | None = None
 
 
 class PartFacts(Frozen):

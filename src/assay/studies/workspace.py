@@ -7,16 +7,18 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assay.access import PosteriorStore
 from assay.base.digests import canonical_json, digest_file
 from assay.base.errors import WorkspaceError
 from assay.base.files import write_text
 from assay.base.locks import lock
-from assay.methods.finding import Samples
 from assay.studies.outcome import Outcome, read_trial, trial_text
-from assay.studies.samples import SAMPLES, write_samples
-from assay.targets.target import Target
+
+if TYPE_CHECKING:
+    from assay.access import PosteriorStore
+    from assay.methods.finding import Samples
+    from assay.targets.target import Target
 
 FORMAT = 2
 """Goes up with the form of what is kept; a workspace of another format is refused, and left as it is."""
@@ -69,6 +71,8 @@ class Workspace:
 
     def store(self, target: Target) -> PosteriorStore:
         """The answers of a target."""
+        from assay.access import PosteriorStore
+
         return PosteriorStore(self.path / "stores" / f"{target.digest}.logits", target.num_classes)
 
     @contextmanager
@@ -97,6 +101,8 @@ class Workspace:
         Raises:
             WorkspaceError: if the disk is full or read-only; no half-finished trial is left.
         """
+        from assay.studies.samples import SAMPLES, write_samples
+
         folder = self.artefacts(outcome.key)
         with reported(self.path):
             if len(samples):

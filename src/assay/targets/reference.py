@@ -65,15 +65,17 @@ def load_target(
         AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
     """
     opened = open_model(reference, device=device, seed=seed, progress=progress)
-    parts = opened.data
+    parts, target = opened.data, opened.target
     if data is not None and (parts is None or parts.dataset != data):
         parts = Parts(dataset=data)
+    elif "accuracy" in target.facts.get("claimed", {}):  # what the authors claim holds for their own data
+        stated = {"expected_accuracy": target.facts["claimed"]["accuracy"]}
+        target = replace(target, facts=target.facts | stated)
     if parts is None:
         own = f" (it was trained on {curated()[reference].dataset})" if reference in curated() else ""
         raise DataError(f"{reference} brings no data{own}: name a data set or its path with --data (or data).")
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
-    target = opened.target
     splits, names = load_parts(
         parts, target.input_shape, seed, progress or silent(), target.modality, resize=opened.resizes
     )

@@ -60,9 +60,9 @@ class TargetFile(Frozen):
     preprocessing: Preprocessing = Preprocessing()
     data: Annotated[Parts | None, BeforeValidator(_parts)] = None
     class_names: tuple[str, ...] = ()
+    expected_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     serving: dict[str, Any] = Field(default={})
     replace_lambda: dict[str, Literal["identity"] | Rescale] = Field(default={})
-    expected_accuracy: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> TargetFile:
