@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -81,7 +80,6 @@ class Checkpoint:
         """Replace the file, if there is one to keep."""
         if self.file is None:
             return
-        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
         state = {name: part.state_dict() for name, part in self.parts.items()}
         with replacing(self.file, durable=False) as partial:
             torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
