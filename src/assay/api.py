@@ -14,6 +14,7 @@ from assay.base.errors import UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import expand as matching
 from assay.methods.method import Preset
+from assay.reports.decision import DEFAULT
 from assay.reports.frame import frame
 from assay.reports.html import notebook_html
 from assay.reports.report import Report, assemble
@@ -48,15 +49,17 @@ class Audit:
         """One row a metric."""
         return frame(self.outcomes)
 
-    def write(self, folder: Path | str | None = None) -> Path:
+    def write(self, folder: Path | str | None = None, profile: str = DEFAULT) -> Path:
         """Write ``report.html`` and ``report.json`` to a folder (by default in the workspace).
+
+        ``profile`` is the way of publishing that the page decides for (see `assay.reports.decision`).
 
         Returns:
             The path of ``report.html``.
         """
         report = self.report
         place = Path(folder) if folder else own_folder(report, self.workspace.path / "reports")
-        return write_report(report, self.workspace.path / "artefacts", place)
+        return write_report(report, self.workspace.path / "artefacts", place, profile)
 
     def __repr__(self) -> str:
         """The report's summary, in a sentence."""
@@ -232,7 +235,7 @@ def expand(references: Sequence[str]) -> list[str]:
     return matching(references)
 
 
-def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
+def write_reports(audits: Sequence[Audit], folder: Path | None = None, profile: str = DEFAULT) -> Path:
     """Write every audit's report, and for more than one an overview that links to them.
 
     Returns:
@@ -242,4 +245,6 @@ def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
         NothingAssessedError: if nothing was assessed.
     """
     workspace = audits[0].workspace.path
-    return write_results([Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder)
+    return write_results(
+        [Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder, profile
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,7 +53,12 @@ DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
 ]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
+Profile = Annotated[
+    Literal["open-weights", "paid-api", "on-device", "internal"],
+    Parameter(help="How the model will be published, which the report decides for."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
+DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 
 def audit(
@@ -68,6 +74,7 @@ def audit(
     policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
     device: Device = "auto",
     seed: Seed = 0,
     live: Live = False,
@@ -95,7 +102,7 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, minutes, dry_run)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
 
 
 def run(
@@ -153,6 +160,7 @@ def _audit(
     workspace: Path,
     out: Path | None,
     wanted: dict[str, Any],
+    profile: str = DEFAULT_PROFILE,
     minutes: float | None = None,
     dry_run: bool = False,
 ) -> int:
@@ -170,11 +178,11 @@ def _audit(
             continue
         if not audits:
             prepared = replace(prepared, began=began)
-        audits.append(_run(prepared, minutes, out, alone=len(targets) == 1))
-    return 0 if dry_run else show(audits, out)
+        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
+    return 0 if dry_run else show(audits, out, profile)
 
 
-def _run(prepared: Prepared, minutes: float | None, out: Path | None, *, alone: bool) -> Audit:
+def _run(prepared: Prepared, minutes: float | None, write: Callable[[Audit], Path], *, alone: bool) -> Audit:
     """Run one audit; interrupted, it says what is kept and how to go on."""
     from assay.studies.schedule import duration, total
 
@@ -184,7 +192,7 @@ def _run(prepared: Prepared, minutes: float | None, out: Path | None, *, alone: 
         nonlocal done
         done = sum(outcome.status == "done" for outcome in audit.outcomes)
         if first and alone and minutes is not None and done:
-            prepared.progress.say(f"A first report: {audit.write(out)}")
+            prepared.progress.say(f"A first report: {write(audit)}")
 
     expected = prepared.expected() if minutes is None else None
     if expected and (seconds := total(expected)):
@@ -199,6 +207,10 @@ def _run(prepared: Prepared, minutes: float | None, out: Path | None, *, alone: 
             f"{prepared.workspace.path}."
         )
         raise
+
+
+def _write(audit: Audit, out: Path | None, profile: str) -> Path:
+    return audit.write(out, profile)
 
 
 def _print_expected(name: str, expected: Sequence[Expected]) -> None:
@@ -230,7 +242,7 @@ def _print_expected(name: str, expected: Sequence[Expected]) -> None:
         console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
 
 
-def show(audits: Sequence[Audit], out: Path | None) -> int:
+def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:
     """Write the reports, print their summaries, and return the exit code."""
     from rich.console import Console
 
@@ -238,9 +250,9 @@ def show(audits: Sequence[Audit], out: Path | None) -> int:
     from assay.reports.terminal import print_summary
 
     console = Console()
-    first = write_reports(audits, out)
+    first = write_reports(audits, out, profile)
     for audit in audits:
-        print_summary(audit.report, console)
+        print_summary(audit.report, console, profile=profile)
     outcomes = [outcome for audit in audits for outcome in audit.outcomes]
     if sum(audit.reused for audit in audits) == len(outcomes):
         console.print("Nothing was measured: every outcome was there already.", highlight=False)

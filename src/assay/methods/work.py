@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 
 class Sizes(NamedTuple):
-    """How large a target's parts are (0 where one is missing), and how many classes it has."""
+    """How large a target's parts are (0 where one is missing), how many classes it has, and what it takes."""
 
     members: int = 0
     non_members: int = 0
     auxiliary: int = 0
     suspects: int = 0
     classes: int = 0
+    shape: tuple[int, int, int] = (1, 1, 1)
 
 
 class Work(NamedTuple):

@@ -77,7 +77,7 @@ def calibrate(target: Target) -> Calibration:
 def sizes(target: Target) -> Sizes:
     """The sizes that methods count their work by."""
     parts = {name: 0 if part is None else len(part) for name, part in target.splits._asdict().items()}
-    return Sizes(**parts, classes=target.num_classes)
+    return Sizes(**parts, classes=target.num_classes, shape=target.input_shape)
 
 
 def _per_image(work: Callable[[], object]) -> float:
