@@ -63,7 +63,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def fixed(**training: float) -> Calibration:
-    return Calibration(target(), 0.001, 0.004, dict(training))
+    return Calibration(target(), 0.001, 0.004, {(name, 0): seconds for name, seconds in training.items()})
 
 
 def test_work_becomes_seconds() -> None:
@@ -76,16 +76,19 @@ def test_work_becomes_seconds() -> None:
     assert fixed().seconds(Work(training=1, trains="no-such-network")) is None
 
 
-def test_what_is_timed_is_what_it_takes() -> None:
+def test_what_is_timed_is_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In seconds of the processor, for other processes share the machine."""
+    monkeypatch.setattr("assay.studies.calibration.time.perf_counter", time.process_time)
     digits = load_target("starter/digits-cnn")
     found = calibrate(digits)
     images = digits.splits.non_members
     assert images is not None
-    began = time.perf_counter()
-    for start in range(0, 384, 64):
-        digits.logits(images.take(np.arange(start, start + 64)))
-    took = (time.perf_counter() - began) / 384
-    assert took / 6 < found.forward < took * 6, "both of one machine that others use"
+    batch = images.take(np.arange(64))
+    began = time.process_time()
+    for _ in range(100):
+        digits.logits(batch)
+    took = (time.process_time() - began) / 6400
+    assert took / 3 < found.forward < took * 3
     assert found.gradient is not None
     assert found.gradient > found.forward
     assert sizes(digits).non_members == len(images)
@@ -150,8 +153,8 @@ def test_what_is_shared_is_counted_for_whoever_comes_first(workspace: Workspace)
     assert [each.work.seconds for each in sequence if each.work] == [1.0, 2.0]
     alone = expect(trials, workspace, fixed(), alone=True)
     together = expect(trials, workspace, fixed())
-    assert [round(each.seconds or 0, 3) for each in alone] == [2.312, 1.312]
-    assert [round(each.seconds or 0, 3) for each in together] == [2.312, 1.3]
+    assert [round(each.seconds or 0, 3) for each in alone] == [2.112, 1.112]
+    assert [round(each.seconds or 0, 3) for each in together] == [2.112, 1.1]
 
 
 def test_no_more_time_is_spent_than_is_allowed(workspace: Workspace) -> None:

@@ -117,7 +117,7 @@ class AutoAttack(FixedEpsilon):
         if ascents < len(runs) - ("square" in self.attacks):
             return None  # fab stops when it likes
         questions = 0.15 * self.queries if "square" in self.attacks else 0.0
-        return Work(forwards=images * (5 + questions), gradients=0.3 * images * self.steps * ascents, seconds=0.5)
+        return Work(forwards=images * (5 + questions), gradients=0.3 * images * self.steps * ascents)
 
     def _runs(self, targets: int) -> list[Run]:
         return [

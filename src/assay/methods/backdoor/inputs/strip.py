@@ -60,8 +60,8 @@ class Strip(InputDetector):
         """
         images = min(self.max_images, sizes.non_members)
         if sizes.suspects:
-            return Work(forwards=self.overlays * (0.4 * images + min(self.max_images, sizes.suspects)), seconds=0.5)
-        return Work(forwards=13_300 + 0.575 * images * self.overlays, seconds=0.5)
+            return Work(forwards=self.overlays * (0.4 * images + min(self.max_images, sizes.suspects)), seconds=0.1)
+        return Work(forwards=13_300 + 0.575 * images * self.overlays, seconds=0.1)
 
     overlays: int = Field(default=20, ge=1, description="Images laid over each input, one after another; paper: 100.")
     overlay: Overlay = Field(default="blend", description="blend: mean of both images; sum: their sum, clipped.")

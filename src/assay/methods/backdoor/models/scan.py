@@ -104,7 +104,7 @@ class Scan(WhiteBoxMethod[Scanned]):
         looked_at = min(sizes.classes, self.most_labels)
         steps = self.batch_size * looked_at * (self.patch_steps + self.overlay_steps + self.warp_steps)
         starts, each = self._screen(sizes.classes)
-        return Work(forwards=20_000, gradients=steps + sizes.classes * starts * each, seconds=1.0)
+        return Work(forwards=20_000, gradients=steps + sizes.classes * starts * each, seconds=0.2)
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Scanned:
         """See `WhiteBoxMethod.measure`.
