@@ -93,7 +93,7 @@ class Prepared:
         """Run what is not finished.
 
         Args:
-            expected: what `expected` said; progress then shows the time that is left of all.
+            expected: what `expected` said; progress then shows the time that is left of all. Not with ``minutes``.
             minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
                 first; what does not fit is skipped, and its outcome says so.
             heard: called after each method with what is there so far, and whether every question was just gone through
@@ -108,7 +108,6 @@ class Prepared:
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
             return Audit(ran.outcomes, self.workspace, ran.reused)
-        known = self.expected() if expected is None else list(expected)
         so_far: list[Outcome] = []
         rounds = 0
 
@@ -118,15 +117,15 @@ class Prepared:
             rounds += last
             heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
 
-        groups = [known] if minutes is None else tiers(known)
+        groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
         return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
 
 
-RESERVE = 3.0
-"""Seconds kept for the report, where a time is set."""
+RESERVE = 5.0
+"""Seconds that are kept for the report, where a time is set."""
 
 
 def prepare(

@@ -78,7 +78,7 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         known = super().work(sizes)
         if known is None:
             return None
-        return known._replace(seconds=1.0 + 3 * self.epochs * (known.members + known.non_members) / 2 * 5e-6)
+        return known._replace(seconds=3 * self.epochs * (known.members + known.non_members) / 2 * 5e-6)
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> LearnedScores:
         """Scores of the judged half by networks trained on the other.
