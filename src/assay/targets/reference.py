@@ -219,6 +219,7 @@ def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) 
     if described.factory and loaded.differentiable:
         digest = factory_digest(described.factory, loaded.network)
     facts = {"format": format, "architecture": described.architecture or described.factory, "sha256": sha256}
+    facts |= {"file": path.as_posix() if not path.is_absolute() else path.name}
     name = described.name or path.stem
     target = make_target(
         loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality

@@ -35,7 +35,8 @@
     assay.fill(main,
       h("p", { class: "eyebrow" }, assay.link("catalogue", {}, "Models")),
       h("h1", null, key),
-      h("p", { class: "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),
+      model.decision ? decided(model.decision) : null,
+      h("p", { class: model.decision ? "quiet" : "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),
       h("p", null, assay.h("a", { class: "button", href: assay.address("compare", { m: key }) }, "Compare with others")),
       model.answers ? h("ol", { class: "cards" }, model.answers.map((answer) => card(answer, site, model))) : null,
       site.families.map(([family, question]) => {
@@ -52,6 +53,11 @@
     );
   };
 
+  const decided = ([choice, reason, title]) =>
+    h("div", { class: `decision choice-${choice.replaceAll(" ", "-")}` },
+      h("p", { class: "choice" }, choice[0].toUpperCase() + choice.slice(1)), h("p", { class: "reason" }, reason),
+      h("p", { class: "quiet" }, `Decided for ${title}.`));
+
   function card(answer, site, model) {
     const question = site.families.find(([family]) => family === answer.family)[1];
     const decided = (model.outcomes || []).find((outcome) => outcome.key === answer.decided_by);
@@ -59,7 +65,7 @@
     return h("li", { class: `card level-${answer.level.replaceAll(" ", "-")}` },
       h("h2", null, question), assay.badge(answer.level),
       answer.metric ? h("p", { class: "reading" }, h("strong", null, metric ? metric[2] : answer.metric), " ", h("span", { class: "interval" }, metric ? metric[3] : ""), h("br"), h("span", { class: "label" }, answer.label)) : null,
-      assay.scale(metric?.[7]),
+      assay.scale(metric?.[7], metric?.[8]),
       h("p", { class: "sentence" }, answer.sentence));
   }
 
@@ -87,7 +93,7 @@
               return h("td", null, assay.value(metric), metric?.[4] ? h("small", { class: "how" }, metric[4]) : null);
             }),
             h("td", { class: "number" }, first[5]),
-            anywhere ? h("td", { class: "among" }, place ? assay.placeText(place, others(found)) : null) : null);
+            anywhere ? h("td", { class: "among" }, place ? assay.placeText(place, others(found), found.risk) : null) : null);
         })))),
       column && !anywhere ? h("p", { class: "quiet" }, `${assay.plural(column.models.length - 1, "other model")} measured under this protocol; a place among others needs ${site.fewest}.`) : null,
       h("details", null, h("summary", null, "Protocol, cost and provenance"),
