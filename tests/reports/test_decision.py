@@ -93,7 +93,7 @@ def test_cards_stand_in_order_of_concern() -> None:
     one = report(membership="elevated", evasion="undecided", stealing="high", backdoor="elevated")
     ordered = [answer.family for answer in concern(one.answers, one.decision("open-weights"))]
     assert ordered == ["backdoor", "membership", "evasion", "stealing"], "a copy does not count for open weights"
-    assert [answer.family for answer in concern(one.answers, one.decision("paid-api"))][0] == "stealing"
+    assert concern(one.answers, one.decision("paid-api"))[0].family == "stealing"
     assert sorted(ordered) == sorted(answer.family for answer in one.answers)
     assert set(ordered) <= set(FAMILIES)
 

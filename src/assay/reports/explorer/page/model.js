@@ -77,9 +77,11 @@
     const placed = new Map(column && row >= 0 ? column.metrics.map((metric) => [metric.name, metric]) : []);
     const anywhere = [...placed.values()].some((metric) => metric.places[row]);
     const others = (metric) => metric.values.filter((value) => value !== null).length - 1;
-    return h("article", { class: "method" },
-      h("header", null, h("h3", null, protocol.title),
-        h("p", { class: "meta" }, [...new Set(seeds.map((outcome) => outcome.level))].map(assay.badge), h("span", null, protocol.access), h("span", null, `${protocol.method}, version ${protocol.version}`))),
+    const headline = seeds[0].metrics.find((metric) => metric[0] === seeds[0].headline);
+    return h("details", { class: "method" },
+      h("summary", null, h("h3", null, protocol.title), [...new Set(seeds.map((outcome) => outcome.level))].map(assay.badge),
+        h("span", { class: "figure-of" }, assay.value(headline)),
+        h("span", { class: "meta" }, `${protocol.access}; ${protocol.method}, version ${protocol.version}`)),
       h("p", { class: "finding" }, seeds[0].sentence),
       assay.region(`Measures of ${protocol.title}`, h("table", { class: "metrics" },
         h("thead", null, h("tr", null, h("th", { scope: "col" }, "Measure"), seeds.map((outcome) => h("th", { scope: "col" }, `Seed ${outcome.seed}`)), h("th", { scope: "col", class: "number" }, "Sample"), anywhere ? h("th", { scope: "col" }, "Among others") : null)),
