@@ -157,8 +157,12 @@ def test_an_untrained_network_is_never_found_safe(tmp_path: Path) -> None:
     assert "is the model trained, and is its preprocessing right?" in member.verdict.sentence
     assert member.target.sanity is not None
     assert member.target.sanity.cause == "chance"
+    assert audit.report.summary.startswith("First: the model is right on ")
+    assert "is its preprocessing right?" in audit.report.summary.partition("nothing is called low.")[0]
+    assert all(answer.level != "low" for answer in audit.report.answers)
     good = assay.audit(trained, workspace=tmp_path / "w", **methods)  # type: ignore[arg-type]
     assert all(outcome.target.sanity and not outcome.target.sanity.doubt for outcome in good.outcomes)
+    assert not good.report.summary.startswith("First")
 
 
 def test_a_study_looks_as_an_audit_does(tmp_path: Path) -> None:

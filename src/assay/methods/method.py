@@ -18,6 +18,7 @@ from assay.base.registry import Registry
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import FAMILIES, Family, Finding
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
@@ -108,6 +109,14 @@ class Method(BaseModel):
         saved sibling, or a compression of the target, such as ``int8`` (see `assay.compression`).
         """
         return {}
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """What the method will compute on a target of these sizes; None where nobody can tell beforehand.
+
+        Work that answers kept from other methods may spare is counted; what `requires` does is not. It is right within
+        a factor of 1.5, or it is None.
+        """
+        return None
 
     def files(self) -> tuple[Path, ...]:
         """Files that options name and that the numbers depend on; those that do not exist are passed over."""

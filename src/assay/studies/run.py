@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 from pydantic import ValidationError
 
 from assay.access import Ledger, Oracle, WhiteBox
-from assay.base.errors import AssayError, MethodError, WorkspaceError
+from assay.base.errors import AssayError, MethodError, TimeUpError, WorkspaceError
 from assay.base.progress import Progress, silent
 from assay.methods.check import check_finding
 from assay.methods.finding import Finding
@@ -54,20 +54,25 @@ def run_trials(trials: Sequence[Trial], workspace: Workspace, progress: Progress
     ran = Ran()
     for number, trial in enumerate(trials, start=1):
         label = f"[{number}/{len(trials)}] {trial.target.name}: {trial.method.name}"
-        outcome, reused = _run(trial, workspace, progress, label)
+        outcome, reused = run_trial(trial, workspace, progress, label)
         ran.outcomes.append(outcome)
         ran.reused += reused
     return ran
 
 
-def _run(trial: Trial, workspace: Workspace, progress: Progress, label: str) -> tuple[Outcome, bool]:
+def run_trial(trial: Trial, workspace: Workspace, progress: Progress, label: str) -> tuple[Outcome, bool]:
+    """Run a trial, and first the one that it builds on, unless they are finished; whether it was.
+
+    Raises:
+        WorkspaceError: if the workspace cannot be written.
+    """
     if (finished := workspace.load(trial.key)) is not None:
         return finished, True
     if reason := trial.why_not():
         return _attempt(trial, workspace, "skipped", reason), False
     required = trial.required
     if required is not None:
-        base, _ = _run(required, workspace, progress, label)
+        base, _ = run_trial(required, workspace, progress, label)
         if base.status != "done":
             reason = f"It builds on {required.method.name}, which was not done: {base.reason}"
             return _attempt(trial, workspace, base.status, reason), False
@@ -108,6 +113,8 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         what = f"{where}: {first['msg']} (it was {first['input']!r})"
         reason = f"{trial.method.name} reports what no finding may hold: {what}."
         return _attempt(trial, workspace, "failed", reason, access.ledger)
+    except TimeUpError as error:
+        return _attempt(trial, workspace, "skipped", str(error), access.ledger)
     except AssayError as error:
         return _attempt(trial, workspace, "failed", str(error), access.ledger)
     except Exception as error:
@@ -153,6 +160,11 @@ def _run_method(trial: Trial, access: Oracle | WhiteBox, context: Context) -> ob
         if isinstance(method, OracleMethod) and isinstance(access, Oracle):
             return method.run(access, data, context)
     raise MethodError(f"{method.name} is neither an OracleMethod nor a WhiteBoxMethod, by the access that it needs.")
+
+
+def leave_out(trial: Trial, workspace: Workspace, reason: str) -> Outcome:
+    """Record that a trial was not run, though it could have been."""
+    return _attempt(trial, workspace, "skipped", reason)
 
 
 def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:

@@ -32,6 +32,7 @@ from assay.methods.evasion.results import (
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Method, OracleMethod, method
 from assay.methods.stealing.basic import BasicStealing
+from assay.methods.work import Sizes, Work
 
 Epsilon = Annotated[float, Field(gt=0.0, le=1.0)]
 Epsilons = Annotated[
@@ -74,6 +75,11 @@ class Transfer(OracleMethod[Transferred]):
         "standard": {"max_images": 2000, "surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 10_000, "surrogate": BasicStealing.presets["full"]},
     }
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """Answers to images, and to each of them changed and with noise at every size; the surrogate is made before."""
+        images = min(self.max_images, sizes.non_members)
+        return Work(non_members=images, forwards=2 * images * len(self.epsilons), seconds=1.0)
 
     epsilons: Epsilons = Field(
         default=(0.01, 0.03, 0.1), description="Largest changes of a pixel that are tried, on its scale of [0, 1]."

@@ -21,7 +21,6 @@ from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.imitation import Imitation, least_answer, log_posteriors
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
     most_exposed,
     of_members,
@@ -29,11 +28,13 @@ from assay.methods.membership.results import (
     roc_figure,
     samples_of,
     true_positive_rates,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.shadows import Bools
+from assay.methods.membership.verdict import verdict
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows
@@ -110,7 +111,6 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
     """
 
     needs = "label"
-    version = 2
     novel_inputs = True
     presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
     modalities = ("image", "text")
@@ -134,6 +134,16 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
         description="Whether every sample is asked about a second time, mirrored: of use where the target was trained "
         "on mirrored images, and harmful where it was not.",
     )
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """The shadow models' training, on half of the samples each, and their answers about all in two ways."""
+        known = super().work(sizes)
+        if known is None:
+            return None
+        samples = known.members + known.non_members
+        steps = self.models * samples * (self.epochs / 2 + 2 / 3)  # an answer is a third of a training step
+        moved = samples * (len(self.queries) - 1)
+        return known._replace(forwards=moved, training=steps, trains=self.architecture, shared=True)
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -241,7 +251,8 @@ def comparison(scores: Mapping[str, Scores]) -> Table:
     heads = [metric.label for metric in true_positive_rates(next(iter(scores.values())))]
     return Table(
         title="The variants side by side",
-        caption="95 % intervals (DeLong; Clopper-Pearson). The verdict rests on one variant, chosen beforehand.",
+        caption="95 % intervals (DeLong; for rates, with the doubt about the threshold). The verdict rests on one "
+        "variant, chosen beforehand.",
         columns=["variant", "AUC", *heads],
         rows=rows,
     )
