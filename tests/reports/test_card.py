@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 from assay.cli import main
+from assay.methods.finding import Metric
 from assay.reports.card import card_section, model_index
 from assay.reports.report import assemble, write_json
 from reports.samples import HOSTILE, outcome, outcomes, ratio, target, unfinished
@@ -37,9 +37,7 @@ def test_the_model_index_is_what_the_hub_reads(tmp_path: Path) -> None:
             outcome(
                 "evasion", "FGSM", metrics=[ratio("success", "Success", 91.5, 89.6, 93.1, "Wilson", unit="%", n=900)]
             ),
-            outcome(
-                "backdoor", "STRIP", metrics=[ratio("p", "p", math.nan, 0, 1, "x").model_copy(update={"value": None})]
-            ),
+            outcome("backdoor", "STRIP", metrics=[Metric(name="p", label="p", value=None, note="Too few.")]),
             unfinished("stealing", "Basic", "failed", "broke"),
         ]
     )

@@ -1,4 +1,4 @@
-"""From a reference to a target, a service's or any other."""
+"""The one door: from a reference to a `Target`, be it a model's or a service's."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ class Terms:
 NO_TERMS = Terms()
 
 
+def check_terms(reference: str, terms: Terms) -> None:
+    """No-op if a reference may be opened on these terms; nothing is asked.
+
+    Raises:
+        UsageError: if it is a service that is not understood or takes other terms, or a model, which takes none.
+    """
+    if is_service(reference):
+        _admitted(reference, terms)
+    elif terms != NO_TERMS:
+        raise UsageError(f"live, budget and price are for services, and {reference} is none.")
+
+
 def is_service(reference: str) -> bool:
     """Whether a reference names a service."""
     scheme, colon, _ = reference.partition(":")
@@ -72,9 +84,8 @@ def open_target(
         UsageError: if a service is not understood, or it would be asked without the terms that it takes.
         AssayError: if the target cannot be had.
     """
+    check_terms(reference, terms)
     if not is_service(reference):
-        if terms != NO_TERMS:
-            raise UsageError(f"--live, --budget and --price are for services, and {reference} is none.")
         return load_target(reference, data=data, suspects=suspects, device=device, seed=seed, progress=progress)
     report = progress or silent()
     service = _admitted(reference, terms)
@@ -120,7 +131,8 @@ def _admitted(reference: str, terms: Terms) -> Service:
     if not is_loopback(service.url) and (not terms.live or terms.budget is None):
         raise UsageError(
             f"{address.shown} is not on this machine: asking it sends your images to {service.url} and may cost money. "
-            "Say --live and --budget N (images, at most) if you want that and its terms of use allow it."
+            "Say --live and --budget N (in a study: live = true, budget = N; images, at most) if you want that and its "
+            "terms of use allow it."
         )
     if terms.budget is not None and terms.budget < 1:
         raise UsageError(f"The budget must be 1 image or more, not {terms.budget}.")

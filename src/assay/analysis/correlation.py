@@ -155,11 +155,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     """Benjamini and Hochberg's adjusted p-values (JRSS B 57, 1995): that share of false alarms among the alarms."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    stepped = np.minimum.accumulate(scaled[::-1])[::-1]
-    return _unsorted(np.minimum(stepped, 1.0), order)
+    return np.asarray(stats.false_discovery_control(np.asarray(p_values, dtype=np.float64), method="bh"))
 
 
 def _unsorted(values: Floats, order: NDArray[np.int64]) -> Floats:

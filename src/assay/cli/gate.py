@@ -25,10 +25,9 @@ def gate(
 
     from assay.reports.gate.check import check
     from assay.reports.gate.junit import write_junit
-    from assay.reports.gate.markdown import write_markdown
+    from assay.reports.gate.markdown import print_gate, write_markdown
     from assay.reports.gate.policy import read_policy
     from assay.reports.gate.sarif import write_sarif
-    from assay.reports.gate.terminal import print_gate
     from assay.reports.results import load_results
 
     rules = read_policy(policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from assay.methods.finding import Family
+from assay.methods.metric import Family
 
 
 @dataclass(frozen=True)

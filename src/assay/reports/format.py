@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from assay.methods.finding import Interval, Metric
+from assay.methods.metric import Interval, Metric
 from assay.studies.outcome import Outcome
 
 NO_NUMBER = "no number"

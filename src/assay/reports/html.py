@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from assay.methods.finding import Figure, Gallery, Table
-from assay.reports.charts import chart, svg
-from assay.reports.files import save
+from assay.methods.figures import Figure, Gallery, Table
 from assay.reports.pages import render
-from assay.reports.report import Report
+from assay.reports.report import Report, save
 from assay.studies.outcome import Outcome, PartFacts
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -56,6 +54,11 @@ def render_html(report: Report, artefacts: Path) -> str:
     )
 
 
+def notebook_html(report: Report) -> str:
+    """The answers as a small piece of HTML, for ``_repr_html_``; it takes its colours from the notebook."""
+    return render("notebook.html", report=report)
+
+
 def draw(outcome: Outcome, folder: Path) -> list[Drawn]:
     """An outcome's figures; ``folder`` holds its artefacts."""
     return [_draw(figure, folder, outcome.artefacts) for figure in outcome.figures]
@@ -66,6 +69,8 @@ def _draw(figure: Figure, folder: Path, digests: dict[str, str]) -> Drawn:
         return Drawn(figure, images=[[_image(folder, name, digests) for name in row] for row in figure.files])
     if isinstance(figure, Table):
         return Drawn(figure, numeric=[not any(isinstance(cell, str) for cell in cells) for cells in _columns(figure)])
+    from assay.reports.charts import chart, svg
+
     drawing = chart(figure)
     return Drawn(figure, None if drawing is None else Markup(svg(drawing, f"{figure.title}. {figure.caption}")))
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from assay.base.errors import NothingAssessedError
-from assay.methods.finding import FAMILIES, OPTIONAL, Family
-from assay.reports.files import save
+from assay.methods.metric import FAMILIES, OPTIONAL, Family
 from assay.reports.pages import render
-from assay.reports.report import Report
+from assay.reports.report import Report, save
 from assay.reports.wording import LEVELS, AnswerLevel
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay.methods.finding import FAMILIES, Metric
+from assay.methods.metric import FAMILIES, Metric
 from assay.reports import format as spelled
 from assay.reports.wording import LEVELS, MEANINGS, QUESTIONS, SYMBOLS
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assay.base.errors import NothingAssessedError
+from assay.base.errors import NothingAssessedError, WorkspaceError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
-from assay.methods.finding import FAMILIES, OPTIONAL, Family, Level, Metric, Verdict
-from assay.reports.files import save
+from assay.methods.metric import FAMILIES, OPTIONAL, Family, Level, Metric, Verdict
 from assay.reports.wording import QUESTIONS, AnswerLevel, listed, summary
 from assay.studies.outcome import Outcome, TargetFacts
 
@@ -23,10 +24,11 @@ RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
 class Answer(Frozen):
     """The answer to one question.
 
-    ``level`` is the worst that a method found, and of equal levels the larger number decides. Methods that could not
-    decide count only where none did; ``not assessed`` means that none finished. ``decided_by`` is the key of the
-    outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts finished methods, of which ``undecided``
-    could not decide; of both, those whose verdict is about another question do not count (see `Verdict.answers`).
+    ``level`` is the worst that a method found; of equal levels the number decides that is the riskiest on its own scale
+    (`Metric.position`). Methods that could not decide count only where none did; ``not assessed`` means that none
+    finished. ``decided_by`` is the key of the outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts
+    finished methods, of which ``undecided`` could not decide; of both, those whose verdict is about another question
+    do not count (see `Verdict.answers`).
     """
 
     family: Family
@@ -90,10 +92,30 @@ def assemble(outcomes: Sequence[Outcome]) -> Report:
         target=target,
         measured_from=min(o.started for o in ordered),
         measured_until=max(o.started + timedelta(seconds=o.seconds) for o in ordered),
-        summary=summary(target.name, {answer.family: answer.level for answer in answers}),
+        summary=_doubt(ordered) + summary(target.name, {answer.family: answer.level for answer in answers}),
         answers=answers,
         outcomes=ordered,
     )
+
+
+def _doubt(outcomes: Sequence[Outcome]) -> str:
+    """What is to be settled before anything below is read, where the model itself is in doubt."""
+    doubts = (outcome.target.sanity.doubt for outcome in outcomes if outcome.target.sanity is not None)
+    found = next((doubt for doubt in doubts if doubt), "")
+    return f"First: {found[0].lower()}{found[1:]} Until that is settled, nothing is called low. " if found else ""
+
+
+def save(path: Path, text: str) -> None:
+    """Write a report's file whole or not at all, and make its folder.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise WorkspaceError(f"The report {path} cannot be written: {error.strerror or error}.") from error
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -147,10 +169,9 @@ class _Judged(NamedTuple):
     metric: Metric | None
 
     def risk(self) -> tuple[int, float]:
-        """What the worst method has most of: its level, then its verdict's number, which grows with the risk."""
-        if self.metric is None or self.metric.value is None:
-            return RANK[self.verdict.level], float("-inf")
-        return RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
+        """What the worst method has most of: its level, then how far its verdict's number lies on its scale."""
+        position = self.metric.position if self.metric is not None else -math.inf
+        return RANK[self.verdict.level], position
 
 
 def _unassessed(failed: int, skipped: int, beside: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from assay.methods.finding import FAMILIES, Family, Level
+from assay.methods.metric import FAMILIES, Family, Level
 
 AnswerLevel = Level | Literal["not assessed"]
 """A method's level, or ``not assessed`` where no method of the family finished."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from assay.base.digests import digest_arrays, digest_json
+from assay.base.files import replacing
 from assay.data.images import Images
 from assay.targets.module import module_digest
 from assay.training.recipe import Recipe
@@ -80,10 +80,9 @@ class Checkpoint:
         """Replace the file, if there is one to keep."""
         if self.file is None:
             return
-        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
-        partial.replace(self.file)
+        with replacing(self.file, durable=False) as partial:
+            torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
 
     def restore(self) -> list[Epoch]:
         """Put all parts where the file left them, if it is of this training; the epochs done."""

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from assay.cli import main
+from assay.methods.finding import NO_SAMPLES
 from assay.reports.gate.check import Gate, check
 from assay.reports.gate.junit import write_junit
 from assay.reports.gate.markdown import markdown
@@ -119,6 +120,6 @@ def test_a_workspace_is_a_result(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
     for one in (fgsm(share(10, 100)), outcome("membership", "Metrics", facts=target("m"))):
         workspace.fresh_artefacts(one.key)
-        workspace.save(one, {})
+        workspace.save(one, NO_SAMPLES)
     (tmp_path / "policy.toml").write_text(f"{RULE}max = 0.5\n")
     assert main(["gate", str(workspace.path), "--policy", str(tmp_path / "policy.toml")]) == 0

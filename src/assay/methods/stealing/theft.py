@@ -10,12 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from assay.access import Oracle
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
-from assay.data.images import Images, shape_text
+from assay.data.images import Images, drawn, shape_text
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Need, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.stealing.copies import Copy, carry_out, copied, validation_hits
 from assay.methods.stealing.costs import Point, Questions
 from assay.methods.stealing.fidelity import ask_adversarial
@@ -27,6 +26,7 @@ from assay.methods.stealing.surrogate import DESCRIPTION, WEIGHTS, Surrogate, re
 from assay.methods.stealing.surrogates.prepare import Adaptation
 from assay.methods.stealing.thief import Thief
 from assay.methods.stealing.workshop import Workshop
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
@@ -176,6 +176,16 @@ class Theft(OracleMethod[Stolen]):
         if self.epoch == "best" and self.validation_share == 0:
             raise ValueError("the best epoch is chosen on validation images: set validation_share above 0")
         return self
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """Questions, and training on their answers; strategies that train while they ask are not known beforehand."""
+        if self.strategy != "random" or self.learner not in (None, "soft", "hard") or self.resized_to is not None:
+            return None
+        limits = [each for each in (self.budget, None if self.budget else self.up_to, sizes.auxiliary) if each]
+        asked, judged = min(limits), min(self.test_images, sizes.non_members)
+        trained = asked + sum(point for point in self.checkpoints if point < asked)
+        steps = trained * self.epochs + judged * (1 + len(self.checkpoints)) / 3  # an answer is a third of a step
+        return Work(non_members=judged, auxiliary=asked, training=steps, trains=self.architecture, seconds=1.0)
 
     def files(self) -> tuple[Path, ...]:
         """See `Method.files`: what the copy starts from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from assay.methods.finding import Metric
+from assay.methods.metric import Metric
 from assay.reports.format import (
     asked,
     count,

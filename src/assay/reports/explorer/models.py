@@ -10,8 +10,8 @@ from assay.analysis.measured import recorded
 from assay.catalogue.annotation import to_text
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.codebook import CODEBOOK
-from assay.catalogue.merge import Record
-from assay.methods.finding import FAMILIES
+from assay.catalogue.record import Record
+from assay.methods.metric import FAMILIES
 from assay.reports.explorer.findings import finding
 from assay.reports.format import fact, metric_text, words
 from assay.reports.report import Report, assemble

@@ -17,7 +17,7 @@ from assay.analysis.measured import protocol
 from assay.analysis.position import FEWEST
 from assay.base.digests import digest_json
 from assay.base.intervals import clopper_pearson
-from assay.methods.finding import Metric
+from assay.methods.metric import Metric
 from assay.reports.explorer.findings import described, finite
 from assay.reports.explorer.models import Model
 from assay.studies.outcome import Outcome

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from assay.base.digests import digest_json
-from assay.reports.files import save
 from assay.reports.gate.check import Check, Gate, Status
 from assay.reports.gate.policy import Rule
+from assay.reports.report import save
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 KINDS: dict[Status, tuple[str, str]] = {

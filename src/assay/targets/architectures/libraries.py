@@ -17,7 +17,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _WITH_AUXILIARY_HEADS, "ince
 
 
 def timm_library(name: str) -> ModuleType:
-    """timm, if it has a network of that name, with or without the tag of its weights.
+    """Import timm and check that it has a network of that name, with or without the tag of its weights.
 
     Raises:
         UsageError: if it has none.
@@ -30,7 +30,7 @@ def timm_library(name: str) -> ModuleType:
 
 
 def torchvision_models(name: str) -> ModuleType:
-    """Torchvision's models, if it has a classifier of that name.
+    """Import torchvision's models and check that they include a classifier of that name.
 
     Raises:
         UsageError: if it has none.
@@ -70,7 +70,7 @@ def build_timm(
 
 
 def build_torchvision(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
-    """One of torchvision's classifiers, for colour images. A tag of weights after the name is passed over.
+    """One of torchvision's classifiers, for colour images. A tag of weights after the name is ignored.
 
     Raises:
         UsageError: if torchvision has none of that name.

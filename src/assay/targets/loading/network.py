@@ -1,4 +1,4 @@
-"""One way to open a model file of any format."""
+"""Loading of a model file of any format."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from assay.base.digests import digest_file, digest_json
 from assay.base.errors import AssayError, LoadError, UsageError
-from assay.catalogue.record import Format
+from assay.catalogue.weights import Format
 from assay.data.images import Shape
 from assay.targets.architectures import build
 from assay.targets.loading.blackbox import Logarithm, are_probabilities
@@ -23,8 +24,9 @@ from assay.targets.loading.tflite_file import read_tflite
 class Loaded:
     r"""A network from a file: preprocessed images (n, \\*input_shape) to logits (n, num_classes).
 
-    ``differentiable`` says whether gradients pass through it. Where they do not, ``twin`` may be a network that answers
-    like it, and through which they do; ``no_twin`` says why there is none.
+    ``differentiable`` says whether gradients pass through it. If not, ``twin`` may be a differentiable
+    network with the same outputs; ``no_twin`` says why there is none.
+    ``external`` are other files that hold weights of the network.
     """
 
     network: torch.nn.Module
@@ -33,6 +35,14 @@ class Loaded:
     differentiable: bool
     twin: torch.nn.Module | None = None
     no_twin: str = ""
+    external: tuple[Path, ...] = ()
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file that was opened; of all its files, if it keeps weights in others as well."""
+        found = digest_file(path)
+        if not self.external:
+            return found
+        return digest_json({"file": found, "external": {file.name: digest_file(file) for file in self.external}})
 
 
 def load_network(
@@ -43,10 +53,10 @@ def load_network(
     num_classes: int | None = None,
     input_shape: Shape | None = None,
 ) -> Loaded:
-    """Open a model file that has been verified to be the one that was meant.
+    """Open a model file whose digest has been verified.
 
     ``architecture`` is needed for state dictionaries (``torch``, ``safetensors``): a name, or a network with random
-    weights. The other formats say themselves what they are; what is asked for as well must agree.
+    weights. The other formats contain the network; arguments given as well must agree with the file.
 
     Raises:
         UnsafeFileError: if the file is of another format, holds code, or points to other files.
@@ -59,8 +69,11 @@ def load_network(
     elif format == "keras":
         loaded = _load_keras(path, input_shape)
     elif format == "onnx":
-        network, shape = read_onnx(path, input_shape)
-        loaded = Loaded(network, shape, network.num_classes, differentiable=False, no_twin="ONNX is only evaluated")
+        onnx = read_onnx(path, input_shape)
+        why = "ONNX is only evaluated"
+        loaded = Loaded(
+            onnx.network, onnx.input_shape, onnx.network.num_classes, False, None, why, tuple(onnx.external)
+        )
     else:
         read = read_tflite(path)
         classes = read.network.num_classes

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and never by its name."""
+"""Detection of a model file's format from its content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from assay.base.errors import LoadError, UnsafeFileError
-from assay.catalogue.record import Format
+from assay.catalogue.weights import Format
 
 _HEAD = 64
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -60,7 +60,7 @@ def sniff(path: Path) -> Format:
 
 
 def check_format(path: Path, expected: Format) -> None:
-    """Make sure that a file is what it is said to be.
+    """Check that a file has the expected format.
 
     Raises:
         UnsafeFileError: if it is something else.

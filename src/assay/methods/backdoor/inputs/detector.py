@@ -12,7 +12,7 @@ from pydantic import Field
 from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
 from assay.base.intervals import Floats
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.backdoor.inputs.blocking import Region
 from assay.methods.backdoor.inputs.figures import (
@@ -34,7 +34,6 @@ from assay.methods.backdoor.inputs.results import (
 from assay.methods.backdoor.inputs.search import Searched, questions, search, search_metrics
 from assay.methods.finding import Figure, Finding, Metric
 from assay.methods.method import Context, OracleMethod
-from assay.methods.sampling import drawn
 
 EXAMINER = (
     "Black box. Somebody who trained the model, or poisoned its training data, may have taught it a trigger that means "

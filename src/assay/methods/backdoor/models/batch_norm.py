@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
-from assay.data.images import Images
+from assay.data.images import Images, drawn
 from assay.methods.backdoor.inversion.search import AT_ONCE
 from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Augmentation, shifts
-from assay.methods.sampling import drawn
 
 AMPLIFIED = 20.0
 """How many times a surplus is laid over images: whole, if one in so many training images carried what it comes from."""

@@ -16,12 +16,11 @@ from assay.access import Oracle, Serving
 from assay.access.detectors import Traffic
 from assay.access.policies import parse_policy
 from assay.base.errors import AccessError, BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.method import Context, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.stealing.defences.detection import Noticed, asked, noticed, posted
 from assay.methods.stealing.defences.keeping import Kept
 from assay.methods.stealing.defences.results import (

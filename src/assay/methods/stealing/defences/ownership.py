@@ -13,12 +13,11 @@ from assay.access import Oracle
 from assay.base.errors import AccessError, DataError
 from assay.base.intervals import bootstrap
 from assay.base.progress import Step
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding, Interval, Level, Lines, Metric, Samples, Scale, Series, Verdict
 from assay.methods.method import Context, Method, OracleMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.stealing.basic import BasicStealing
 from assay.methods.stealing.defences.blind_walk import KINDS, Labels, blind_walk
 from assay.methods.stealing.defences.inference import FEWEST, Regressor, Scores, Walked, p_by_size
