@@ -67,6 +67,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "membership.pooled": SHADOWS,
     "membership.quantile": {"epochs": 2, "max_members": 150, "max_non_members": 150},
     "membership.rmia": SHADOWS,
+    "siblings.leakage": {"siblings": ["starter/digits-cnn-int8"], "max_samples": 100},
     "siblings.risk": {
         "sibling": "starter/digits-cnn-int8",
         "max_images": 6,

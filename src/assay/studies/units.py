@@ -10,8 +10,8 @@ from typing import Any
 from assay.access.opening import NO_TERMS, Terms
 from assay.base.digests import digest_file, digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import FAMILIES
 from assay.methods.method import Method
+from assay.methods.metric import FAMILIES
 from assay.studies.study_file import Study
 from assay.targets.target_file import read_target_file
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from assay.base.digests import digest_file
+from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.catalogue.weights import Format, Weights
 from assay.targets.fetch import fetch
+from assay.targets.hugging_face.folder import refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
@@ -48,12 +49,15 @@ def _repository(described: TargetFile, folder: Path, progress: Progress) -> Path
     if weights.startswith(PREFIX):
         return fetch_repository(weights, progress)
     path = folder / Path(weights).expanduser()
-    return path if weights and path.is_dir() else None
+    if not weights or not path.is_dir():
+        return None
+    refuse_foreign_folder(path)
+    return path
 
 
 def _overrides(described: TargetFile) -> Overrides:
     given = described.model_fields_set
-    for key in ("architecture", "factory", "format", "sha256", "num_classes"):
+    for key in ("architecture", "factory", "format", "sha256", "num_classes", "replace_lambda"):
         if key in given:
             raise UsageError(f"The weights are a folder of save_pretrained, whose own settings apply: leave out {key}.")
     return Overrides(
@@ -79,9 +83,13 @@ def _from_file(
             architecture=network if network is not None else described.architecture,
             num_classes=described.num_classes,
             input_shape=described.network_shape,
+            replace_lambda=described.replace_lambda,
         )
         facts["sha256"] = digest_file(file)
         digest = state_digest(loaded.digest(file), described.architecture)
+        if described.replace_lambda:
+            replaced = described.model_dump(mode="json")["replace_lambda"]
+            digest = digest_json({"weights": digest, "replace_lambda": replaced})
     else:
         shape, classes, format = described.network_shape, described.num_classes, "factory"
         assert network is not None, "a target file has weights or a factory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from assay.catalogue.curated import Loadable, curated
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
 from assay.targets.architectures import build
+from assay.targets.architectures.libraries import libraries_of
 from assay.targets.described import open_described
 from assay.targets.fetch import fetch
 from assay.targets.hugging_face.folder import refuse_foreign_folder
@@ -30,6 +32,9 @@ from assay.targets.target import Target
 from assay.targets.target_file import read_target_file
 
 LIBRARIES = ("timm", "torchvision")
+
+_BARE = re.compile(r"[a-z][a-z0-9_]+(\.\w+)?(\?.*)?")
+"""The names of timm's and torchvision's networks, with a tag and options."""
 
 
 def load_target(
@@ -46,9 +51,9 @@ def load_target(
     Args:
         reference: an id of the catalogue (``akamaster/cifar10-resnet20``, ``timm/resnet18.tv_in1k``,
             ``torchvision/resnet18/IMAGENET1K_V1``); ``timm:NAME`` or ``torchvision:NAME``, where the name may end in
-            the tag of its weights; ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote;
-            or the path of a target file. ``?sha256=...`` after a library's model names its
-            weights, ``?weights=random`` leaves it untrained.
+            the tag of its weights, and the library may be left out if only one has such a network;
+            ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote; or the path of a target
+            file. ``?sha256=...`` after a library's model names its weights, ``?weights=random`` leaves it untrained.
         data: a data set's name or path, in place of the model's own. Image folders are resized to the model's input;
             other images too where the model's preprocessing says that it resizes, and else they must fit.
         suspects: a set of images, named like ``data``, that may carry a backdoor's trigger.
@@ -85,6 +90,7 @@ def check_reference(reference: str) -> bool:
     Raises:
         AssayError: if there is no such model, or its target file is wrong.
     """
+    reference = _with_library(reference)
     library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
         published(library, name.partition("?")[0].replace("/", "."))
@@ -104,6 +110,7 @@ def check_reference(reference: str) -> bool:
 def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None) -> Opened:
     """A model without its data; see `load_target`."""
     place, report = pick_device(device), progress or silent()
+    reference = _with_library(reference)
     library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
         return _open_library(library, name.replace("/", "."), place, seed, report)
@@ -115,6 +122,20 @@ def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: 
         refuse_foreign_folder(path)
         return Opened(open_folder(path, path.resolve().name, place), None, resizes=True)
     return _open_entry(find_entry(reference), place, report)
+
+
+def _with_library(reference: str) -> str:
+    """A reference, with the library in front where it is the bare name of a library's network.
+
+    Raises:
+        UsageError: if two libraries have one of that name.
+    """
+    if not _BARE.fullmatch(reference) or reference.endswith(".toml") or Path(reference).exists():
+        return reference
+    owners = libraries_of(reference.partition("?")[0])
+    if len(owners) > 1:
+        raise UsageError(f"{reference} is in two libraries: say {' or '.join(f'{o}:{reference}' for o in owners)}.")
+    return f"{owners[0]}:{reference}" if owners else reference
 
 
 def find_entry(reference: str) -> Loadable:
@@ -162,17 +183,18 @@ def _open_entry(entry: Loadable, device: torch.device, progress: Progress) -> Op
         num_classes=entry.num_classes,
         input_shape=entry.input_shape,
     )
+    sha256 = entry.weights.sha256 or digest_file(path)
     facts = {
         "title": entry.title,
         "format": entry.weights.format,
         "architecture": entry.architecture,
-        "sha256": entry.weights.sha256,
+        "sha256": sha256,
         "licence": entry.licence,
         "source": entry.source,
         "claimed": entry.claimed,
         "note": entry.note,
     }
-    digest = state_digest(entry.weights.sha256 or digest_file(path), entry.architecture)
+    digest = state_digest(sha256, entry.architecture)
     target = make_target(loaded, entry.id, entry.preprocessing, entry.class_names, digest, device, facts)
     known = entry.dataset in DATASETS.names()
     return Opened(target, Parts(dataset=entry.dataset, train_rows=entry.train_rows) if known else None)

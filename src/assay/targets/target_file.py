@@ -7,7 +7,7 @@ import inspect
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -20,6 +20,7 @@ from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
 from assay.data.sources import Parts
 from assay.data.text_rows import MAX_BYTES
+from assay.targets.loading.keras_file import Rescale
 from assay.targets.module import module_digest
 from assay.targets.target import Modality
 
@@ -41,7 +42,8 @@ class TargetFile(Frozen):
     With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
     ``architecture`` one of ``text:``.
     ``input_shape`` is the images' shape; ``preprocessing.size`` is what the network takes, and images of another size
-    than the target's are then resized. ``expected_accuracy`` is what the owner measured on unseen data, in [0, 1].
+    than the target's are then resized. ``replace_lambda`` says what each Lambda layer of a Keras file does.
+    ``expected_accuracy`` is what the owner measured on unseen data, in [0, 1].
     """
 
     name: str | None = None
@@ -60,6 +62,7 @@ class TargetFile(Frozen):
     class_names: tuple[str, ...] = ()
     expected_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     serving: dict[str, Any] = Field(default={})
+    replace_lambda: dict[str, Literal["identity"] | Rescale] = Field(default={})
 
     @model_validator(mode="after")
     def _consistent(self) -> TargetFile:

@@ -54,13 +54,17 @@ IMAGES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
 }
 
 
+NOISE = {"mobilenet": 0.3, "mobilevit": 0.6}
+"""How much is added to fresh weights, so that the logits of different images differ; 0.1 for all others."""
+
+
 def save_image_model(name: str, folder: Path) -> Path:
     """A folder of ``save_pretrained``: network and processor."""
     torch.manual_seed(0)
     network, processor = IMAGES[name](library())
     with torch.no_grad():  # fresh weights are so small that every image gets the same logits
         for parameter in network.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_(NOISE.get(name, 0.1) * torch.randn_like(parameter))
     network.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
@@ -102,7 +106,5 @@ def save_text_model(name: str, folder: Path) -> Path:
     torch.manual_seed(0)
     transformers = library()
     TEXTS[name](transformers).eval().save_pretrained(folder)
-    vocabulary = folder.parent / f"{name}_vocab.txt"
-    vocabulary.write_text("\n".join(WORDS))
     transformers.BertTokenizerFast(vocab={word: i for i, word in enumerate(WORDS)}).save_pretrained(folder)
     return folder

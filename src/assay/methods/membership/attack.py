@@ -52,6 +52,7 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
     """Base of the membership attacks. All of them judge the same samples, so that answers are asked for once."""
 
     parts = ("members", "non_members")
+    version = 2
     novel_inputs = False
 
     max_members: int | None = Field(
@@ -65,7 +66,7 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
         """One answer for each sample, and arithmetic on them."""
         members = min(self.max_members or sizes.members, sizes.members)
         non_members = min(self.max_non_members or sizes.non_members, sizes.non_members)
-        return Work(members=members, non_members=non_members, seconds=1.0 + 3e-5 * (members + non_members))
+        return Work(members=members, non_members=non_members, seconds=3e-5 * (members + non_members))
 
     def ask(self, oracle: Oracle, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.

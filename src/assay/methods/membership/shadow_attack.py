@@ -21,7 +21,6 @@ from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.imitation import Imitation, least_answer, log_posteriors
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
     most_exposed,
     of_members,
@@ -29,9 +28,10 @@ from assay.methods.membership.results import (
     roc_figure,
     samples_of,
     true_positive_rates,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.shadows import Bools
+from assay.methods.membership.verdict import verdict
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context
 from assay.methods.work import Sizes, Work
@@ -111,7 +111,6 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
     """
 
     needs = "label"
-    version = 2
     novel_inputs = True
     presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
     modalities = ("image", "text")
@@ -252,7 +251,8 @@ def comparison(scores: Mapping[str, Scores]) -> Table:
     heads = [metric.label for metric in true_positive_rates(next(iter(scores.values())))]
     return Table(
         title="The variants side by side",
-        caption="95 % intervals (DeLong; Clopper-Pearson). The verdict rests on one variant, chosen beforehand.",
+        caption="95 % intervals (DeLong; for rates, with the doubt about the threshold). The verdict rests on one "
+        "variant, chosen beforehand.",
         columns=["variant", "AUC", *heads],
         rows=rows,
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from assay.base.errors import UsageError, nearest
 from assay.methods.metric import Level, Metric
+from assay.reports.answers import RANK
 from assay.reports.format import count, metric_text, number
 from assay.reports.gate.policy import RELATIVE, Policy, Rule
-from assay.reports.report import RANK
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
 

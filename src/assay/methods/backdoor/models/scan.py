@@ -97,11 +97,14 @@ class Scan(WhiteBoxMethod[Scanned]):
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
     def work(self, sizes: Sizes) -> Work | None:
-        """Every step of every search; the tests of what was found take some 10,000 forward passes."""
+        """Every step of every search; waves, tests and batch normalisation take some 20,000 forward passes.
+
+        Measured: 10,378 and 26,968 gradients on a network of digits, 33,181 and 27,008 on ResNet-20 (CIFAR-10).
+        """
         looked_at = min(sizes.classes, self.most_labels)
         steps = self.batch_size * looked_at * (self.patch_steps + self.overlay_steps + self.warp_steps)
         starts, each = self._screen(sizes.classes)
-        return Work(forwards=10_000, gradients=steps + sizes.classes * starts * each, seconds=1.0)
+        return Work(forwards=20_000, gradients=steps + sizes.classes * starts * each, seconds=0.2)
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Scanned:
         """See `WhiteBoxMethod.measure`.
