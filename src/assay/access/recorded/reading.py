@@ -12,8 +12,8 @@ from assay.base.errors import UsageError, nearest
 def load_sets(path: Path, names: tuple[str, ...] = ()) -> list[RecordedSet]:
     """Recorded sets by name; ``names`` chooses some.
 
-    ``path`` is FrugalML's folder ``dataset`` or one of the folders in it, a table ``NAME.tsv.gz`` or a folder of tables,
-    or HAPI's folder.
+    ``path`` is FrugalML's folder ``dataset`` or one of the folders in it, a table ``NAME.tsv.gz`` or a folder of
+    tables, or HAPI's folder.
 
     Raises:
         UsageError: if there is no such path, nothing recorded in it, or no set of a name.
