@@ -139,6 +139,7 @@ def prepare(
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "auto",
     live: bool = False,
     budget: int | None = None,
@@ -151,7 +152,8 @@ def prepare(
     chosen = plan_methods(preset, methods, options)
     kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
-        place = Place(reference=target, data=data, suspects=suspects, terms=Terms(live, budget, price_per_1000))
+        terms = Terms(live, budget, price_per_1000)
+        place = Place(reference=target, data=data, suspects=suspects, drop_duplicates=drop_duplicates, terms=terms)
         target = open_place(place, kept, device=device, seed=seed, progress=progress)
     else:
         place = Place(reference=target.digest)
@@ -171,6 +173,7 @@ def audit(
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "auto",
     live: bool = False,
     budget: int | None = None,
@@ -191,6 +194,7 @@ def audit(
         workspace: a folder; what is finished there is not run again.
         data: see `load_target`.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`.
         live: for a service: images may leave this machine.
         budget: for a service: the most images that this workspace ever asks of it.
@@ -212,6 +216,7 @@ def audit(
         workspace=workspace,
         data=data,
         suspects=suspects,
+        drop_duplicates=drop_duplicates,
         device=device,
         live=live,
         budget=budget,

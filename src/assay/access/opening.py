@@ -64,6 +64,7 @@ def open_target(
     ledgers: Path,
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
@@ -76,6 +77,7 @@ def open_target(
         ledgers: the folder of the services' ledgers.
         data: see `load_target`; a service brings none of its own.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`; for a service, where its copies are trained.
         seed: see `load_target`.
         progress: where to report to; nowhere by default.
@@ -86,12 +88,20 @@ def open_target(
     """
     check_terms(reference, terms)
     if not is_service(reference):
-        return load_target(reference, data=data, suspects=suspects, device=device, seed=seed, progress=progress)
+        return load_target(
+            reference,
+            data=data,
+            suspects=suspects,
+            drop_duplicates=drop_duplicates,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
     service = _admitted(reference, terms)
     if data is None:
         raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
-    parts = Parts(dataset=data, suspects=suspects)
+    parts = Parts(dataset=data, suspects=suspects, drop_duplicates=drop_duplicates)
     return _open_service(service, terms, ledgers, parts, pick_device(device), seed, progress or silent())
 
 

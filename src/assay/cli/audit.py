@@ -31,6 +31,10 @@ Policies = Annotated[
     ),
 ]
 Data = Annotated[str | None, Parameter(help="Data set: a name, or a path [default: the target's own].")]
+DropDuplicates = Annotated[
+    bool,
+    Parameter(help="Leave out of the non-members what is among the training images too, pixel for pixel.", negative=""),
+]
 Suspects = Annotated[
     str | None,
     Parameter(help="Images that may carry a backdoor's trigger: a data set, whatever its labels [default: none]."),
@@ -63,10 +67,15 @@ DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 def audit(
     *references: Annotated[
-        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, TOML files, or services.")
+        str,
+        Parameter(
+            help="Catalogue ids ('starter/*' matches several), timm:NAME, hf:ORG/NAME@REVISION, folders of "
+            "save_pretrained, TOML files, or services."
+        ),
     ],
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
     method: Annotated[tuple[str, ...], Parameter(help="Only this method; may be repeated.", negative="")] = (),
     settings: Settings = (),
@@ -98,6 +107,7 @@ def audit(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
@@ -112,6 +122,7 @@ def run(
     *,
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     settings: Settings = (),
     output: Output = None,
     policy: Policies = (),
@@ -130,6 +141,7 @@ def run(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
