@@ -14,6 +14,7 @@ from assay.base.errors import UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import expand as matching
 from assay.methods.method import Preset
+from assay.reports.decision import DEFAULT
 from assay.reports.frame import frame
 from assay.reports.html import notebook_html
 from assay.reports.report import Report, assemble
@@ -48,15 +49,17 @@ class Audit:
         """One row a metric."""
         return frame(self.outcomes)
 
-    def write(self, folder: Path | str | None = None) -> Path:
+    def write(self, folder: Path | str | None = None, profile: str = DEFAULT) -> Path:
         """Write ``report.html`` and ``report.json`` to a folder (by default in the workspace).
+
+        ``profile`` is the way of publishing that the page decides for (see `assay.reports.decision`).
 
         Returns:
             The path of ``report.html``.
         """
         report = self.report
         place = Path(folder) if folder else own_folder(report, self.workspace.path / "reports")
-        return write_report(report, self.workspace.path / "artefacts", place)
+        return write_report(report, self.workspace.path / "artefacts", place, profile)
 
     def __repr__(self) -> str:
         """The report's summary, in a sentence."""
@@ -90,7 +93,7 @@ class Prepared:
         """Run what is not finished.
 
         Args:
-            expected: what `expected` said; progress then shows the time that is left of all.
+            expected: what `expected` said; progress then shows the time that is left of all. Not with ``minutes``.
             minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
                 first; what does not fit is skipped, and its outcome says so.
             heard: called after each method with what is there so far, and whether every question was just gone through
@@ -105,7 +108,6 @@ class Prepared:
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
             return Audit(ran.outcomes, self.workspace, ran.reused)
-        known = self.expected() if expected is None else list(expected)
         so_far: list[Outcome] = []
         rounds = 0
 
@@ -115,15 +117,15 @@ class Prepared:
             rounds += last
             heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
 
-        groups = [known] if minutes is None else tiers(known)
+        groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
         return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
 
 
-RESERVE = 3.0
-"""Seconds kept for the report, where a time is set."""
+RESERVE = 5.0
+"""Seconds that are kept for the report, where a time is set."""
 
 
 def prepare(
@@ -238,7 +240,7 @@ def expand(references: Sequence[str]) -> list[str]:
     return matching(references)
 
 
-def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
+def write_reports(audits: Sequence[Audit], folder: Path | None = None, profile: str = DEFAULT) -> Path:
     """Write every audit's report, and for more than one an overview that links to them.
 
     Returns:
@@ -248,4 +250,6 @@ def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
         NothingAssessedError: if nothing was assessed.
     """
     workspace = audits[0].workspace.path
-    return write_results([Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder)
+    return write_results(
+        [Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder, profile
+    )

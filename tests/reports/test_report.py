@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from assay.base.errors import NothingAssessedError, WorkspaceError
 from assay.methods.finding import FAMILIES, OPTIONAL, Level, Metric, Scale
-from assay.reports.report import Answer, Report, assemble, write_json
+from assay.reports.answers import Answer
+from assay.reports.report import Report, assemble, write_json
 from assay.reports.schema import FILE, report_schema
 from assay.reports.wording import QUESTIONS
 from assay.studies.outcome import Outcome

@@ -97,17 +97,23 @@ def open_target(
             seed=seed,
             progress=progress,
         )
-    report = progress or silent()
     service = _admitted(reference, terms)
     if data is None:
         raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
+    parts = Parts(dataset=data, suspects=suspects, drop_duplicates=drop_duplicates)
+    return _open_service(service, terms, ledgers, parts, pick_device(device), seed, progress or silent())
+
+
+def _open_service(
+    service: Service, terms: Terms, ledgers: Path, parts: Parts, device: torch.device, seed: int, report: Progress
+) -> Target:
+    """The target of a service that was connected to; the parts name a data set."""
+    assert parts.dataset is not None, "a service brings no data of its own"
     price = _price(service, terms)
     names = _named_classes(service)
-    shape = service.shape or _shape_of(data, report)
-    splits, found = load_parts(
-        Parts(dataset=data, suspects=suspects, drop_duplicates=drop_duplicates), shape, seed, report, service.reads
-    )
+    shape = service.shape or _shape_of(parts.dataset, report)
+    splits, found = load_parts(parts, shape, seed, report, service.reads)
     names = names or found
     service.settle(names)
     classes = _classes(service, names)
@@ -127,7 +133,7 @@ def open_target(
         answers=service.kind,
         modality=service.reads,
         class_names=classes.classes,
-        device=pick_device(device),
+        device=device,
         serving={"output": service.output, "top_k": len(classes.classes), "price_per_1000": price},
         facts={"format": service.title, "ledger": receipts.path.name},
     )

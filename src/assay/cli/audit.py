@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,7 +57,12 @@ DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
 ]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
+Profile = Annotated[
+    Literal["open-weights", "paid-api", "on-device", "internal"],
+    Parameter(help="How the model will be published, which the report decides for."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
+DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 
 def audit(
@@ -75,6 +83,7 @@ def audit(
     policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
     device: Device = "auto",
     seed: Seed = 0,
     live: Live = False,
@@ -103,7 +112,7 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, minutes, dry_run)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
 
 
 def run(
@@ -163,9 +172,11 @@ def _audit(
     workspace: Path,
     out: Path | None,
     wanted: dict[str, Any],
+    profile: str = DEFAULT_PROFILE,
     minutes: float | None = None,
     dry_run: bool = False,
 ) -> int:
+    began = time.monotonic()  # before torch is imported
     from assay import api
     from assay.base.progress import on_console
     from assay.studies import Workspace, parse_settings
@@ -174,17 +185,16 @@ def _audit(
     audits: list[Audit] = []
     for target in targets:
         prepared = api.prepare(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
-        expected = prepared.expected()
         if dry_run:
-            _print_expected(prepared.target.name, expected)
+            _print_expected(prepared.target.name, prepared.expected())
             continue
-        audits.append(_run(prepared, expected, minutes, out, alone=len(targets) == 1))
-    return 0 if dry_run else show(audits, out)
+        if not audits:
+            prepared = replace(prepared, began=began)
+        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
+    return 0 if dry_run else show(audits, out, profile)
 
 
-def _run(
-    prepared: Prepared, expected: list[Expected], minutes: float | None, out: Path | None, *, alone: bool
-) -> Audit:
+def _run(prepared: Prepared, minutes: float | None, write: Callable[[Audit], Path], *, alone: bool) -> Audit:
     """Run one audit; interrupted, it says what is kept and how to go on."""
     from assay.studies.schedule import duration, total
 
@@ -194,9 +204,10 @@ def _run(
         nonlocal done
         done = sum(outcome.status == "done" for outcome in audit.outcomes)
         if first and alone and minutes is not None and done:
-            prepared.progress.say(f"A first report: {audit.write(out)}")
+            prepared.progress.say(f"A first report: {write(audit)}")
 
-    if seconds := total(expected):
+    expected = prepared.expected() if minutes is None else None
+    if expected and (seconds := total(expected)):
         unknown = sum(each.seconds is None for each in expected)
         more = f", and {unknown} that cannot be told beforehand" if unknown else ""
         prepared.progress.say(f"{prepared.target.name}: {len(expected)} methods, about {duration(seconds)}{more}.")
@@ -204,10 +215,14 @@ def _run(
         return prepared.run(expected, minutes=minutes, heard=heard)
     except KeyboardInterrupt:
         prepared.progress.say(
-            f"{done} of {len(expected)} methods of {prepared.target.name} are finished and kept in "
+            f"{done} of {len(prepared.trials)} methods of {prepared.target.name} are finished and kept in "
             f"{prepared.workspace.path}."
         )
         raise
+
+
+def _write(audit: Audit, out: Path | None, profile: str) -> Path:
+    return audit.write(out, profile)
 
 
 def _print_expected(name: str, expected: Sequence[Expected]) -> None:
@@ -239,7 +254,7 @@ def _print_expected(name: str, expected: Sequence[Expected]) -> None:
         console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
 
 
-def show(audits: Sequence[Audit], out: Path | None) -> int:
+def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:
     """Write the reports, print their summaries, and return the exit code."""
     from rich.console import Console
 
@@ -247,9 +262,9 @@ def show(audits: Sequence[Audit], out: Path | None) -> int:
     from assay.reports.terminal import print_summary
 
     console = Console()
-    first = write_reports(audits, out)
+    first = write_reports(audits, out, profile)
     for audit in audits:
-        print_summary(audit.report, console)
+        print_summary(audit.report, console, profile=profile)
     outcomes = [outcome for audit in audits for outcome in audit.outcomes]
     if sum(audit.reused for audit in audits) == len(outcomes):
         console.print("Nothing was measured: every outcome was there already.", highlight=False)

@@ -7,10 +7,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from assay.cli.audit import Out
+from assay.cli.audit import DEFAULT_PROFILE, Out, Profile
 
 
-def report(workspace: Annotated[Path, Parameter(help="Folder of outcomes.")], /, *, out: Out = None) -> int:
+def report(
+    workspace: Annotated[Path, Parameter(help="Folder of outcomes.")],
+    /,
+    *,
+    out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
+) -> int:
     """Write the reports of every target in a workspace again, without measuring anything."""
     from rich.console import Console
 
@@ -25,9 +31,9 @@ def report(workspace: Annotated[Path, Parameter(help="Folder of outcomes.")], /,
         results = load_results(workspace)
     except NothingAssessedError:
         raise NothingAssessedError(f"The workspace {workspace} holds no outcome yet.") from None
-    console, first = Console(), write_reports(results, workspace, out)
+    console, first = Console(), write_reports(results, workspace, out, profile)
     for result in results:
-        print_summary(result.report, console)
+        print_summary(result.report, console, profile=profile)
     console.print(f"Report: {first}", highlight=False, soft_wrap=True)
     failed = any(outcome.status == "failed" for result in results for outcome in result.report.outcomes)
     return 2 if failed else 0

@@ -77,6 +77,19 @@ def metric_text(metric: Metric | None) -> str:
     return f"{value_text(metric)} {shown}".rstrip()
 
 
+def scale_text(metric: Metric | None) -> str:
+    """What a number is judged by: ``chance 0.5, low below 0.55, high from 0.6; higher is riskier``; empty without."""
+    if metric is None or metric.scale is None:
+        return ""
+    scale = metric.scale
+    up = scale.risk == "up"
+    marks = [f"chance {scale.chance:.3g}"]
+    if scale.low is not None:
+        marks.append(f"low {'below' if up else 'above'} {scale.low:.3g}")
+    marks.append(f"high {'from' if up else 'down from'} {scale.high:.3g}")
+    return f"{', '.join(marks)}; {'higher' if up else 'lower'} is riskier"
+
+
 def count(value: int, thing: str) -> str:
     """``1 image``, ``1,000 images``."""
     return f"{value:,} {thing}" + ("" if value == 1 else "s")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from assay.methods.figures import Figure, Gallery, Table
+from assay.reports.decision import DEFAULT, PROFILES, concern
 from assay.reports.pages import render
 from assay.reports.report import Report, save
 from assay.studies.outcome import Outcome, PartFacts
@@ -31,22 +32,30 @@ class Drawn(NamedTuple):
     numeric: Sequence[bool] = ()
 
 
-def write_html(report: Report, artefacts: Path, path: Path) -> None:
+def write_html(report: Report, artefacts: Path, path: Path, profile: str = DEFAULT) -> None:
     """Write ``report.html``. ``artefacts`` holds a folder of files for each outcome, named by its key.
 
-    An image that is missing, or is not the file that was measured, is left out and the page says so.
+    An image that is missing, or is not the file that was measured, is left out and the page says so. ``profile`` is
+    the way of publishing that the page decides for.
 
     Raises:
+        UsageError: if there is no such profile.
         WorkspaceError: if the file cannot be written.
     """
-    save(path, render_html(report, artefacts))
+    save(path, render_html(report, artefacts, profile))
 
 
-def render_html(report: Report, artefacts: Path) -> str:
+def render_html(report: Report, artefacts: Path, profile: str = DEFAULT) -> str:
     """The page as text; see `write_html`."""
+    decision = report.decision(profile)
     return render(
         "report.html",
         report=report,
+        decision=decision,
+        profile=PROFILES[profile],
+        profiles=PROFILES,
+        others=[other for other in report.decisions if other.profile != profile],
+        answers=concern(report.answers, decision),
         figures={outcome.key: draw(outcome, artefacts / outcome.key) for outcome in report.outcomes},
         parts=data_parts(report.outcomes),
         versions=versions(report.outcomes),

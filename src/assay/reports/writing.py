@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.base.errors import NothingAssessedError
+from assay.reports.decision import DEFAULT
 from assay.reports.report import Report, write_json
 from assay.reports.results import Result
 
 
-def write_report(report: Report, artefacts: Path, folder: Path) -> Path:
+def write_report(report: Report, artefacts: Path, folder: Path, profile: str = DEFAULT) -> Path:
     """Write ``report.html`` and ``report.json`` to a folder, and return the page's path.
+
+    ``profile`` is the way of publishing that the page decides for.
 
     Raises:
         WorkspaceError: if they cannot be written.
@@ -20,15 +23,17 @@ def write_report(report: Report, artefacts: Path, folder: Path) -> Path:
     from assay.reports.html import write_html
 
     write_json(report, folder / "report.json")
-    write_html(report, artefacts, folder / "report.html")
+    write_html(report, artefacts, folder / "report.html", profile)
     return folder / "report.html"
 
 
-def write_reports(results: Sequence[Result], workspace: Path, folder: Path | None = None) -> Path:
+def write_reports(
+    results: Sequence[Result], workspace: Path, folder: Path | None = None, profile: str = DEFAULT
+) -> Path:
     """Write every report, and for more than one an overview that links to them; return the page to open first.
 
     A single report goes to ``folder``; several go to subfolders of it. By default they go to ``reports`` in the
-    workspace, each in the folder of `own_folder`.
+    workspace, each in the folder of `own_folder`. ``profile`` is the way of publishing that the pages decide for.
 
     Raises:
         NothingAssessedError: if nothing was assessed.
@@ -42,12 +47,13 @@ def write_reports(results: Sequence[Result], workspace: Path, folder: Path | Non
     pages = {}
     for result in results:
         place = folder if folder and len(results) == 1 else own_folder(result.report, home)
-        pages[write_report(result.report, result.artefacts or workspace / "artefacts", place)] = result.report
+        page = write_report(result.report, result.artefacts or workspace / "artefacts", place, profile)
+        pages[page] = result.report
     if len(pages) == 1:
         return next(iter(pages))
     from assay.reports.overview import write_overview
 
-    write_overview(pages, home / "index.html")
+    write_overview(pages, home / "index.html", profile)
     return home / "index.html"
 
 

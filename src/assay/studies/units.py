@@ -9,8 +9,8 @@ from typing import Any
 from assay.access.opening import NO_TERMS, Terms
 from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import FAMILIES
 from assay.methods.method import Method
+from assay.methods.metric import FAMILIES
 from assay.studies.study_file import Study
 from assay.targets.described import content_digest
 

@@ -36,7 +36,7 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         target = open_folder(repository, name, device, _overrides(described))
     else:
         target = _from_file(described, folder, name, device, seed, progress)
-    facts = dict(target.facts)
+    facts = target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
     if described.expected_accuracy is not None:
         facts["expected_accuracy"] = described.expected_accuracy
     data = described.data and described.data.anchored(folder)

@@ -187,17 +187,18 @@ def _open_entry(entry: Loadable, device: torch.device, progress: Progress) -> Op
         num_classes=entry.num_classes,
         input_shape=entry.input_shape,
     )
+    sha256 = entry.weights.sha256 or digest_file(path)
     facts = {
         "title": entry.title,
         "format": entry.weights.format,
         "architecture": entry.architecture,
-        "sha256": entry.weights.sha256,
+        "sha256": sha256,
         "licence": entry.licence,
         "source": entry.source,
         "claimed": entry.claimed,
         "note": entry.note,
     }
-    digest = state_digest(entry.weights.sha256 or digest_file(path), entry.architecture)
+    digest = state_digest(sha256, entry.architecture)
     target = make_target(loaded, entry.id, entry.preprocessing, entry.class_names, digest, device, facts)
     known = entry.dataset in DATASETS.names()
     return Opened(target, Parts(dataset=entry.dataset, train_rows=entry.train_rows) if known else None)

@@ -23,15 +23,16 @@ from assay.methods.measures import percent
 from assay.methods.membership.attack import MembershipMethod, Part, Population
 from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learned_scores, positions
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     low_rate_metrics,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 Alteration = Callable[[torch.Tensor], torch.Tensor]
@@ -137,8 +138,9 @@ class Augmentation(MembershipMethod[CopyScores]):
                 *gap_metrics(*itself, people.note),
                 *low_rate_metrics(scores["augmentation"], context.seed),
                 images_metric(len(copies), "Exact: the sample itself and its copies."),
+                *blind_metrics(people.blind),
             ],
-            verdict=verdict(aucs[0], scores["augmentation"]),
+            verdict=verdict(aucs[0], scores["augmentation"], people.blind),
             figures=[roc_figure(scores), _by_copy(right, copies)],
             samples=samples_of(people, scores, accuracies(*itself), kept=judged),
         )

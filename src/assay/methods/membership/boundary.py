@@ -18,16 +18,17 @@ from assay.methods.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.augmentation import images_metric
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     histogram,
     low_rate_metrics,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 
@@ -120,8 +121,9 @@ class Boundary(MembershipMethod[Walked]):
                 *gap_metrics(*people.right, people.note),
                 *low_rate_metrics(scores, context.seed),
                 cost,
+                *blind_metrics(people.blind),
             ],
-            verdict=verdict(auc, scores),
+            verdict=verdict(auc, scores, people.blind),
             figures=[
                 _progress(reached),
                 roc_figure({"boundary_distance": scores}),

@@ -13,18 +13,19 @@ from assay.methods.about import About
 from assay.methods.finding import Figure, Finding
 from assay.methods.membership.attack import MembershipMethod, Population, is_recorded
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     histogram,
     low_rate_metrics,
     most_exposed,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.signals import SIGNALS
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 USED = ("correctness", "confidence", "loss", "entropy", "modified_entropy")
@@ -97,8 +98,13 @@ class MetricAttacks(MembershipMethod[SignalScores]):
         if pictures is not None:
             figures.append(most_exposed(pictures, people.members.rows, judged[0], context))
         return Finding(
-            metrics=[*aucs, *gap_metrics(*people.right, people.note), *low_rate_metrics(judged, context.seed)],
-            verdict=verdict(deciding, judged),
+            metrics=[
+                *aucs,
+                *gap_metrics(*people.right, people.note),
+                *low_rate_metrics(judged, context.seed),
+                *blind_metrics(people.blind),
+            ],
+            verdict=verdict(deciding, judged, people.blind),
             figures=figures,
             samples=samples_of(people, scores, accuracies(*people.right)),
         )

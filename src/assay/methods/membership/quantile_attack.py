@@ -23,8 +23,8 @@ from assay.methods.finding import Finding, Metric
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.mlp_attack import positions
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
+    blind_metrics,
     low_rate_metrics,
     most_exposed,
     of_members,
@@ -32,10 +32,10 @@ from assay.methods.membership.results import (
     rate_metric,
     roc_figure,
     samples_of,
-    verdict,
 )
-from assay.methods.membership.roc import Rate
+from assay.methods.membership.roc import Rate, Scores
 from assay.methods.membership.signals import log_odds
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 from assay.training.engine import fit, predict, seeded_build
 from assay.training.recipe import Recipe
@@ -130,8 +130,8 @@ class QuantileRegression(MembershipMethod[Placed]):
         auc = auc_metric("quantile", places, people.note)
         levels = level_metrics(places, result.calibrating)
         return Finding(
-            metrics=[auc, *low_rate_metrics(places, context.seed), *levels],
-            verdict=verdict(auc, places),
+            metrics=[auc, *low_rate_metrics(places, context.seed), *levels, *blind_metrics(people.blind)],
+            verdict=verdict(auc, places, people.blind),
             figures=[
                 roc_figure({"quantile": places}),
                 most_exposed(result.images, people.members.rows, places[0], context),

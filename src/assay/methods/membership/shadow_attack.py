@@ -21,17 +21,18 @@ from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.imitation import Imitation, least_answer, log_posteriors
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
+    blind_metrics,
     most_exposed,
     of_members,
     of_non_members,
     roc_figure,
     samples_of,
     true_positive_rates,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.shadows import Bools
+from assay.methods.membership.verdict import verdict
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context
 from assay.methods.work import Sizes, Work
@@ -111,7 +112,6 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
     """
 
     needs = "label"
-    version = 2
     novel_inputs = True
     presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
     modalities = ("image", "text")
@@ -236,8 +236,9 @@ def shadow_finding(result: ShadowScores, context: Context) -> Finding:
             *aucs.values(),
             *true_positive_rates(judged),
             *calibrated_metrics(judged, thresholds, len(calibrating[0])),
+            *blind_metrics(known.people.blind),
         ],
-        verdict=verdict(aucs[deciding], judged),
+        verdict=verdict(aucs[deciding], judged, known.people.blind),
         figures=figures,
         samples=samples_of(known.people, scores, flagged, columns),
     )
@@ -252,7 +253,8 @@ def comparison(scores: Mapping[str, Scores]) -> Table:
     heads = [metric.label for metric in true_positive_rates(next(iter(scores.values())))]
     return Table(
         title="The variants side by side",
-        caption="95 % intervals (DeLong; Clopper-Pearson). The verdict rests on one variant, chosen beforehand.",
+        caption="95 % intervals (DeLong; for rates, with the doubt about the threshold). The verdict rests on one "
+        "variant, chosen beforehand.",
         columns=["variant", "AUC", *heads],
         rows=rows,
     )

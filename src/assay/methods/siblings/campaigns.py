@@ -59,21 +59,22 @@ def transfer(
     """
     if options.max_queries < 3:
         return gfcs(ask, images, labels, prior, GreedyOptions(**options.model_dump()), generator)
-    points, queries = images.clone(), np.ones(len(images), np.int64)
-    success = (ask(images).argmax(dim=1) != labels).numpy()
-    rows = torch.from_numpy(np.flatnonzero(~success))
+    points, queries = images.clone(), torch.ones(len(images), dtype=torch.int64)
+    fooled = ask(images).argmax(dim=1) != labels
+    rows = torch.nonzero(~fooled)[:, 0]
     if len(rows):
         ball = options.ball((images.shape[1], images.shape[2], images.shape[3]))
         points[rows] = ascend(prior, images[rows], labels[rows], ball)
-        success[rows] = (ask(points[rows]).argmax(dim=1) != labels[rows]).numpy()
+        fooled[rows] = ask(points[rows]).argmax(dim=1) != labels[rows]
         queries[rows] = 2
-    rows = torch.from_numpy(np.flatnonzero(~success))
+    rows = torch.nonzero(~fooled)[:, 0]
     if len(rows):
         # GFCS asks about the image itself once more; an attacker has noted that answer.
         rest = options.model_copy(update={"max_queries": options.max_queries - 1})
         further = gfcs(ask, images[rows], labels[rows], prior, GreedyOptions(**rest.model_dump()), generator)
-        points[rows], success[rows], queries[rows] = further.adversarial, further.success, further.queries + 1
-    return QueryResult(points, success, queries)
+        points[rows], fooled[rows] = further.adversarial, torch.from_numpy(further.success)
+        queries[rows] = torch.from_numpy(further.queries) + 1
+    return QueryResult(points, fooled.numpy(), queries.numpy())
 
 
 def run_attack(

@@ -32,6 +32,8 @@ SIBLING: Any = Field(
     "as int8, int4, prune=0.5+tune, fold+int8+activations or distil=tiny-cnn.",
 )
 
+Siblings = Annotated[tuple[SiblingText, ...], Field(min_length=1), BeforeValidator(_listed)]
+
 Networks = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
 
 INDEPENDENT: Any = Field(
