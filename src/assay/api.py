@@ -184,8 +184,7 @@ def audit(
     """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
     Args:
-        target: a `Target`, or a reference to a model or a service that `open_target` resolves with ``data``,
-            ``suspects``, ``device`` and ``seed``.
+        target: a `Target`, or a reference to a model or a service, as `open_target` takes it.
         preset: ``quick``, ``standard`` or ``full``; None gives the named methods their own defaults.
         methods: names, such as ``evasion.fgsm``; all of the preset, if none is given.
         options: method name to option name to value.
@@ -203,8 +202,7 @@ def audit(
         minutes: all must be done in so many; see `Prepared.run`.
 
     Raises:
-        AssayError: if the target cannot be loaded, or a method, option or value is wrong. A method that fails does
-            not raise: its outcome says why.
+        AssayError: if the target cannot be loaded, or a method, option or value is wrong; not if a method fails.
     """
     prepared = prepare(
         target,

@@ -12,6 +12,7 @@ from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.catalogue.weights import Format, Weights
+from assay.data.images import shape_text
 from assay.targets.fetch import fetch
 from assay.targets.hugging_face.folder import read_folder, refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
@@ -106,6 +107,12 @@ def _from_file(
             input_shape=described.network_shape,
             replace_lambda=described.replace_lambda,
         )
+        size, own = described.preprocessing.size, loaded.input_shape
+        if described.network_shape is None and size is not None and size != own[1:]:
+            raise UsageError(
+                f"{file.name} takes images of {shape_text(own)}, and preprocessing.size says {size[0]}x{size[1]}: "
+                "leave it out."
+            )
         facts["sha256"] = digest_file(file)
         digest = state_digest(loaded.digest(file), described.architecture)
         if described.replace_lambda:
