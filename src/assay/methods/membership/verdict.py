@@ -180,8 +180,8 @@ def _shift(blind: Blind | None) -> str:
         return ""
     return (
         "Members and non-members differ before the model is asked: from inputs and labels alone they are told apart "
-        f"with an AUC of {blind.value:.3f} ({blind.auc.low:.3f} to {blind.auc.high:.3f}). That is a shift between the two "
-        "sets of data and no leak; only what goes beyond it is judged, and sets of one source would say more. "
+        f"with an AUC of {blind.value:.3f} ({blind.auc.low:.3f} to {blind.auc.high:.3f}). That is a shift between the "
+        "two sets of data and no leak; only what goes beyond it is judged, and sets of one source would say more. "
     )
 
 
