@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test docs fix clean
+.PHONY: demo test gate-install docs fix clean
 
 demo: $(INSTALLED)
 	$(BIN)/assay audit 'starter/*' --workspace assay-workspace
@@ -13,6 +13,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+# Installs the gate alone into a fresh environment, and runs it there without torch.
+gate-install: $(INSTALLED)
+	ASSAY_REGISTRY=1 $(BIN)/pytest tests/test_gate_install.py
 
 # The site, for any web server; from the file system it opens without its search.
 docs: $(INSTALLED)

@@ -9,12 +9,14 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if "ASSAY_DATA" in os.environ:
-        return
-    skip = pytest.mark.skip(reason="needs real data: set ASSAY_DATA")
-    for item in items:
-        if item.get_closest_marker("data"):
-            item.add_marker(skip)
+    for marker, variable, needed in (
+        ("data", "ASSAY_DATA", "real data"),
+        ("registry", "ASSAY_REGISTRY", "a package registry"),
+    ):
+        skip = pytest.mark.skip(reason=f"needs {needed}: set {variable}")
+        for item in items:
+            if variable not in os.environ and item.get_closest_marker(marker):
+                item.add_marker(skip)
 
 
 @pytest.fixture

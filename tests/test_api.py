@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import assay
-from assay.api import expand, slug, write_reports
+from assay.api import expand, write_reports
 from assay.base.errors import NothingAssessedError, UsageError
+from assay.reports.writing import slug
 from studies.doubles import linear, splits, target
 
 METHODS = ("membership.metrics", "evasion.fgsm")

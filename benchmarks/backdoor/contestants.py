@@ -98,7 +98,9 @@ def ours(name: str, arena: Arena, rate: float = RATE, **options: Any) -> Result:
 
         def judge(images: torch.Tensor) -> Any:
             array = ArrayImages(images.numpy(), np.zeros(len(images), np.int64), "images")
-            return method.sign * method.measure(oracle, array, arena.images["pool"], context, f"{len(images)} images")
+            return method.sign * method.measurements(
+                oracle, array, arena.images["pool"], context, f"{len(images)} images"
+            )
 
         count = NEO_IMAGES if name == "neo" else len(arena.images["clean"])
         calibrating = arena.images["calibration"][: 2 * count]

@@ -29,6 +29,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 
+from assay.studies.outcome import read_trial
+
 MODEL, DATA = "starter/digits-cnn", "digits"
 ASKED, BATCH = 300, 2
 THEFT = ("--set", f"stealing.basic.budget={ASKED}", "--set", "stealing.basic.epochs=3")
@@ -184,7 +186,8 @@ class Stage:
     def surrogate(self) -> str:
         """The digest of the finished copy."""
         (trial,) = self.workspace.glob("trials/*.json")
-        return str(json.loads(trial.read_text())["outcome"]["artefacts"]["surrogate.safetensors"])
+        outcome = read_trial(trial)
+        return "damaged" if outcome is None else outcome.artefacts["surrogate.safetensors"]
 
 
 def wait(stage: Stage, done: int) -> None:

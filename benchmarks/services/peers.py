@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from assay.access import Oracle, PosteriorStore, Serving
-from assay.access.remote import Terms, open_target
+from assay.access.opening import Terms, open_target
 from assay.access.remote.write_ahead import Receipts
 from assay.base.progress import on_console
 from assay.data.formats.registry import load_dataset

@@ -11,7 +11,6 @@ processes are found in /proc.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -22,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 from assay.base.digests import canonical_json
-from assay.studies import Outcome
+from assay.studies.outcome import read_trial
 from assay.studies.states import StudyFolder, read_studies
 
 
@@ -93,10 +92,15 @@ def truths(workspace: Path) -> dict[str, str]:
     """Every truth file apart from timing, by name; what failed or was skipped, too."""
     found = {}
     for file in sorted(workspace.glob("trials/*.json")):
-        found[file.name] = canonical_json(Outcome.model_validate(json.loads(file.read_text())["outcome"]).comparable())
+        found[file.name] = _comparable(file, sealed=True)
     for file in sorted(workspace.glob("attempts/*.json")):
-        found[f"attempt {file.name}"] = canonical_json(Outcome.model_validate_json(file.read_text()).comparable())
+        found[f"attempt {file.name}"] = _comparable(file, sealed=False)
     return found
+
+
+def _comparable(file: Path, sealed: bool) -> str:
+    outcome = read_trial(file, sealed=sealed)
+    return "damaged" if outcome is None else canonical_json(outcome.comparable())
 
 
 def failures(workspace: Path) -> int:

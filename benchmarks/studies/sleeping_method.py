@@ -10,38 +10,41 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Any, ClassVar
 
 from pydantic import Field
 
+from assay.access import Oracle
 from assay.data.splits import Splits
-from assay.methods.finding import Family, Finding, Interval, Metric, Verdict
-from assay.methods.method import Context, Method, Need, method
+from assay.methods.about import About
+from assay.methods.finding import Finding, Interval, Metric, Scale, Verdict
+from assay.methods.method import Context, OracleMethod, method
+
+SCALE = Scale(risk="up", chance=0.0, high=1e9)
 
 
 @method
-class Sleep(Method):
+class Sleep(OracleMethod[float]):
     """Sleeps, and reports for how long."""
 
-    name: ClassVar[str] = "evasion.sleep"
-    family: ClassVar[Family] = "evasion"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "Sleep"
-    summary: ClassVar[str] = "Sleeps."
-    threat_model: ClassVar[str] = "None."
-    paper: ClassVar[str] = "none"
+    name = "evasion.sleep"
+    about = About("Sleep", "Sleeps.", "none", threat_model="None.")
+    needs = "label"
 
     seconds: float = Field(default=1.0, ge=0, description="How long.")
     number: int = Field(default=0, ge=0, description="Tells trials apart.")
     ends: str = Field(default="well", description="well, or by what the worker dies: kill.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`."""
+    def measure(self, access: Oracle, data: Splits, context: Context) -> float:
+        """The seconds slept, or none if the worker is to die."""
         time.sleep(self.seconds)
         if self.ends == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        interval = Interval(low=self.seconds, high=self.seconds, method="exact")
-        metric = Metric(name="slept", label="Slept", value=self.seconds, interval=interval)
+        return self.seconds
+
+    def account(self, result: float, context: Context) -> Finding:
+        """The seconds as a metric."""
+        interval = Interval(low=result, high=result, method="exact")
+        metric = Metric(name="slept", label="Slept", value=result, interval=interval, scale=SCALE)
         return Finding(metrics=[metric], verdict=Verdict(level="low", metric="slept", sentence="It slept."))
 
 

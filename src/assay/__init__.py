@@ -8,8 +8,12 @@ Names are imported when they are first used, so that ``import assay`` is quick.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from assay.base.cores import wait_passively
+from assay.base.lazy import lazily
+
+wait_passively()
 
 if TYPE_CHECKING:
     from assay.access import Serving
@@ -22,20 +26,23 @@ if TYPE_CHECKING:
     from assay.targets.reference import load_target
     from assay.targets.target import Target
 
-_HOMES = {
-    "ArrayImages": "assay.data.images",
-    "AssayError": "assay.base.errors",
-    "Audit": "assay.api",
-    "Outcome": "assay.studies",
-    "Serving": "assay.access",
-    "Splits": "assay.data.splits",
-    "Target": "assay.targets.target",
-    "Workspace": "assay.studies",
-    "audit": "assay.api",
-    "load_dataset": "assay.data.formats",
-    "load_target": "assay.targets.reference",
-    "make_splits": "assay.data.splits",
-}
+__getattr__ = lazily(
+    __name__,
+    {
+        "ArrayImages": "assay.data.images",
+        "AssayError": "assay.base.errors",
+        "Audit": "assay.api",
+        "Outcome": "assay.studies",
+        "Serving": "assay.access",
+        "Splits": "assay.data.splits",
+        "Target": "assay.targets.target",
+        "Workspace": "assay.studies",
+        "audit": "assay.api",
+        "load_dataset": "assay.data.formats",
+        "load_target": "assay.targets.reference",
+        "make_splits": "assay.data.splits",
+    },
+)
 
 __all__ = [
     "ArrayImages",
@@ -51,9 +58,3 @@ __all__ = [
     "load_target",
     "make_splits",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'assay' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.access import Serving
-from assay.access.remote import Terms, open_target
-from assay.base.errors import NothingAssessedError, UsageError
+from assay.access.opening import Terms
+from assay.base.errors import UsageError
 from assay.base.progress import Progress, silent
 from assay.catalogue.curated import expand as matching
 from assay.methods.method import Preset
+from assay.reports.decision import DEFAULT
 from assay.reports.frame import frame
-from assay.reports.html import write_html
-from assay.reports.notebook import notebook_html
-from assay.reports.overview import write_overview
-from assay.reports.report import Report, assemble, write_json
-from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
+from assay.reports.html import notebook_html
+from assay.reports.report import Report, assemble
+from assay.reports.results import Result
+from assay.reports.writing import own_folder, write_report
+from assay.reports.writing import write_reports as write_results
+from assay.studies import Outcome, Trial, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.sanity_check import look
+from assay.studies.schedule import Expected, expect, run_expected, tiers
+from assay.studies.units import Place, plan_target
+from assay.studies.work import open_place
 from assay.targets.target import Target
 
 if TYPE_CHECKING:
@@ -42,17 +49,17 @@ class Audit:
         """One row a metric."""
         return frame(self.outcomes)
 
-    def write(self, folder: Path | str | None = None) -> Path:
+    def write(self, folder: Path | str | None = None, profile: str = DEFAULT) -> Path:
         """Write ``report.html`` and ``report.json`` to a folder (by default in the workspace).
+
+        ``profile`` is the way of publishing that the page decides for (see `assay.reports.decision`).
 
         Returns:
             The path of ``report.html``.
         """
         report = self.report
-        place = Path(folder) if folder else self.workspace.path / "reports" / slug(report.target.name)
-        write_json(report, place / "report.json")
-        write_html(report, self.workspace.path / "artefacts", place / "report.html")
-        return place / "report.html"
+        place = Path(folder) if folder else own_folder(report, self.workspace.path / "reports")
+        return write_report(report, self.workspace.path / "artefacts", place, profile)
 
     def __repr__(self) -> str:
         """The report's summary, in a sentence."""
@@ -60,6 +67,99 @@ class Audit:
 
     def _repr_html_(self) -> str:
         return notebook_html(self.report)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An opened target and its trials. ``began`` is when preparing began, by `time.monotonic`."""
+
+    target: Target
+    trials: list[Trial]
+    workspace: Workspace
+    progress: Progress
+    began: float
+
+    def expected(self) -> list[Expected]:
+        """What each trial will take, by what it says of itself and a calibration of a second or so."""
+        return expect(self.trials, self.workspace)
+
+    def run(
+        self,
+        expected: Sequence[Expected] | None = None,
+        *,
+        minutes: float | None = None,
+        heard: Callable[[Audit, bool], None] = lambda audit, first: None,
+    ) -> Audit:
+        """Run what is not finished.
+
+        Args:
+            expected: what `expected` said; progress then shows the time that is left of all. Not with ``minutes``.
+            minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
+                first; what does not fit is skipped, and its outcome says so.
+            heard: called after each method with what is there so far, and whether every question was just gone through
+                for the first time.
+
+        Raises:
+            UsageError: if ``minutes`` is not above 0.
+            WorkspaceError: if the workspace cannot be written; finished trials are kept.
+        """
+        if minutes is not None and not 0 < minutes < float("inf"):
+            raise UsageError(f"The minutes must be more than 0, not {minutes:g}.")
+        if expected is None and minutes is None:
+            ran = run_trials(self.trials, self.workspace, self.progress)
+            return Audit(ran.outcomes, self.workspace, ran.reused)
+        so_far: list[Outcome] = []
+        rounds = 0
+
+        def hear(outcome: Outcome, last: bool) -> None:
+            nonlocal rounds
+            so_far.append(outcome)
+            rounds += last
+            heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
+
+        groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
+        until = None if minutes is None else self.began + 60 * minutes - RESERVE
+        ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
+        order = {trial.key: place for place, trial in enumerate(self.trials)}
+        return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
+
+
+RESERVE = 5.0
+"""Seconds that are kept for the report, where a time is set."""
+
+
+def prepare(
+    target: Target | str,
+    *,
+    preset: Preset | None = "quick",
+    methods: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    serving: Serving | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    workspace: Workspace | Path | str = "assay-workspace",
+    data: str | None = None,
+    suspects: str | None = None,
+    drop_duplicates: bool = False,
+    device: str = "auto",
+    live: bool = False,
+    budget: int | None = None,
+    price_per_1000: float | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Open a target and plan what is to be run on it; see `audit`, which also runs it."""
+    began = time.monotonic()
+    progress = progress or silent()
+    chosen = plan_methods(preset, methods, options)
+    kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    if isinstance(target, str):
+        terms = Terms(live, budget, price_per_1000)
+        place = Place(reference=target, data=data, suspects=suspects, drop_duplicates=drop_duplicates, terms=terms)
+        target = open_place(place, kept, device=device, seed=seed, progress=progress)
+    else:
+        place = Place(reference=target.digest)
+    changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
+    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
+    return Prepared(target, trials, kept, progress, began)
 
 
 def audit(
@@ -73,13 +173,15 @@ def audit(
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "auto",
     live: bool = False,
     budget: int | None = None,
     price_per_1000: float | None = None,
     progress: Progress | None = None,
+    minutes: float | None = None,
 ) -> Audit:
-    """Assess one model: the methods of a preset, or the named ones.
+    """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
     Args:
         target: a `Target`, or a reference to a model or a service that `open_target` resolves with ``data``,
@@ -92,34 +194,36 @@ def audit(
         workspace: a folder; what is finished there is not run again.
         data: see `load_target`.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`.
         live: for a service: images may leave this machine.
         budget: for a service: the most images that this workspace ever asks of it.
         price_per_1000: for a service that does not say: US dollars per 1,000 images.
         progress: where to report to; nowhere by default.
+        minutes: all must be done in so many; see `Prepared.run`.
 
     Raises:
         AssayError: if the target cannot be loaded, or a method, option or value is wrong. A method that fails does
             not raise: its outcome says why.
     """
-    progress = progress or silent()
-    chosen = plan_methods(preset, methods, options)
-    place = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    if isinstance(target, str):
-        target = open_target(
-            target,
-            Terms(live, budget, price_per_1000),
-            ledgers=place.path / "ledgers",
-            data=data,
-            suspects=suspects,
-            device=device,
-            seed=seed,
-            progress=progress,
-        )
-    if not isinstance(serving, Serving):
-        serving = Serving.of(target, serving or {})
-    ran = run_trials(plan_trials([target], chosen, serving.within(target), [seed]), place, progress)
-    return Audit(ran.outcomes, place, ran.reused)
+    prepared = prepare(
+        target,
+        preset=preset,
+        methods=methods,
+        options=options,
+        serving=serving,
+        seed=seed,
+        workspace=workspace,
+        data=data,
+        suspects=suspects,
+        drop_duplicates=drop_duplicates,
+        device=device,
+        live=live,
+        budget=budget,
+        price_per_1000=price_per_1000,
+        progress=progress,
+    )
+    return prepared.run(minutes=minutes)
 
 
 def expand(references: Sequence[str]) -> list[str]:
@@ -136,7 +240,7 @@ def expand(references: Sequence[str]) -> list[str]:
     return matching(references)
 
 
-def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
+def write_reports(audits: Sequence[Audit], folder: Path | None = None, profile: str = DEFAULT) -> Path:
     """Write every audit's report, and for more than one an overview that links to them.
 
     Returns:
@@ -145,22 +249,7 @@ def write_reports(audits: Sequence[Audit], folder: Path | None = None) -> Path:
     Raises:
         NothingAssessedError: if nothing was assessed.
     """
-    if not any(outcome.status == "done" for audit in audits for outcome in audit.outcomes):
-        reasons = sorted({outcome.reason for audit in audits for outcome in audit.outcomes})
-        raise NothingAssessedError(f"Nothing was assessed. {' '.join(reasons)}".rstrip())
-    if len(audits) == 1:
-        return audits[0].write(folder)
-    place = folder or audits[0].workspace.path / "reports"
-    reports = [audit.report for audit in audits]
-    names = [slug(report.target.name) for report in reports]
-    pages = {}
-    for audit, report, name in zip(audits, reports, names, strict=True):
-        unique = name if names.count(name) == 1 else f"{name}-{report.target.digest[:8]}"
-        pages[audit.write(place / unique)] = report
-    write_overview(pages, place / "index.html")
-    return place / "index.html"
-
-
-def slug(name: str) -> str:
-    """A name as a folder name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "target"
+    workspace = audits[0].workspace.path
+    return write_results(
+        [Result(audit.report, workspace / "artefacts") for audit in audits], workspace, folder, profile
+    )

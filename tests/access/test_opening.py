@@ -12,7 +12,7 @@ import torch
 import assay
 from access.remote.doubles import SHAPE, Protocol, images, serving, truth
 from assay.access import Oracle, PosteriorStore, Serving
-from assay.access.remote import Terms, is_service, open_target
+from assay.access.opening import Terms, is_service, open_target
 from assay.access.remote.labels import arrange
 from assay.access.remote.write_ahead import Receipts
 from assay.base.errors import AssayError, DataError, UsageError
@@ -73,6 +73,35 @@ def test_a_service_gives_the_numbers_of_the_local_model_to_the_digit(tmp_path: P
     assert far.artefacts["surrogate.safetensors"] == near.artefacts["surrogate.safetensors"]
     (ledger,) = (tmp_path / "remote" / "ledgers").glob("*.sqlite")
     assert server.images == Receipts(ledger).totals().images == far.spent.forwards == 44
+
+
+def test_a_study_asks_a_service_as_an_audit_does(tmp_path: Path, data: str) -> None:
+    file = tmp_path / "asked.toml"
+    server = Protocol()
+    with serving(server) as url:
+        file.write_text(
+            f"""name = "asked"
+workspace = "w"
+engine.workers = 1
+[[targets]]
+reference = "{url}"
+data = "data.npz"
+budget = 44
+[[methods]]
+name = "stealing.basic"
+options = {{ budget = 24, epochs = 1, architecture = "digits-mlp" }}
+"""
+        )
+        assert main(["study", "run", str(file)]) == 0
+        assert server.images == 44
+        options = {"stealing.basic": {"budget": 24, "epochs": 1, "architecture": "digits-mlp"}}
+        audit = assay.audit(
+            url, data=data, preset=None, methods=["stealing.basic"], options=options, device="cpu",
+            workspace=tmp_path / "w",
+        )  # fmt: skip
+    assert audit.reused == 1, "the study and the audit plan one and the same trial"
+    assert server.images == 44
+    assert Receipts(next((tmp_path / "w" / "ledgers").glob("*.sqlite"))).totals().images == 44
 
 
 def test_the_budget_holds_over_runs_and_what_was_paid_is_used(tmp_path: Path, data: str) -> None:

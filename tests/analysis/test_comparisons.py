@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.analysis.comparison import compare, sign_changes
+from assay.analysis.comparison import compare
+from assay.analysis.difference import mcnemar, sign_changes
 from assay.analysis.mixed import fit
-from assay.analysis.paired import mcnemar
 from assay.analysis.percentile import Percentile, percentile_of
 from assay.analysis.position import FEWEST
 from assay.analysis.ranks import rank
@@ -20,7 +20,7 @@ from assay.analysis.scored import Contest, Scored, read_contest, resampled_means
 from assay.analysis.summary import summarise
 from assay.base.errors import DataError, UsageError
 from assay.cli import main
-from assay.methods.finding import Metric, Verdict
+from assay.methods.finding import NO_SAMPLES, Metric, Samples, Verdict
 from assay.studies.outcome import MethodFacts, Outcome, PartFacts, TargetFacts
 from assay.studies.workspace import Workspace
 from oracles import analysis as oracle
@@ -37,14 +37,14 @@ def outcome(target: str, seed: int, agreement: float, images: str = "test", **op
     )  # fmt: skip
     return Outcome(
         key=f"{target}-{seed}-{options}".encode().hex(), status="done", target=facts, method=method, serving={},
-        seed=seed, metrics=[Metric(name="agreement", label="", value=agreement, note="n")],
+        seed=seed, metrics=[Metric(name="agreement", label="Agreement", value=agreement, note="n")],
         verdict=Verdict(level="low", metric="agreement", sentence=""), started=datetime(2026, 11, 28, tzinfo=UTC),
         versions={},
     )  # fmt: skip
 
 
 def contest(values: dict[str, np.ndarray[Any, Any]]) -> Contest:
-    return Contest("s", [Scored(name, tuple(range(len(v))), v.astype(float)) for name, v in values.items()], 0)
+    return Contest("s", [Scored(name, tuple(range(len(v))), v.astype(float)) for name, v in values.items()])
 
 
 @pytest.fixture
@@ -61,19 +61,24 @@ def workspace(tmp_path: Path) -> Path:
             one = outcome(model, seed, float(agreed.mean()))
             opened.fresh_artefacts(one.key)
             surrogate = np.where(agreed, target, 1 - target)
-            opened.save(one, {"row": rows, "target": target, "surrogate": surrogate})
+            columns = {"target": target, "surrogate": surrogate}
+            opened.save(one, Samples(rows, outcomes={"agreement": agreed.astype(float)}, columns=columns))
     return path
 
 
 def test_samples_are_joined_by_their_rows(workspace: Path) -> None:
     found = read_contest(Workspace(workspace))
     assert [(one.name, one.seeds) for one in found.contestants] == [(n, (0, 1)) for n in ("fair", "good", "poor")]
-    assert (found.n, found.left_out, found.score) == (59, 1, "target=surrogate")
+    assert (found.n, found.left_out, found.score, found.kind) == (59, 1, "Agreement", "outcomes")
     (poor,) = [o for o in Workspace(workspace).outcomes() if o.target.name == "poor" and o.seed == 1]
     value = poor.metric("agreement").value
-    assert found.contestants[2].values[1].mean() == pytest.approx(value)
+    assert found.by_seed(found.contestants[2])[1] == pytest.approx(value)
     reversed_rows = read_contest(Workspace(workspace), score="row").contestants
-    assert [one.values[0].tolist() for one in reversed_rows] == [list(range(59))] * 3
+    assert [one.values[0, :59].tolist() for one in reversed_rows] == [list(range(59))] * 3
+    agreeing = read_contest(Workspace(workspace), score="target=surrogate")
+    assert [agreeing.by_seed(one).tolist() for one in agreeing.contestants] == [
+        found.by_seed(one).tolist() for one in found.contestants
+    ]
 
 
 def test_what_cannot_be_compared_is_said(workspace: Path) -> None:
@@ -86,9 +91,10 @@ def test_what_cannot_be_compared_is_said(workspace: Path) -> None:
         read_contest(opened, only="good")
     other = outcome("other", 0, 0.5, images="another set")
     opened.fresh_artefacts(other.key)
-    opened.save(other, {"row": np.arange(3), "target": np.arange(3), "surrogate": np.arange(3)})
+    opened.save(other, Samples(np.arange(3), outcomes={"agreement": np.ones(3)}, columns={"target": np.arange(3)}))
+    assert read_contest(opened).kind == "published", "other images: the numbers as they were published"
     with pytest.raises(DataError, match="different test images and cannot be paired: choose with --only"):
-        read_contest(opened)
+        read_contest(opened, score="row")
     assert [one.name for one in read_contest(opened, only="oo").contestants] == ["good", "poor"]
 
 
@@ -231,17 +237,17 @@ def test_a_percentile_counts_peers_of_the_same_protocol() -> None:
 
 
 def test_the_commands(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for i in range(5):
-        opened = Workspace(workspace)
-        more = outcome(f"m{i}", 0, 0.3)
-        opened.fresh_artefacts(more.key)
-        opened.save(more, {})
     where = str(workspace)
     assert main(["analysis", "compare", where, "--out", str(tmp_path / "c.html")]) == 0
     assert "good less poor" in (tmp_path / "c.html").read_text()
     assert main(["analysis", "ranks", where, "--out", str(tmp_path / "r.json")]) == 0
     ranks = json.loads((tmp_path / "r.json").read_text())["tables"][0]
     assert [row["name"] for row in ranks["rows"]] == ["good", "fair", "poor"]
+    for i in range(5):
+        opened = Workspace(workspace)
+        more = outcome(f"m{i}", 0, 0.3)
+        opened.fresh_artefacts(more.key)
+        opened.save(more, NO_SAMPLES)
     assert main(["analysis", "summary", where, "agreement", "--out", str(tmp_path / "s.svg")]) == 0
     assert main(["analysis", "percentile", where, "good"]) == 0
     shown = capsys.readouterr().out

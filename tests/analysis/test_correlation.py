@@ -16,6 +16,7 @@ from assay.analysis.correlation import (
     spearman,
     without_lowest,
     without_most_influential,
+    z_interval,
 )
 from assay.base.errors import DataError
 from oracles import analysis as slow
@@ -70,7 +71,7 @@ def test_a_correlation_with_everything_that_says_how_far_to_trust_it() -> None:
     ranks = rank_interval(x, y)
     assert ranks.low < found.rho < ranks.high
     fisher = np.tanh(np.arctanh(found.r) + np.array([-1.96, 1.96]) / np.sqrt(197))
-    np.testing.assert_allclose([found.interval.low, found.interval.high], fisher, atol=0.03)
+    np.testing.assert_allclose([found.interval.low, found.interval.high], fisher, atol=0.01)
     assert correlate(x, y) == found
 
 
@@ -115,3 +116,31 @@ def test_what_cannot_be_correlated_says_why(x: list[float], y: list[float], mess
 def test_too_few_left() -> None:
     with pytest.raises(DataError, match="Without 2 of 5 pairs fewer than 4 are left"):
         without_lowest([1, 2, 3, 4, 5], [1, 3, 2, 5, 4], [1, 2, 3, 4, 5], (2,))
+
+
+@pytest.mark.parametrize("n", [8, 23, 100])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "skewed"])
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+def test_intervals_cover_the_true_correlation(kind: str, rho: float, n: int) -> None:
+    """95 % in the null and under an effect; the bootstrap's percentiles covered .89 to .93 of normal pairs."""
+    generator = np.random.default_rng(1)
+
+    def drawn(count: int) -> np.ndarray:
+        normal = generator.normal(size=(count, 2)) @ np.array([[1.0, rho], [0.0, np.sqrt(1 - rho**2)]])
+        if kind == "heavy tails":
+            return normal / np.sqrt(generator.chisquare(5, (count, 1)) / 5)
+        return np.exp(0.5 * normal) if kind == "skewed" else normal
+
+    true = np.corrcoef(drawn(1_000_000).T)[0, 1]
+    pairs = [drawn(n).T for _ in range(800)]
+    found = [z_interval(x, y) for x, y in pairs]
+    assert np.mean([bounds.low <= true <= bounds.high for bounds in found]) >= 0.92
+
+
+def test_the_jackknife_is_that_of_the_definition() -> None:
+    x, y = np.random.default_rng(3).standard_t(3, (2, 12))
+    z = np.array([np.arctanh(pearson(np.delete(x, i), np.delete(y, i))) for i in range(12)])
+    slow = np.sqrt(11 / 12 * ((z - z.mean()) ** 2).sum())
+    usual, half = 1 / 3, np.arctanh(z_interval(x, y).high) - np.arctanh(pearson(x, y))
+    assert half == pytest.approx(1.959963984540054 * max(slow, usual), rel=1e-9)
+    assert slow > usual

@@ -13,7 +13,7 @@ from scipy import stats
 from assay.analysis.relation import relate
 from assay.base.errors import DataError, UsageError
 from assay.cli import main
-from assay.methods.finding import Metric
+from assay.methods.finding import NO_SAMPLES, Metric
 from assay.reports.views.relation import view
 from assay.studies.outcome import MethodFacts, Outcome, PartFacts, TargetFacts
 from assay.studies.workspace import Workspace
@@ -100,7 +100,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     workspace = Workspace(tmp_path / "w")
     for one in study():
         workspace.fresh_artefacts(one.key)
-        workspace.save(one, {})
+        workspace.save(one, NO_SAMPLES)
     command = ["analysis", "relate", str(tmp_path / "w")]
     assert main([*command, "gap", "auc_mlp", "--out", str(tmp_path / "gap.svg")]) == 0
     assert "auc_mlp" in capsys.readouterr().out

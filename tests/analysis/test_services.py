@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assay.access.recorded import UNANSWERED, RecordedSet, Recording, load_sets
 from assay.analysis.calibration import BINS, calibration
 from assay.analysis.change import changes
-from assay.analysis.paired import mcnemar, paired
+from assay.analysis.difference import mcnemar, paired_shares
 from assay.analysis.services import compare
 from assay.base.errors import DataError, UsageError
 from assay.reports.views import page
@@ -93,7 +93,7 @@ def test_the_interval_of_a_paired_difference_covers():
     for both, first, second, neither in cells:
         a = np.repeat([True, True, False, False], [both, first, second, neither])
         b = np.repeat([True, False, True, False], [both, first, second, neither])
-        interval = paired(b, a).interval
+        interval = paired_shares(b, a).interval
         held += interval.low <= 0.1 <= interval.high
     assert 0.93 < held / 600 < 0.98
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats.inter_rater import fleiss_kappa
 
 from assay.base.errors import DataError
 from assay.catalogue.agreement import agreement, cohen, fleiss
@@ -39,6 +40,15 @@ def test_cohens_kappa_is_its_definition(pairs: list[tuple[str, str]]) -> None:
 def test_fleiss_kappa_of_a_worked_example() -> None:
     labels = np.array([np.repeat(np.arange(5), row) for row in FLEISS])[:, None, :]
     assert float(fleiss(labels)) == pytest.approx(0.210, abs=5e-4)
+
+
+@given(table=st.lists(st.lists(st.sampled_from(range(4)), min_size=5, max_size=5), min_size=2, max_size=12))
+def test_fleiss_kappa_is_that_of_statsmodels(table: list[list[int]]) -> None:
+    if len({answer for item in table for answer in item}) == 1:
+        return
+    counts = np.array([np.bincount(item, minlength=4) for item in table])
+    found = float(fleiss(np.array(table)[:, None, :]))
+    assert found == pytest.approx(float(fleiss_kappa(counts, method="fleiss")), abs=1e-9)
 
 
 def test_kappa_over_many_resamples_at_once() -> None:

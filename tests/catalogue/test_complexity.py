@@ -11,7 +11,7 @@ from assay.base.progress import silent
 from assay.catalogue.catalogue import packaged
 from assay.catalogue.enrich import computed_table
 from assay.catalogue.merge import merge
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.targets.complexity import complexity
 from assay.targets.complexity_table import annotate, build_published
 from assay.targets.module import Preprocessed

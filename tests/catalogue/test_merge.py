@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.catalogue.entry import Entry, Source, listing
-from assay.catalogue.merge import Record, merge
+from assay.catalogue.merge import merge
+from assay.catalogue.record import Record
 from oracles.catalogue import groups
 
 A, B = Source(name="a", title="A", version="1"), Source(name="b", title="B")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.entry import Entry, Source, listing
-from assay.catalogue.merge import Record, merge
+from assay.catalogue.merge import merge
 from assay.catalogue.query import KINDS, compile_query
+from assay.catalogue.record import Record
 from assay.catalogue.table import Search
 from oracles.catalogue import holds, text
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.base.errors import DataError, UsageError
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.compression.compression import (
     COMPRESSIONS,
     Compression,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,12 @@ import pytest
 
 from assay.access import Serving
 from assay.base.digests import canonical_json
+from assay.cli import main
 from assay.methods.method import METHODS
+from assay.reports.gate.check import check as held
+from assay.reports.gate.policy import read_policy
+from assay.reports.report import assemble
+from assay.reports.results import Result
 from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
 from assay.targets.reference import load_target
 from assay.targets.target import Target
@@ -21,7 +28,9 @@ SHADOWS = {"models": 4, "architecture": "digits-mlp", "epochs": 2, "max_members"
 ASKING = {"max_images": 10, "max_queries": 20, "surrogate": {"epochs": 2}}
 
 ROWS: dict[str, dict[str, Any]] = {
+    "backdoor.channel_noise": {"images": 16, "steps": 4},
     "backdoor.k_arm": {"images": 32, "rounds": 4, "warm_rounds": 4, "finish": 8, "batches": 1, "held_out": 40},
+    "backdoor.last_layer": {},
     "backdoor.mm_bd": {"starts": 2, "steps": 6},
     "backdoor.neural_cleanse": {"images": 32, "rounds": 6, "batches": 1, "held_out": 40},
     "backdoor.pixel": {"images": 32, "rounds": 6, "held_out": 40},
@@ -38,8 +47,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "backdoor.strip": {},
     "backdoor.teco": {"max_images": 40},
     "evasion.apgd": {"max_images": 40, "steps": 5},
+    "evasion.autoattack": {"max_images": 40},
+    "evasion.fab": {"max_images": 20, "steps": 5, "targets": 2},
     "evasion.fgsm": {"max_images": 60},
     "evasion.gfcs": ASKING,
+    "evasion.hop_skip_jump": {"max_images": 10, "max_queries": 40, "directions": 8},
     "evasion.p_rgf": {**ASKING, "directions": 4, "norm_directions": 3},
     "evasion.pgd": {"max_images": 40, "steps": 4},
     "evasion.rgf": {"max_images": 10, "max_queries": 20, "directions": 4},
@@ -57,6 +69,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "membership.pooled": SHADOWS,
     "membership.quantile": {"epochs": 2, "max_members": 150, "max_non_members": 150},
     "membership.rmia": SHADOWS,
+    "siblings.leakage": {"siblings": ["starter/digits-cnn-int8"], "max_samples": 100},
     "siblings.risk": {
         "sibling": "starter/digits-cnn-int8",
         "max_images": 6,
@@ -73,6 +86,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "refit_questions": 50,
         "refit_epochs": 1,
         "unpairing": {"epochs": 1},
+        "surrogate": {"epochs": 2},
     },
     "stealing.basic": {"epochs": 2},
     "stealing.best": {"epochs": 2},
@@ -94,6 +108,11 @@ ROWS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def target() -> Target:
     return load_target("starter/digits-cnn")
+
+
+@pytest.fixture(scope="module")
+def other() -> Target:
+    return load_target("starter/digits-mlp")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +169,46 @@ def test_finds_something_that_holds(name: str, target: Target, workspace: Worksp
             assert all(len(row) == len(figure.columns) for row in figure.files)
             assert len(figure.rows) == len(figure.files)
     assert outcome.spent.images > 0
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_two_models_are_gated_compared_and_ranked(
+    name: str, target: Target, other: Target, workspace: Workspace, tmp_path: Path
+) -> None:
+    first, second = (run(name, each, workspace) for each in (target, other))
+    assert second.status == "done", second.reason
+    assert first.verdict is not None
+    metric = first.verdict.metric
+    rule = f'[[rule]]\nmethod = "{name}"\nmetric = "{metric}"\nmax_increase = 1e9\n'
+    (tmp_path / "policy.toml").write_text(rule)
+    alone = Workspace(tmp_path / "w")  # the other holds what other methods build on, too
+    for each in (first, second):
+        shutil.copy(workspace.path / "trials" / f"{each.key}.json", alone.path / "trials")
+        shutil.copytree(workspace.artefacts(each.key), alone.artefacts(each.key))
+    artefacts = alone.path / "artefacts"
+    new, baseline = (Result(assemble([each]), artefacts) for each in (first, second))
+    (check,) = held(read_policy(tmp_path / "policy.toml"), [new], [baseline]).checks
+    numbers = [next((m.value for m in each.metrics if m.name == metric), None) for each in (first, second)]
+    assert (
+        check.status == "passed"
+        or (None in numbers and "no value" in check.reason)
+        or (first.metric(metric).scale is None and "no interval" in check.reason)
+    ), check.reason
+    tables = {}
+    for command in ("compare", "ranks"):
+        out = tmp_path / f"{command}.json"
+        code = main(["analysis", command, str(alone.path), "--method", name, "--score", metric, "--out", str(out)])
+        assert code == (2 if None in numbers else 0)
+        tables |= {t["title"]: t["rows"] for t in json.loads(out.read_text())["tables"]} if code == 0 else {}
+    if tables:
+        (pair,) = tables["Pairs"]
+        assert pair["p"] is None or 0 <= pair["p"] <= 1
+        names = [first.target.name, second.target.name]
+        assert {one["name"] for one in tables["Ranks"]} == {pair["first"], pair["second"]} == set(names)
+        scale, values = first.metric(metric).scale, {n: v for n, v in zip(names, numbers, strict=True) if v is not None}
+        if scale and len(set(values.values())) == 2:
+            riskiest = (max if scale.risk == "up" else min)(values, key=lambda one: values[one])
+            assert tables["Ranks"][0]["name"] == riskiest
 
 
 @pytest.mark.parametrize("name", ROWS)

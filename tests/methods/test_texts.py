@@ -11,7 +11,7 @@ import torch
 from assay import audit
 from assay.access import Serving
 from assay.methods.method import METHODS
-from assay.studies import Workspace, make_method, plan_trials, run_trials
+from assay.studies import Trial, Workspace, make_method, run_trials
 from assay.targets.target import Target
 from methods.stealing.texts import service
 from methods.test_every_method import SHADOWS
@@ -50,7 +50,7 @@ def test_every_method_for_texts_has_a_row() -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_works_on_texts(name: str, target: Target, workspace: Workspace) -> None:
-    (trial,) = plan_trials([target], [make_method(name, None, ROWS[name])], Serving(), [3])
+    trial = Trial(target, make_method(name, None, ROWS[name]), Serving(), 3)
     (outcome,) = run_trials([trial], workspace).outcomes
     assert outcome.status == "done", outcome.reason
     assert outcome.verdict is not None
@@ -61,7 +61,7 @@ def test_works_on_texts(name: str, target: Target, workspace: Workspace) -> None
 
 @pytest.mark.parametrize("name", [name for name in METHODS.names() if name not in ROWS])
 def test_the_rest_says_why_not(name: str, target: Target) -> None:
-    (trial,) = plan_trials([target], [make_method(name)], Serving(), [0])
+    trial = Trial(target, make_method(name), Serving(), 0)
     assert trial.why_not() == "It works on images, and function reads texts."
 
 
@@ -76,9 +76,7 @@ def test_the_rest_says_why_not(name: str, target: Target) -> None:
 def test_shadow_models_of_images_are_refused(
     options: dict[str, Any], says: str, target: Target, workspace: Workspace
 ) -> None:
-    (trial,) = plan_trials(
-        [target], [make_method("membership.lira", None, {**SHADOW_TEXTS, **options})], Serving(), [0]
-    )
+    trial = Trial(target, make_method("membership.lira", None, {**SHADOW_TEXTS, **options}), Serving(), 0)
     (outcome,) = run_trials([trial], workspace).outcomes
     assert outcome.status == "failed"
     assert says in outcome.reason
@@ -86,9 +84,9 @@ def test_shadow_models_of_images_are_refused(
 
 def test_members_of_an_overtrained_target_are_found(workspace: Workspace) -> None:
     """Labels are drawn at random: what the target knows of its members, it knows by heart."""
-    from assay.data.formats.text import Texts
     from assay.data.images import Subset
     from assay.data.splits import Splits
+    from assay.data.text_rows import Texts
     from assay.methods.stealing.surrogates.prepare import prepare
     from assay.training import Recipe, fit
 
@@ -143,7 +141,7 @@ def test_a_target_file_of_texts_is_audited_through_the_same_door(tmp_path: Path)
     found = audit(str(write_folder(tmp_path)), workspace=tmp_path / "w", device="cpu")
     states = {outcome.method.name: outcome.status for outcome in found.outcomes}
     assert states["membership.metrics"] == states["stealing.basic"] == "done"
-    assert states["evasion.fgsm"] == "skipped"
+    assert states["evasion.autoattack"] == "skipped"
     assert found.outcomes[0].target.class_names == ("ham", "spam")
     assert found.write(tmp_path / "report").is_file()
 

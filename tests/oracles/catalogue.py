@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.catalogue.codebook import CODEBOOK
 from assay.catalogue.entry import Entry
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 
 
 def groups(entries: list[Entry]) -> set[frozenset[str]]:

@@ -62,7 +62,7 @@ def test_a_number_alone_keeps_three_digits(value: float) -> None:
 
 def test_numbers_that_are_none() -> None:
     assert metric_text(None) == "no number"
-    assert metric_text(Metric(name="m", label="M", value=None, interval=interval(0, 1))) == "no number"
+    assert metric_text(Metric(name="m", label="M", value=None, interval=interval(0, 1), note="Too few.")) == "no number"
     assert number(math.nan) == "not a number"
     assert number(-math.inf) == "-infinite"
     assert interval_text(None) == ""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.reports.notebook import notebook_html
+from assay.reports.html import notebook_html
 from assay.reports.report import assemble
 from reports.pages import Page
 from reports.samples import HOSTILE, outcome, outcomes, target

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.base.errors import NothingAssessedError, WorkspaceError
-from assay.methods.finding import FAMILIES, OPTIONAL, Level, Metric
-from assay.reports.report import Answer, Report, assemble, write_json
+from assay.methods.finding import FAMILIES, OPTIONAL, Level, Metric, Scale
+from assay.reports.answers import Answer
+from assay.reports.report import Report, assemble, write_json
 from assay.reports.schema import FILE, report_schema
 from assay.reports.wording import QUESTIONS
 from assay.studies.outcome import Outcome
@@ -23,10 +24,14 @@ def answer(report: Report, family: str) -> Answer:
     return next(one for one in report.answers if one.family == family)
 
 
-def judged(level: Level, value: float | None, title: str = "A", unit: str = "") -> Outcome:
-    return outcome(
-        "membership", title, level=level, metrics=[Metric(name=f"auc_{title}", label="AUC", value=value, unit=unit)]
-    )
+AUC = Scale(risk="up", chance=0.5, low=0.55, high=0.6)
+PERCENT = Scale(risk="up", chance=0, high=50)
+P_VALUE = Scale(risk="down", chance=0.5, high=0.05, log=True)
+
+
+def judged(level: Level, value: float | None, title: str = "A", unit: str = "", scale: Scale | None = AUC) -> Outcome:
+    metric = Metric(name=f"auc_{title}", label="AUC", value=value, unit=unit, note="None.", scale=scale)
+    return outcome("membership", title, level=level, metrics=[metric])
 
 
 def test_four_questions_always_in_one_order(tmp_path: Path) -> None:
@@ -50,16 +55,25 @@ def test_the_worst_level_decides(levels: list[Level]) -> None:
     assert (found.done, found.undecided) == (len(levels), levels.count("undecided"))
 
 
-def test_of_equal_levels_the_larger_number_decides_in_any_unit() -> None:
-    report = assemble([judged("high", 0.9, "A"), judged("high", 95.0, "B", "%"), judged("high", None, "C")])
-    decided = report.deciding(answer(report, "membership"))
-    assert decided is not None
-    assert decided.method.title == "B"
+@pytest.mark.parametrize(
+    ("riskier", "other"),
+    [
+        (judged("high", 0.002, "A", scale=P_VALUE), judged("high", 0.04, "B", scale=P_VALUE)),
+        (judged("high", 0.75, "A"), judged("high", 95.0, "B", "%", PERCENT)),
+        (judged("elevated", 0.61, "A"), judged("elevated", 0.3, "B", scale=P_VALUE)),
+        (judged("elevated", 0.51, "A"), judged("elevated", 0.99, "B", scale=None)),
+        (judged("undecided", 0.51, "A"), judged("undecided", None, "B")),
+    ],
+)
+def test_of_equal_levels_the_riskier_number_on_its_own_scale_decides(riskier: Outcome, other: Outcome) -> None:
+    for both in ([riskier, other], [other, riskier]):
+        report = assemble(both)
+        assert report.deciding(answer(report, "membership")) == riskier
 
 
 def test_a_lower_level_never_decides_by_a_larger_number() -> None:
     report = assemble([judged("low", 0.99, "A"), judged("elevated", 0.6, "B")])
-    assert answer(report, "membership").metric == Metric(name="auc_B", label="AUC", value=0.6)
+    assert answer(report, "membership").metric == judged("elevated", 0.6, "B").metrics[0]
 
 
 def test_a_verdict_on_a_metric_that_is_missing_has_no_number() -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import assay
-from assay.access.remote import open_target
+from assay.access.opening import open_target
 from assay.base.errors import DataError
 from assay.data.text_rows import to_texts
 from server.serving import served

@@ -10,7 +10,7 @@ import torch
 
 from assay.access import Serving
 from assay.access.store import image_keys
-from assay.studies import Workspace, plan_methods, plan_trials, run_trials
+from assay.studies import Trial, Workspace, plan_methods, run_trials
 from assay.targets.reference import load_target
 
 
@@ -25,7 +25,7 @@ def main(workspace: Path, log: Path) -> None:
 
     methods = plan_methods("quick")
     print("ready", flush=True)
-    trials = plan_trials([replace(target, logits=counted)], methods, Serving(), [0])
+    trials = [Trial(replace(target, logits=counted), method, Serving(), 0) for method in methods]
     ran = run_trials(trials, Workspace(workspace))
     print("reused", ran.reused, "of", len(ran.outcomes), [o.reason for o in ran.outcomes if o.reason], flush=True)
 

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from assay.access import Serving
+from assay.access import Answers, Oracle, Serving, WhiteBox
 from assay.base.errors import DataError
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
-from assay.methods.finding import Finding, Interval, Metric, Verdict
-from assay.methods.method import Context, Method, require_oracle
+from assay.methods.about import About
+from assay.methods.finding import Finding, Interval, Metric, Samples, Scale, Verdict
+from assay.methods.method import Context, Method, OracleMethod, WhiteBoxMethod
 from assay.studies.trial import Trial
-from assay.studies.units import Unit
+from assay.studies.units import Place, Unit
 from assay.targets.target import Target
 
 
@@ -37,70 +38,87 @@ def target(name: str = "linear", seed: int = 0) -> Target:
     return Target.from_module(linear(seed), input_shape=(1, 4, 4), num_classes=3, splits=splits(), name=name)
 
 
-class Count(Method):
+EXACT = Scale(risk="up", chance=0.0, high=1000.0)
+
+
+class Count(OracleMethod[Answers]):
     """Asks about every non-member and reports how many there were."""
 
-    name: ClassVar[str] = "membership.count"
-    family: ClassVar[Any] = "membership"
-    needs: ClassVar[Any] = "label"
-    title: ClassVar[str] = "Count"
-    summary: ClassVar[str] = "counts"
-    threat_model: ClassVar[str] = "asks"
-    paper: ClassVar[str] = "none"
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
+    name = "membership.count"
+    family = "membership"
+    about = About("Count", "counts", "none")
+    needs = "label"
+    parts = ("non_members",)
 
     scale: float = 1.0
     runs: ClassVar[int] = 0
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Answers:
         type(self).runs += 1
         assert data.non_members is not None
-        answers = require_oracle(access).ask_all(data.non_members)
         (context.artefacts / "note.txt").write_text("counted")
-        value = len(answers.labels) * self.scale
+        return access.ask_all(data.non_members)
+
+    def account(self, result: Answers, context: Context) -> Finding:
+        value = len(result.labels) * self.scale
         metric = Metric(
-            name="count", label="Count", value=value, interval=Interval(low=value, high=value, method="exact"), n=12
+            name="count",
+            label="Count",
+            value=value,
+            interval=Interval(low=value, high=value, method="exact"),
+            n=12,
+            scale=EXACT,
         )
         return Finding(
             metrics=[metric],
             verdict=Verdict(level="low", metric="count", sentence="All were counted."),
-            samples={"label": answers.labels},
+            samples=Samples(np.arange(len(result.labels)), columns={"label": result.labels}),
         )
 
 
 class Failing(Count):
     """Fails in a way that the user can mend, until told otherwise."""
 
-    name: ClassVar[str] = "evasion.failing"
-    family: ClassVar[Any] = "evasion"
+    name = "evasion.failing"
+    family = "evasion"
     broken: ClassVar[bool] = True
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Answers:
         if type(self).broken:
             raise DataError("The images are wrong.")
-        return super().run(access, data, context)
+        return super().measure(access, data, context)
 
 
 class Builds(Count):
     """Builds on Count."""
 
-    name: ClassVar[str] = "stealing.builds"
-    family: ClassVar[Any] = "stealing"
+    name = "stealing.builds"
+    family = "stealing"
 
     def requires(self) -> Method:
         return Count(scale=7.0)
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Answers:
         assert context.provided is not None
         assert (context.provided / "note.txt").read_text() == "counted"
-        return super().run(access, data, context)
+        return super().measure(access, data, context)
 
 
-class Opens(Count):
+class Opens(WhiteBoxMethod[int]):
     """Needs the network itself."""
 
-    name: ClassVar[str] = "evasion.opens"
-    needs: ClassVar[Any] = "white-box"
+    name = "evasion.opens"
+    family = "evasion"
+    about = About("Opens", "opens", "none")
+    parts = ("non_members",)
+
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> int:
+        assert data.non_members is not None
+        return len(access.logits(data.non_members.take(np.arange(4)).float() / 255))
+
+    def account(self, result: int, context: Context) -> Finding:
+        metric = Metric(name="opened", label="Opened", value=result, note="exact", scale=EXACT)
+        return Finding(metrics=[metric], verdict=Verdict(level="low", metric="opened", sentence="It was opened."))
 
 
 def trial(method: Method | None = None, **changes: Any) -> Trial:
@@ -111,9 +129,7 @@ def trial(method: Method | None = None, **changes: Any) -> Trial:
 def unit(name: str, method: str = "membership.metrics", seed: int = 0, reference: str = "starter/digits-cnn") -> Unit:
     return Unit(
         id=name,
-        reference=reference,
-        data=None,
-        suspects=None,
+        place=Place(reference=reference),
         content="",
         method=method,
         version=1,

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from assay.access.opening import Terms
 from assay.base.errors import LoadError, UsageError
 from assay.methods.evasion.fgsm import Fgsm
 from assay.methods.evasion.transfer import Transfer
+from assay.studies.estimate import plan_study
 from assay.studies.grid import combinations
 from assay.studies.study_file import presets, read_study
 from assay.studies.units import by_target, plan_units
@@ -144,6 +146,14 @@ def test_presets_are_valid(name: str) -> None:
     assert plan_units(study)
 
 
+@pytest.mark.parametrize("name", presets())
+def test_the_plan_of_a_preset_is_not_empty(name: str, tmp_path: Path) -> None:
+    plan = plan_study(read_study(f"preset:{name}"), tmp_path)
+    assert plan.total.seconds > 60
+    assert plan.total.images > 0
+    assert all(row.unknown == 0 and row.estimate.seconds > 0 for row in plan.rows)
+
+
 def test_mebench_is_the_grid_of_the_paper() -> None:
     units = plan_units(read_study("preset:mebench"))
     options = [unit.options for unit in units]
@@ -166,3 +176,48 @@ def test_a_grid_takes_lists_as_choices_unless_the_option_is_a_list() -> None:
         combinations(Fgsm, {"max_images": []})
     with pytest.raises(UsageError, match="1,000,000 combinations"):
         combinations(Fgsm, {"max_images": list(range(1000)), "seconds": list(range(1000))})
+
+
+SERVICE = """
+name = "asked"
+workspace = "w"
+methods = ["stealing.basic"]
+
+[[targets]]
+reference = "https://a.example/v2/models/m"
+data = "digits"
+"""
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ("", r"targets 1: https://a.example.* is not on this machine.*live = true, budget = N"),
+        ("live = true", "is not on this machine"),
+        ("budget = 5", "is not on this machine"),
+        ("live = true\nbudget = 0", "The budget must be 1 image or more"),
+        ("live = true\nbudget = 5\nprice_per_1000 = -1", "The price must be 0 or more"),
+        ('live = true\nbudget = 5\n[engine]\nkind = "ray"\nsync = "file:///x"', "is a service.*leave out sync"),
+    ],
+)
+def test_a_service_is_refused_without_its_terms_before_anything_is_asked(
+    tmp_path: Path, terms: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpx.Client.__init__", lambda *_, **__: pytest.fail("the network was reached for"))
+    with pytest.raises(UsageError, match=says):
+        read_study(write(tmp_path, f"{SERVICE}{terms}\n"))
+
+
+def test_terms_are_for_services_and_a_service_brings_no_data(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="are for services, and starter/digits-cnn is none"):
+        read_study(
+            write(tmp_path, SERVICE.replace("https://a.example/v2/models/m", "starter/digits-cnn") + "live = true")
+        )
+    with pytest.raises(UsageError, match="no data set of its own is at hand"):
+        read_study(write(tmp_path, SERVICE.replace('data = "digits"', "live = true\nbudget = 5")))
+
+
+def test_the_terms_go_with_the_units_and_change_no_name(tmp_path: Path) -> None:
+    units = [plan_units(read_study(write(tmp_path, f"{SERVICE}live = true\nbudget = {n}"))) for n in (5, 7)]
+    assert [unit.place.terms for (unit,) in units] == [Terms(live=True, budget=5), Terms(live=True, budget=7)]
+    assert units[0][0].id == units[1][0].id

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from assay.base.errors import WorkspaceError
+from assay.base.files import write_text
 from assay.studies import Outcome, Workspace, run_trials
-from assay.studies.workspace import write_text
-from studies.doubles import Count, trial
+from studies.doubles import Count, Failing, trial
 
 
 @pytest.fixture
@@ -40,24 +39,35 @@ def test_a_damaged_truth_file_is_quarantined_and_run_again(finished: tuple[Works
     assert run_trials([trial()], reopened).outcomes[0].metrics == outcome.metrics
 
 
-def test_the_index_is_rebuilt(finished: tuple[Workspace, Outcome]) -> None:
-    workspace, outcome = finished
-    rows = workspace.index.query("SELECT value FROM metrics WHERE name = 'count'")
-    assert rows == [(12.0,)]
-    for content in (None, b"not a database at all, but long enough to be read as one" * 30):
-        for file in workspace.path.glob("index.sqlite*"):
-            file.unlink()
-        if content:
-            (workspace.path / "index.sqlite").write_bytes(content)
-        assert Workspace(workspace.path).index.query("SELECT key FROM trials") == [(outcome.key,)]
+def test_a_damaged_attempt_is_passed_over(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w")
+    (failed,) = run_trials([trial(Failing())], workspace).outcomes
+    file = workspace.path / "attempts" / f"{failed.key}.json"
+    assert workspace.outcomes() == [failed]
+    whole = file.read_text()
+    for damaged in (whole[: len(whole) // 2], "{}", whole.replace(failed.key, "0" * 64), '{"schema_version": 1}'):
+        file.write_text(damaged)
+        assert workspace.outcomes() == []
+        assert run_trials([trial(Failing())], workspace).outcomes[0].reason == failed.reason
 
 
-def test_the_index_forgets_what_was_deleted(finished: tuple[Workspace, Outcome]) -> None:
+def test_an_attempt_among_the_finished_is_not_one_of_them(finished: tuple[Workspace, Outcome]) -> None:
     workspace, outcome = finished
-    (workspace.path / "trials" / f"{outcome.key}.json").unlink()
-    index = Workspace(workspace.path).index
-    assert index.query("SELECT * FROM trials") == index.query("SELECT * FROM metrics") == []
-    assert isinstance(index._database, sqlite3.Connection)
+    file = workspace.path / "trials" / f"{outcome.key}.json"
+    file.write_text(outcome.model_dump_json())
+    assert workspace.load(outcome.key) is None
+
+
+def test_a_workspace_of_version_0_1_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "workspace.json").write_text('{"format":1}')
+    (tmp_path / "trials" / "k.json").write_text("{}")
+    (tmp_path / "index.sqlite").write_bytes(b"old")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(WorkspaceError, match="has format 1, and this version of Assay reads format 2; use the version"):
+        Workspace(tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.sqlite", "trials", "workspace.json"]
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import silent
-from assay.catalogue.record import Weights
+from assay.catalogue.weights import Weights
 from assay.targets import download, fetch
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -417,7 +417,7 @@ def test_several_at_once_download_once(site: Site) -> None:
 def test_a_killed_process_leaves_nothing_half_trusted(site: Site, cache: Path) -> None:
     site.files["/net.pth"] = File(cuts=[100_000, 0, 0, 0, 0, 0, 0])
     code = (
-        "from assay.base.progress import silent; from assay.catalogue.record import Weights; "
+        "from assay.base.progress import silent; from assay.catalogue.weights import Weights; "
         "from assay.targets.fetch import fetch; "
         f"fetch(Weights(format='torch', url={weights(site).url!r}, sha256={sha256(CONTENT)!r}), silent())"
     )

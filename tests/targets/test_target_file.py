@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from assay.base.digests import digest_file
 from assay.base.errors import AssayError, UnsafeFileError
 from assay.targets.architectures import build
-from assay.targets.opening import state_digest
-from assay.targets.reference import load_target, open_model
+from assay.targets.reference import load_target, open_model, state_digest
 from oracles.tflite import write_tflite
 
 FACTORY = """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import html
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader
 
 WIDTH, HEIGHT, BOX, TALL = 680, 110, 150, 76
 
@@ -69,38 +71,38 @@ SCENES: dict[str, Scene] = {
 """Every threat model: what a screen reader says, and what is drawn."""
 
 
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+
+
 def svg(name: str) -> str:
     """A picture as an ``<svg>`` element on one line, so that Markdown leaves it alone."""
     told, boxes, arrows = SCENES[name]
-    parts = [f'<svg class="threat" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(told)}">']
-    parts += [part for arrow in arrows for part in _arrow(arrow)]
-    parts += [part for box in boxes for part in _box(box)]
-    return "".join([*parts, "</svg>"])
+    return TEMPLATES.get_template("threat.svg").render(
+        told=told,
+        boxes=[{**box._asdict(), "x": _left(box.place), "y": (HEIGHT - TALL) // 2} for box in boxes],
+        arrows=[_arrow(arrow) for arrow in arrows],
+        width=WIDTH,
+        height=HEIGHT,
+        box_width=BOX,
+        box_height=TALL,
+    )
 
 
 def _left(place: int) -> int:
     return 10 + place * (WIDTH - 20 - BOX) // 2
 
 
-def _box(box: Box) -> list[str]:
-    x, y = _left(box.place), (HEIGHT - TALL) // 2
-    middle = x + BOX // 2
-    return [
-        f'<g class="{box.kind}"><rect x="{x}" y="{y}" width="{BOX}" height="{TALL}" rx="6"/>',
-        f'<text class="name" x="{middle}" y="{y + 34}">{html.escape(box.name)}</text>',
-        f'<text class="what" x="{middle}" y="{y + 55}">{html.escape(box.what)}</text></g>',
-    ]
-
-
-def _arrow(arrow: Arrow) -> list[str]:
+def _arrow(arrow: Arrow) -> dict[str, Any]:
     start, end = _left(arrow.left) + BOX + 6, _left(arrow.left + 1) - 6
-    y = HEIGHT // 2 + (18 if arrow.back else -18)
     tail, tip = (end, start) if arrow.back else (start, end)
-    step = 8 if arrow.back else -8
-    dash = ' stroke-dasharray="5 4"' if arrow.dashed else ""
-    text = f'<text class="what" x="{(start + end) // 2}" y="{y + (20 if arrow.back else -9)}">'
-    return [
-        f'<path class="arrow" d="M{tail} {y}H{tip}"{dash}/>',
-        f'<path class="arrow" d="M{tip + step} {y - 5}L{tip} {y}L{tip + step} {y + 5}"/>',
-        f"{text}{html.escape(arrow.text)}</text>",
-    ]
+    y = HEIGHT // 2 + (18 if arrow.back else -18)
+    return {
+        "tail": tail,
+        "tip": tip,
+        "barb": tip + (8 if arrow.back else -8),
+        "y": y,
+        "middle": (start + end) // 2,
+        "baseline": y + (20 if arrow.back else -9),
+        "text": arrow.text,
+        "dashed": arrow.dashed,
+    }

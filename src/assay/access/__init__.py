@@ -6,10 +6,31 @@
 the network is kept in a `PosteriorStore`.
 """
 
-from assay.access.ledger import Ledger, Spent
-from assay.access.oracle import Answers, Oracle
-from assay.access.serving import Output, Serving
-from assay.access.store import PosteriorStore
-from assay.access.whitebox import Published, WhiteBox
+from typing import TYPE_CHECKING
+
+from assay.base.lazy import lazily
+
+if TYPE_CHECKING:
+    from assay.access.ledger import Ledger, Spent
+    from assay.access.oracle import Answers, Oracle
+    from assay.access.serving import Output, Serving
+    from assay.access.store import PosteriorStore
+    from assay.access.whitebox import Published, WhiteBox
+
+# Outcomes name `Spent`, and are read where torch is not installed.
+__getattr__ = lazily(
+    __name__,
+    {
+        "Answers": "assay.access.oracle",
+        "Ledger": "assay.access.ledger",
+        "Oracle": "assay.access.oracle",
+        "Output": "assay.access.serving",
+        "PosteriorStore": "assay.access.store",
+        "Published": "assay.access.whitebox",
+        "Serving": "assay.access.serving",
+        "Spent": "assay.access.ledger",
+        "WhiteBox": "assay.access.whitebox",
+    },
+)
 
 __all__ = ["Answers", "Ledger", "Oracle", "Output", "PosteriorStore", "Published", "Serving", "Spent", "WhiteBox"]

@@ -1,4 +1,4 @@
-"""From a reference to a target, a service's or any other."""
+"""The one door: from a reference to a `Target`, be it a model's or a service's."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ class Terms:
 NO_TERMS = Terms()
 
 
+def check_terms(reference: str, terms: Terms) -> None:
+    """No-op if a reference may be opened on these terms; nothing is asked.
+
+    Raises:
+        UsageError: if it is a service that is not understood or takes other terms, or a model, which takes none.
+    """
+    if is_service(reference):
+        _admitted(reference, terms)
+    elif terms != NO_TERMS:
+        raise UsageError(f"live, budget and price are for services, and {reference} is none.")
+
+
 def is_service(reference: str) -> bool:
     """Whether a reference names a service."""
     scheme, colon, _ = reference.partition(":")
@@ -52,6 +64,7 @@ def open_target(
     ledgers: Path,
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
@@ -64,6 +77,7 @@ def open_target(
         ledgers: the folder of the services' ledgers.
         data: see `load_target`; a service brings none of its own.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`; for a service, where its copies are trained.
         seed: see `load_target`.
         progress: where to report to; nowhere by default.
@@ -72,19 +86,34 @@ def open_target(
         UsageError: if a service is not understood, or it would be asked without the terms that it takes.
         AssayError: if the target cannot be had.
     """
+    check_terms(reference, terms)
     if not is_service(reference):
-        if terms != NO_TERMS:
-            raise UsageError(f"--live, --budget and --price are for services, and {reference} is none.")
-        return load_target(reference, data=data, suspects=suspects, device=device, seed=seed, progress=progress)
-    report = progress or silent()
+        return load_target(
+            reference,
+            data=data,
+            suspects=suspects,
+            drop_duplicates=drop_duplicates,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
     service = _admitted(reference, terms)
     if data is None:
         raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
+    parts = Parts(dataset=data, suspects=suspects, drop_duplicates=drop_duplicates)
+    return _open_service(service, terms, ledgers, parts, pick_device(device), seed, progress or silent())
+
+
+def _open_service(
+    service: Service, terms: Terms, ledgers: Path, parts: Parts, device: torch.device, seed: int, report: Progress
+) -> Target:
+    """The target of a service that was connected to; the parts name a data set."""
+    assert parts.dataset is not None, "a service brings no data of its own"
     price = _price(service, terms)
     names = _named_classes(service)
-    shape = service.shape or _shape_of(data, report)
-    splits, found = load_parts(Parts(dataset=data, suspects=suspects), shape, seed, report, service.reads)
+    shape = service.shape or _shape_of(parts.dataset, report)
+    splits, found = load_parts(parts, shape, seed, report, service.reads)
     names = names or found
     service.settle(names)
     classes = _classes(service, names)
@@ -104,7 +133,7 @@ def open_target(
         answers=service.kind,
         modality=service.reads,
         class_names=classes.classes,
-        device=pick_device(device),
+        device=device,
         serving={"output": service.output, "top_k": len(classes.classes), "price_per_1000": price},
         facts={"format": service.title, "ledger": receipts.path.name},
     )
@@ -120,7 +149,8 @@ def _admitted(reference: str, terms: Terms) -> Service:
     if not is_loopback(service.url) and (not terms.live or terms.budget is None):
         raise UsageError(
             f"{address.shown} is not on this machine: asking it sends your images to {service.url} and may cost money. "
-            "Say --live and --budget N (images, at most) if you want that and its terms of use allow it."
+            "Say --live and --budget N (in a study: live = true, budget = N; images, at most) if you want that and its "
+            "terms of use allow it."
         )
     if terms.budget is not None and terms.budget < 1:
         raise UsageError(f"The budget must be 1 image or more, not {terms.budget}.")

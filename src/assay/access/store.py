@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import zlib
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.base.errors import WorkspaceError
+from assay.base.locks import lock
 
 KEY_BYTES = 16
 CRC_BYTES = 4
@@ -71,7 +71,7 @@ class PosteriorStore:
         if self.path.stat().st_size // size == known:
             return
         with self.path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+            lock(file, shared=True)
             whole = self._whole(file.fileno()) // size
             if whole == known:
                 return
@@ -131,7 +131,7 @@ class PosteriorStore:
             data[end : start + size] = _checksum(data[start:end])
         try:
             with self.path.open("ab", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file)
                 end = self._whole(file.fileno())
                 os.ftruncate(file.fileno(), end)
                 self._batch.write_bytes(np.array([end, end + len(data)], "<u8").tobytes())

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.access.recorded import Recording
 from assay.analysis.correlation import holm
-from assay.analysis.paired import Paired, paired
+from assay.analysis.difference import PairedShares, paired_shares
 from assay.base.errors import DataError, UsageError
 from assay.base.intervals import Bounds, wilson
 
@@ -27,7 +27,7 @@ class ClassChange(NamedTuple):
     """
 
     label: int
-    accuracy: Paired
+    accuracy: PairedShares
     changed: int
     holm: float
 
@@ -52,7 +52,7 @@ class Change(NamedTuple):
     left_out: int
     changed: int
     interval: Bounds
-    accuracy: Paired
+    accuracy: PairedShares
     holm: float
     classes: list[ClassChange]
     moves: list[Move]
@@ -99,7 +99,7 @@ def _change(before: Recording, after: Recording, truth: Mapping[str, int]) -> Ch
     first, second, true = (np.array([column[example] for example in shared]) for column in (earlier, later, truth))
     moved = first != second
     classes = [
-        ClassChange(int(label), paired(first[rows] == label, second[rows] == label), int(moved[rows].sum()), 1.0)
+        ClassChange(int(label), paired_shares(first[rows] == label, second[rows] == label), int(moved[rows].sum()), 1.0)
         for label in np.unique(true)
         for rows in [true == label]
     ]
@@ -113,7 +113,7 @@ def _change(before: Recording, after: Recording, truth: Mapping[str, int]) -> Ch
         left_out=len(earlier.keys() | later.keys()) - len(shared),
         changed=int(moved.sum()),
         interval=wilson(int(moved.sum()), len(shared)),
-        accuracy=paired(first == true, second == true),
+        accuracy=paired_shares(first == true, second == true),
         holm=1.0,
         classes=classes,
         moves=moves,

@@ -55,7 +55,7 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def correlate_columns(path: Path, x: str, y: str, by: str | None, seed: int = 0) -> Correlated:
+def correlate_columns(path: Path, x: str, y: str, by: str | None) -> Correlated:
     """Correlations of two columns of a CSV or Parquet file, by the values of a third.
 
     Rows that lack one of the two numbers are left out.
@@ -70,24 +70,24 @@ def correlate_columns(path: Path, x: str, y: str, by: str | None, seed: int = 0)
     groups = np.array([str(value) for value in columns[by]]) if by else np.full(len(a), "all")
     known = np.isfinite(a) & np.isfinite(b)
     parts = [(str(name), *(side[known & (groups == name)] for side in (a, b))) for name in sorted(set(groups[known]))]
-    found = correlate_groups(x, y, parts, seed)
+    found = correlate_groups(x, y, parts)
     if not found.groups:
         raise DataError(f"No group of {path.name} has {FEWEST} rows with both {x} and {y}, varying.")
     return found
 
 
-def correlate_groups(x: str, y: str, parts: Sequence[tuple[str, Floats, Floats]], seed: int = 0) -> Correlated:
+def correlate_groups(x: str, y: str, parts: Sequence[tuple[str, Floats, Floats]]) -> Correlated:
     """Correlations of named groups of finite pairs (n,), (n,), with what the two sides are called."""
     enough = [len(a) >= FEWEST and np.ptp(a) > 0 and np.ptp(b) > 0 for _, a, b in parts]
     left_out = [f"{name} ({len(a)})" for (name, a, _), kept in zip(parts, enough, strict=True) if not kept]
     kept = list(compress(parts, enough))
-    found = [correlate(a, b, seed) for _, a, b in kept]
+    found = [correlate(a, b) for _, a, b in kept]
     strict, mild = (adjust([one.p for one in found]) for adjust in (holm, benjamini_hochberg))
     groups = [
         Group(
             name,
             found[i],
-            rank_interval(a, b, seed),
+            rank_interval(a, b),
             float(strict[i]),
             float(mild[i]),
             without_lowest(a, b, a, KS),

@@ -1,4 +1,4 @@
-"""The interval of a difference between two models' numbers, and how wide it must be so that a gate does not flap.
+"""The difference of two models' numbers, with bounds that err as seldom as asked for, and p-values.
 
 An unchanged model that is measured again differs by chance. A gate that compared m numbers with one-sided 97.5 % bounds
 would fail it with a probability of up to 1 - 0.975^m: one run in five for ten rules. So the chance of one false alarm
@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import bdtr, ndtr, ndtri, stdtrit
 
-from assay.base.intervals import clopper_pearson
-from assay.methods.finding import Interval, Metric
+from assay.analysis.samples import Aligned, Column, align
+from assay.base.intervals import CHUNK, Bounds, Floats, clopper_pearson, paired_difference
+from assay.methods.metric import Interval, Metric
 
 FALSE_ALARMS = 0.001
 """The probability, at most, that a run of the gate fails an unchanged model by any of its comparisons."""
@@ -22,16 +23,36 @@ FALSE_ALARMS = 0.001
 FEWEST_PAIRS = 30
 """Shared samples below which two models are compared as independent."""
 
-Floats = NDArray[np.float64]
+FEWEST_OF_EACH = 10
+"""Shared samples of either kind (to find and not) below which areas under ROC curves are compared as independent."""
+
+DRAWS = 10_000
 
 
 class Difference(NamedTuple):
-    """New less old, with one-sided bounds: each is wrong with the probability that was asked for. ``how`` in words."""
+    """New less old, with one-sided bounds: each is wrong with the probability that was asked for. ``how`` in words.
+
+    The bounds are None where one of the two numbers has no interval.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     how: str
+
+
+class PairedShares(NamedTuple):
+    """Two proportions of the same ``n`` trials, the second less the first.
+
+    ``p`` is McNemar's exact two-sided p-value that both are equal.
+    """
+
+    n: int
+    first: float
+    second: float
+    difference: float
+    interval: Bounds
+    p: float
 
 
 def tail(comparisons: int) -> float:
@@ -39,15 +60,37 @@ def tail(comparisons: int) -> float:
     return FALSE_ALARMS / max(comparisons, 1)
 
 
+def enough(aligned: Aligned) -> bool:
+    """Whether samples that are shared (see `Aligned.shared`) are enough to compare two models by them."""
+    of_each = aligned.values.shape[1], 0
+    if aligned.positive is not None:
+        of_each = int(aligned.positive.sum()), int((~aligned.positive).sum())
+    return sum(of_each) >= FEWEST_PAIRS and (aligned.positive is None or min(of_each) >= FEWEST_OF_EACH)
+
+
+def on_samples(new: Column, old: Column, scale: float, alpha: float) -> Difference | None:
+    """The difference on the samples that two models share; None where they are too few (see `enough`)."""
+    aligned = align([new, old])
+    if aligned is None or not enough(shared := aligned.shared()):
+        return None
+    if shared.positive is not None:
+        return paired_auc(shared.values[0], shared.values[1], shared.positive, alpha)
+    return paired(shared.values[0], shared.values[1], scale, alpha)
+
+
 def independent(new: Metric, old: Metric, alpha: float) -> Difference:
     """The difference of two numbers from separate samples, bounds at 1 - ``alpha`` each.
 
     The two intervals combined: method of variance estimates recovery (Newcombe, Statistics in Medicine 17 (1998),
-    method 10, for shares; Zou and Donner, Statistics in Medicine 27 (2008), for any number). Both metrics need a value
-    and an interval. Where the samples are in fact the same, it errs on the side of no alarm.
+    method 10, for shares; Zou and Donner, Statistics in Medicine 27 (2008), for any number). Both metrics need a value.
+    Without both intervals there are no bounds. Where the samples are in fact the same, it errs on the side of no alarm.
     """
+    if new.value is None or old.value is None:
+        raise ValueError(f"{new.name if new.value is None else old.name} has no value")
+    difference = new.value - old.value
+    if new.interval is None or old.interval is None:
+        return Difference(difference, None, None, "numbers without an interval")
     (value, low, high), (before, before_low, before_high) = (_widened(metric, alpha) for metric in (new, old))
-    difference = value - before
     below, above = np.hypot(value - low, before_high - before), np.hypot(high - value, before - before_low)
     return Difference(difference, difference - float(below), difference + float(above), "independent samples")
 
@@ -69,6 +112,81 @@ def paired(new: NDArray[Any], old: NDArray[Any], scale: float, alpha: float) -> 
         centre = difference
         half = float(stdtrit(n - 1, 1 - alpha) * apart.std(ddof=1) / np.sqrt(n))
     return Difference(scale * difference, scale * (centre - half), scale * (centre + half), f"{n:,} shared samples")
+
+
+def paired_auc(new: Floats, old: Floats, positive: NDArray[np.bool_], alpha: float) -> Difference:
+    """The difference of two areas under ROC curves of scores (n,) of the same samples, bounds at 1 - ``alpha`` each."""
+    value, error = auc_difference(placements(new, positive) - placements(old, positive), positive)
+    half = float(ndtri(1 - alpha)) * error
+    return Difference(value, value - half, value + half, f"{len(new):,} shared samples")
+
+
+def placements(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """For each sample (n,) the share of the other kind that it is rightly apart from, ties counting one half.
+
+    The mean over the positive is the area under the ROC curve, and so is the mean over the others: the structural
+    components of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988), from ranks (Sun and Xu, IEEE Signal
+    Processing Letters 21, 2014).
+    """
+    below = _ranks(scores)
+    for kind in (positive, ~positive):
+        below[kind] -= _ranks(scores[kind])
+    hits, others = int(positive.sum()), int((~positive).sum())
+    return np.where(positive, below / max(others, 1), 1 - below / max(hits, 1))
+
+
+def auc_difference(apart: Floats, positive: NDArray[np.bool_]) -> tuple[float, float]:
+    """A difference of two areas and its standard error, from the differences of `placements` (n,); DeLong, eq. 5."""
+    first, second = apart[positive], apart[~positive]
+    return float(first.mean()), float(np.sqrt(first.var(ddof=1) / len(first) + second.var(ddof=1) / len(second)))
+
+
+def normal_p(value: float, error: float) -> float:
+    """The two-sided p-value of a number with a standard error, as if normal; 1 for 0, whatever its error."""
+    if value == 0:
+        return 1.0
+    return 2 * float(ndtr(-abs(value) / error)) if error > 0 else 0.0
+
+
+def paired_shares(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> PairedShares:
+    """Compare two columns of successes (n,), n >= 1, row by row."""
+    both, lost, won = (int(np.sum(cell)) for cell in (first & second, first & ~second, ~first & second))
+    n = len(first)
+    bounds = paired_difference(both, won, lost, n - both - lost - won)
+    return PairedShares(n, (both + lost) / n, (both + won) / n, (won - lost) / n, bounds, mcnemar(lost, won))
+
+
+def mcnemar(first: int, second: int) -> float:
+    """The exact two-sided p-value that either of two kinds of discordant pairs is as likely as the other.
+
+    McNemar, Psychometrika 12 (1947); twice the smaller tail of a binomial distribution with one half, at most 1.
+    """
+    return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5)))
+
+
+def sign_changes(changes: Floats, seed: int) -> Floats:
+    """Two-sided p-values (k,) of k rows of differences (k, n): how often random signs lead as far from 0.
+
+    Fisher's randomisation test with 10,000 draws, the observed signs counted among them (Phipson and Smyth, SAGMB 9,
+    2010).
+    """
+    if len(changes) == 0:
+        return np.zeros(0)
+    generator = np.random.default_rng(seed)
+    n, observed = changes.shape[1], np.abs(changes.sum(1)) * (1 - 1e-12)
+    reached, left = np.ones(len(changes)), DRAWS
+    while left:
+        count = min(left, max(1, CHUNK // max(n, 1)))
+        signs = generator.integers(0, 2, (count, n), dtype=np.int8) * 2.0 - 1.0
+        reached += (np.abs(signs @ changes.T) >= observed).sum(0)
+        left -= count
+    return np.asarray(reached / (DRAWS + 1))
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks (n,) from 1 on, ties sharing their mean."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place], dtype=np.float64)
 
 
 def _widened(metric: Metric, alpha: float) -> tuple[float, float, float]:

@@ -37,7 +37,7 @@ def percentile_of(outcome: Outcome, peers: Iterable[Outcome], metric: str | None
     default the one that decided the outcome's verdict.
 
     Raises:
-        DataError: if the outcome has no such number, or fewer than `standing.FEWEST` peers have.
+        DataError: if the outcome has no such number, or fewer than `position.FEWEST` peers have.
     """
     name = metric or (outcome.verdict.metric if outcome.verdict else "")
     values = measured_alike(outcome, peers, name)

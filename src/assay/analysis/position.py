@@ -8,8 +8,8 @@ from typing import NamedTuple
 from assay.base.intervals import Bounds, clopper_pearson
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.measurement import Measurement
-from assay.catalogue.merge import Record
 from assay.catalogue.names import datasets
+from assay.catalogue.record import Record
 
 WORDS = {
     "attack_accuracy": "more stealable",

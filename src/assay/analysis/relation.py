@@ -25,7 +25,7 @@ class Related(NamedTuple):
     correlated: Correlated
 
 
-def relate(outcomes: Iterable[Outcome], x: str, metrics: Sequence[str], seed: int = 0) -> Related:
+def relate(outcomes: Iterable[Outcome], x: str, metrics: Sequence[str]) -> Related:
     """The correlation of each of several metrics with a metric x, over the models of a workspace.
 
     A metric that several methods report is named with its method, as ``membership.metrics:auc_loss``. Of several seeds
@@ -42,7 +42,7 @@ def relate(outcomes: Iterable[Outcome], x: str, metrics: Sequence[str], seed: in
         models = [model for model in values[x] if model in values[name]]
         a, b = (np.array([values[side][model] for model in models]) for side in (x, name))
         parts.append((name, a, b))
-    found = correlate_groups(x, "value", parts, seed)
+    found = correlate_groups(x, "value", parts)
     if not found.groups:
         raise DataError(f"No metric was measured on {FEWEST} models together with {x}, varying.")
     return Related(x, values, found)

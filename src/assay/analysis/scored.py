@@ -1,108 +1,217 @@
-"""What a workspace kept of each sample, as one number a sample, contestant by contestant."""
+"""Contestants of a workspace: models, methods or both, by the number that their verdicts rest on or by another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from assay.analysis.difference import placements
+from assay.analysis.samples import (
+    Aligned,
+    Column,
+    align,
+    expression_of,
+    outcomes_of,
+    same_data,
+    samples_of,
+    scores_of,
+)
 from assay.base.digests import canonical_json
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.intervals import CHUNK, Floats
+from assay.methods.metric import Metric, Risk
 from assay.studies.outcome import Outcome
 from assay.studies.workspace import Workspace
 
-SAMPLES = "samples.parquet"
 MOST = 100
 """Contestants that are compared each with each: 4,950 pairs."""
-DEFAULTS = {"stealing": "target=surrogate", "evasion": "fooled"}
-"""The score of a family whose samples have one that speaks for itself; others must be named."""
+
+Kind = Literal["outcomes", "scores", "published"]
+"""Numbers whose mean is compared; scores whose area under the ROC curve is; or numbers as they were published."""
 
 
 class Scored(NamedTuple):
-    """A contestant (a model, a method, or both): what it scored on every sample that all contestants have.
+    """A contestant (a model, a method, or both) under its seeds, in order.
 
-    ``values`` are (seeds, n), the samples in the same order for all contestants.
+    ``values`` are (seeds, n): the samples of the contest, NaN where one does not count; n = 0 for published numbers.
+    ``metrics`` are the numbers as they were published, one a seed; none where a column is compared that is no metric.
     """
 
     name: str
     seeds: tuple[int, ...]
     values: Floats
-
-    @property
-    def means(self) -> Floats:
-        """The mean over seeds of every sample (n,)."""
-        return np.asarray(self.values.mean(0))
+    metrics: tuple[Metric, ...] = ()
 
 
 class Contest(NamedTuple):
-    """At least two contestants on the same n samples; ``left_out`` counts samples that some contestant lacks."""
+    """At least two contestants, and what of them is compared.
+
+    ``score`` names it. ``risk`` is the direction in which it gets worse for the owner, None where it is not judged;
+    ``scale`` multiplies means of samples to give the metric's unit. ``positive`` (n,) says which samples scores should
+    find. ``notes`` say what was left out and why.
+    """
 
     score: str
     contestants: list[Scored]
-    left_out: int
+    kind: Kind = "outcomes"
+    risk: Risk | None = None
+    scale: float = 1.0
+    positive: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
-        """Samples that all have."""
-        return len(self.contestants[0].means)
+        """Samples that count for all contestants under all seeds."""
+        return int(np.sum(np.isfinite(np.concatenate([one.values for one in self.contestants])).all(axis=0)))
 
+    @property
+    def left_out(self) -> int:
+        """Samples that do not count for all of them."""
+        return int(self.contestants[0].values.shape[1]) - self.n
 
-Sample = tuple[bool, int]
-"""Whether it is a member, and its row there."""
+    def by_seed(self, one: Scored) -> Floats:
+        """A contestant's number under each of its seeds (seeds,), in the metric's unit."""
+        if self.kind == "published":
+            return np.array([metric.value for metric in one.metrics], dtype=np.float64)
+        return np.asarray(self.scale * np.nanmean(self.placed(one), axis=1))
+
+    def placed(self, one: Scored) -> Floats:
+        """The numbers (seeds, n) whose mean is a contestant's: outcomes, or the placements of its scores."""
+        if self.positive is None:
+            return one.values
+        found = np.full_like(one.values, np.nan)
+        for row, scores in zip(found, one.values, strict=True):
+            known = np.isfinite(scores)
+            row[known] = placements(scores[known], self.positive[known])
+        return found
 
 
 def read_contest(workspace: Workspace, method: str | None = None, score: str | None = None, only: str = "") -> Contest:
-    """The contestants of a workspace, joined by the number of each sample.
+    """The contestants of a workspace, by a metric or by a column of their samples.
 
-    A contestant is a target under a method with its options and serving; its seeds are kept apart. ``score`` is a
-    column of numbers, or ``A=B`` for 1 where two columns agree; by default agreement for stealing and success for
-    evasion. ``only`` keeps the contestants whose names contain it.
+    A contestant is a target under a method with its options and serving; its seeds are kept apart. By default the
+    metric is the one that the verdicts rest on, on the shared samples if all contestants kept them (its outcomes, or
+    the scores whose area under the ROC curve it is), else as it was published. ``score`` names another metric or a
+    column of the samples, or is ``A=B``: 1 where two columns agree. ``only`` keeps the contestants whose names contain
+    it.
 
     Raises:
-        UsageError: if no method or score of that name is there, the family has no default score, or more than `MOST`
-            contestants are left.
-        DataError: if there are fewer than two contestants, or they were not measured on the same test images.
+        UsageError: if no method or score of that name is there, the verdicts rest on metrics that cannot be compared,
+            or more than `MOST` contestants are left.
+        DataError: if there are fewer than two contestants, or a column was measured on different data.
     """
-    outcomes = [one for one in workspace.outcomes() if one.status == "done" and SAMPLES in one.artefacts]
-    outcomes = of_method(outcomes, method)
-    families = sorted({one.method.family for one in outcomes})
-    if score is None:
-        if len(families) != 1 or families[0] not in DEFAULTS:
-            raise UsageError("Say with --score which column of the samples to compare, as COLUMN or COLUMN=COLUMN.")
-        score = DEFAULTS[families[0]]
+    outcomes = of_method(workspace.outcomes(), method)
     chosen = [one for name, one in zip(labels(outcomes), outcomes, strict=True) if only in name]
-    _same_images(chosen)
-    names = labels(chosen)
-    found: dict[str, dict[int, dict[Sample, float]]] = {name: {} for name in names}
-    if len(found) < 2:
-        here = "one is" if found else "none is"
+    _enough(chosen)
+    if score is not None and ("=" in score or not all(_reports(one, score) for one in chosen)):
+        return _by_column(workspace, chosen, score)
+    name = score or _decided(chosen)
+    valued = [one for one in chosen if one.metric(name).value is not None]
+    notes = tuple(
+        f"{one.target.name} ({one.method.name}, seed {one.seed}) is left out: {one.metric(name).note}"
+        for one in chosen
+        if one not in valued
+    )
+    _enough(valued)
+    return _by_metric(workspace, valued, name)._replace(notes=notes)
+
+
+def _by_metric(workspace: Workspace, outcomes: Sequence[Outcome], name: str) -> Contest:
+    metric = outcomes[0].metric(name)
+    contest = Contest(
+        metric.label or name,
+        [],
+        risk=next((scale.risk for one in outcomes if (scale := one.metric(name).scale)), None),
+        scale=100.0 if metric.unit == "%" else 1.0,
+    )
+    kept = [samples_of(one, workspace.path / "artefacts") for one in outcomes]
+    kinds: tuple[tuple[Kind, list[Column | None]], ...] = (
+        ("outcomes", [outcomes_of(samples, name) for samples in kept]),
+        ("scores", [scores_of(samples, name) for samples in kept]),
+    )
+    for kind, found in kinds:
+        columns = [column for column in found if column is not None]
+        if len(columns) == len(outcomes) and (aligned := _joined(outcomes, columns)) is not None:
+            contestants = _grouped(outcomes, aligned.values, name)
+            if any(len(seeds.values) and np.isnan(seeds.values).all(axis=1).any() for seeds in contestants):
+                continue
+            return contest._replace(contestants=contestants, kind=kind, positive=aligned.positive)
+    return contest._replace(contestants=_grouped(outcomes, np.zeros((len(outcomes), 0)), name), kind="published")
+
+
+def _by_column(workspace: Workspace, outcomes: Sequence[Outcome], score: str) -> Contest:
+    columns = []
+    for one in outcomes:
+        samples = samples_of(one, workspace.path / "artefacts")
+        if samples is None:
+            raise DataError(f"{one.method.name} of {one.target.name} kept no samples, so there is no column {score!r}.")
+        columns.append(expression_of(samples, score, one.method.name))
+    aligned = _joined(outcomes, columns)
+    if aligned is None:
+        names = " and ".join(dict.fromkeys(one.target.name for one in outcomes))
         raise DataError(
-            f"A comparison needs two contestants with samples, and {here} here: assess another model with the same "
+            f"{names} were measured on different test images and cannot be paired: choose with --only those that "
+            "share theirs."
+        )
+    if not np.isfinite(aligned.values).all(axis=0).any():
+        raise DataError("No sample was measured by all of them.")
+    return Contest(score, _grouped(outcomes, aligned.values, None))
+
+
+def _joined(outcomes: Sequence[Outcome], columns: Sequence[Column]) -> Aligned | None:
+    """Columns on one set of samples; None where they were measured on different data."""
+    parts = {part for column in columns for part, _ in column.keys}
+    return align(columns) if same_data(outcomes, parts) else None
+
+
+def _grouped(outcomes: Sequence[Outcome], values: Floats, metric: str | None) -> list[Scored]:
+    """Contestants with their seeds, from one row of values an outcome."""
+    found: dict[str, dict[int, int]] = {}
+    for place, (name, outcome) in enumerate(zip(labels(outcomes), outcomes, strict=True)):
+        found.setdefault(name, {})[outcome.seed] = place
+    return [
+        Scored(
+            name,
+            tuple(sorted(seeds)),
+            values[[seeds[seed] for seed in sorted(seeds)]],
+            tuple(outcomes[seeds[seed]].metric(metric) for seed in sorted(seeds)) if metric else (),
+        )
+        for name, seeds in found.items()
+    ]
+
+
+def _enough(outcomes: Sequence[Outcome]) -> None:
+    count = len(set(labels(outcomes)))
+    if count < 2:
+        here = "one is" if count else "none is"
+        raise DataError(
+            f"A comparison needs two contestants with a number, and {here} here: assess another model with the same "
             "method on the same data."
         )
-    if len(found) > MOST:
-        raise UsageError(f"{len(found)} contestants are too many to compare each with each; choose with --only.")
-    for name, outcome in zip(names, chosen, strict=True):
-        found[name][outcome.seed] = _read(workspace, outcome, score)
-    common = set.intersection(*(set(rows) for seeds in found.values() for rows in seeds.values()))
-    every = set.union(*(set(rows) for seeds in found.values() for rows in seeds.values()))
+    if count > MOST:
+        raise UsageError(f"{count} contestants are too many to compare each with each; choose with --only.")
+
+
+def _reports(outcome: Outcome, metric: str) -> bool:
+    return any(one.name == metric for one in outcome.metrics)
+
+
+def _decided(outcomes: Sequence[Outcome]) -> str:
+    """The metric that most verdicts rest on among those that every outcome reports.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    counts = Counter(one.verdict.metric for one in outcomes if one.verdict)
+    common = [name for name, _ in counts.most_common() if all(_reports(one, name) for one in outcomes)]
     if not common:
-        raise DataError("No sample was measured by all of them.")
-    rows = sorted(common)
-    return Contest(
-        score,
-        [
-            Scored(
-                name,
-                tuple(sorted(seeds)),
-                np.array([[seeds[seed][row] for row in rows] for seed in sorted(seeds)]),
-            )
-            for name, seeds in found.items()
-        ],
-        len(every) - len(common),
-    )
+        told = ", ".join(sorted({f"{one.verdict.metric} of {one.method.name}" for one in outcomes if one.verdict}))
+        raise UsageError(f"The verdicts rest on different metrics ({told}): choose with --method, or name a --score.")
+    return common[0]
 
 
 def of_method(outcomes: Sequence[Outcome], method: str | None) -> list[Outcome]:
@@ -149,47 +258,21 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def _same_images(outcomes: Iterable[Outcome]) -> None:
-    known: dict[str, str] = {}
-    for outcome in outcomes:
-        part = outcome.target.data.get("non_members")
-        if part is not None:
-            known.setdefault(part.digest, outcome.target.name)
-    if len(known) > 1:
-        one, other, *_ = known.values()
-        raise DataError(
-            f"{one} and {other} were measured on different test images and cannot be paired: choose with --only those "
-            "that share theirs."
-        )
-
-
 def resampled_means(values: Floats, seed: int, resamples: int) -> Floats:
-    """Means (resamples, k) of k columns of numbers (k, n), over samples drawn anew; the same draw for all columns."""
+    """Means (resamples, k) of k rows of numbers (k, n), over samples drawn anew; the same draw for all rows.
+
+    A NaN does not count: a mean is over the drawn samples that do, and over all that do where none was drawn.
+    """
     n = values.shape[1]
     generator = np.random.default_rng(seed)
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
     parts, left = [], resamples
     while left:
         count = min(left, max(1, CHUNK // n))
-        parts.append(generator.multinomial(n, np.full(n, 1 / n), count) @ values.T / n)
+        drawn = generator.multinomial(n, np.full(n, 1 / n), count)
+        sums, counts = drawn @ filled.T, drawn @ known.T.astype(np.float64)
+        usual = filled.sum(1) / np.maximum(known.sum(1), 1)
+        parts.append(np.where(counts > 0, sums / np.maximum(counts, 1), usual))
         left -= count
     return np.concatenate(parts)
-
-
-def _read(workspace: Workspace, outcome: Outcome, score: str) -> dict[Sample, float]:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(workspace.artefacts(outcome.key) / SAMPLES)
-    columns = []
-    for name in ("row", *score.split("=")):
-        if name not in table.column_names:
-            raise UsageError(
-                f"The samples of {outcome.method.name} have no column {name!r}: {nearest(name, table.column_names)}"
-            )
-        columns.append(table[name].to_numpy())
-    values = columns[1] == columns[2] if len(columns) == 3 else columns[1]
-    try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UsageError(f"The column {score!r} of the samples does not hold numbers.") from None
-    members = table["member"].to_pylist() if "member" in table.column_names else [False] * len(numbers)
-    return dict(zip(zip(members, columns[0].tolist(), strict=True), numbers.tolist(), strict=True))

@@ -108,7 +108,7 @@ class _Table:
     def r(self, claim: str, label: str, paper: float | None, rows: Iterable[Row], x: str, y: str) -> Quantity:
         """Pearson's r of two numbers over the rows that have both."""
         one, other = self.columns(rows, x, y)
-        return _quantity(claim, label, paper, correlate(one, other, self.seed))
+        return _quantity(claim, label, paper, correlate(one, other))
 
     def mean(self, claim: str, label: str, paper: float | None, rows: Iterable[Row], x: str) -> Quantity:
         values = np.array([row.numbers[x] for row in rows if x in row.numbers])
@@ -265,17 +265,15 @@ class _Table:
             *self.columns(rows, "attack_accuracy", "accuracy"),
         )
         found = [
-            _quantity("D18", "r(year, attack accuracy), ImageNet-1k", None, correlate(year, attack, self.seed)),
-            _quantity("D18", "r(year, task accuracy), ImageNet-1k", None, correlate(year, task, self.seed)),
+            _quantity("D18", "r(year, attack accuracy), ImageNet-1k", None, correlate(year, attack)),
+            _quantity("D18", "r(year, task accuracy), ImageNet-1k", None, correlate(year, task)),
         ]
         given = partial(year, attack, task)
         found.append(Quantity("D18", "r(year, attack accuracy) given task accuracy", None, given, n=len(rows)))
         measured = [row for row in rows if "entropy_auc" in row.numbers]
         years = [float(row.texts["Year"]) for row in measured]
         (auc,) = self.columns(measured, "entropy_auc")
-        found.append(
-            _quantity("D19", "r(year, modified-entropy AUC), ImageNet-1k", None, correlate(years, auc, self.seed))
-        )
+        found.append(_quantity("D19", "r(year, modified-entropy AUC), ImageNet-1k", None, correlate(years, auc)))
         for column, what in (("attack_accuracy", "attack accuracy"), ("entropy_auc", "modified-entropy AUC")):
             kept = [row for row in rows if column in row.numbers]
             kinds = sorted({row.texts["Conference Type"] for row in kept})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assay.access.recorded import RecordedSet, Recording
 from assay.analysis.calibration import Calibration, calibration
 from assay.analysis.correlation import holm
-from assay.analysis.paired import Paired, paired
+from assay.analysis.difference import PairedShares, paired_shares
 from assay.base.intervals import Bounds, wilson
 
 ROUNDED = 1e-5
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
     same: int
     agreement: float
     interval: Bounds
-    difference: Paired
+    difference: PairedShares
     holm: float
 
 
@@ -70,7 +70,7 @@ def compare(recorded: RecordedSet, seed: int = 0) -> Comparison:
     found = []
     for first, second in combinations(recorded.recordings, 2):
         same = int((first.labels == second.labels).sum())
-        difference = paired(first.labels == truth, second.labels == truth)
+        difference = paired_shares(first.labels == truth, second.labels == truth)
         names = (label(first), label(second))
         found.append(Pair(*names, same, same / len(truth), wilson(same, len(truth)), difference, 1.0))
     adjusted = holm([pair.difference.p for pair in found])

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, digests, registries, intervals and progress. Imports nothing of Assay."""
+"""Errors, digests, registries, intervals and progress, used by every other room; imports no other room."""

@@ -6,17 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 COPIED = 1 << 20
 """Bytes of a strided array that are brought into order at a time."""
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, no NaN.
+    """The canonical JSON text of a value: sorted keys, no spaces, no NaN.
 
     Raises:
         ValueError: if the value holds NaN or infinity.
@@ -37,6 +37,8 @@ def digest_file(path: Path) -> str:
 
 def digest_arrays(**arrays: NDArray[Any]) -> str:
     """SHA-256 over named arrays: name, dtype, shape and bytes of each, in name order."""
+    import numpy as np
+
     h = hashlib.sha256()
     for name in sorted(arrays):
         a = np.atleast_1d(arrays[name])
@@ -48,6 +50,8 @@ def digest_arrays(**arrays: NDArray[Any]) -> str:
 
 def _contiguous_parts(a: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """An array's bytes in C order, without a copy of the whole where it is a view with other strides."""
+    import numpy as np
+
     if a.size == 0:
         return
     step = len(a) if a.flags.c_contiguous else max(1, COPIED * len(a) // a.nbytes)

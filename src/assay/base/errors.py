@@ -1,4 +1,4 @@
-"""Errors are for people: what was wrong, where, and what to do, in one sentence."""
+"""The hierarchy of errors. Each message is one sentence: what was wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UnsafeFileError(AssayError):
 
 
 class LoadError(AssayError):
-    """A file is damaged, or does not fit what it was said to be."""
+    """A file is damaged, or does not match its description."""
 
 
 class DataError(AssayError):
@@ -32,11 +32,11 @@ class DataError(AssayError):
 
 
 class AccessError(AssayError):
-    """A method needs more of a target than its access gives (a label-only oracle, say, or a missing gradient)."""
+    """A method needs more than its access offers, e.g. posteriors of a label-only oracle, or gradients."""
 
 
 class TransientError(AssayError):
-    """A service cannot answer at the moment (busy, rate limit): asking again in ``after`` seconds may help."""
+    """A service is busy or limits the rate; retry after ``after`` seconds (0: unknown)."""
 
     def __init__(self, message: str, after: float = 0.0) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class TransientError(AssayError):
 
 
 class BudgetError(AssayError):
-    """A query would exceed the budget; nothing of it was asked."""
+    """A query would exceed the budget; none of its images was sent."""
 
 
 class WorkspaceError(AssayError):
@@ -55,8 +55,12 @@ class MethodError(AssayError):
     """A method broke its contract: its trial is recorded as failed, and the others go on."""
 
 
+class TimeUpError(AssayError):
+    """The time that a user allowed is up: what was under way is left out, and what was finished is kept."""
+
+
 class EngineError(AssayError):
-    """The processes or machines that a study runs on cannot be had, or are not what they should be."""
+    """The processes or machines that a study runs on are unavailable or misconfigured."""
 
 
 class NothingAssessedError(AssayError):

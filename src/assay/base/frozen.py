@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Immutable, and strict about unknown keys."""
+    """A pydantic model that is immutable and rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

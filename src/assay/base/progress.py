@@ -14,38 +14,38 @@ from rich.progress import Progress as RichProgress
 
 
 class Step(Protocol):
-    """One piece of work under way."""
+    """One piece of work in progress."""
 
     def advance(self, amount: float = 1.0) -> None:
-        """Say that so much more is done."""
+        """Add ``amount`` to the work done, in the units of the step's total."""
         ...
 
 
 class Progress(Protocol):
-    """Where work reports to."""
+    """A receiver of progress reports."""
 
     def step(self, label: str, total: float) -> AbstractContextManager[Step]:
-        """A context manager around one piece of work of a known size."""
+        """A context manager around one piece of work; ``total`` is its size in any unit."""
         ...
 
     def say(self, text: str) -> None:
-        """One line for the reader."""
+        """Print one line."""
         ...
 
 
 class _Nothing:
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
+        """Discard."""
 
 
 class _Silent:
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
+        """A step whose reports are discarded."""
         yield _Nothing()
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
+        """Discard."""
 
 
 class _PlainStep:
@@ -55,7 +55,7 @@ class _PlainStep:
         self.start = self.last = time.monotonic()
 
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
+        """Print percentage and estimated time, at most once in ``every`` seconds."""
         self.done += amount
         now = time.monotonic()
         if now - self.last >= self.owner.every and self.done < self.total:
@@ -69,11 +69,11 @@ class _Plain:
 
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
+        """A step that prints plain lines."""
         yield _PlainStep(self, label, total)
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
+        """Print a line on standard error."""
         print(text, file=sys.stderr, flush=True)
 
 
@@ -85,7 +85,7 @@ class _Bars:
 
     @contextmanager
     def step(self, label: str, total: float) -> Iterator[Step]:
-        """See `Progress.step`."""
+        """A step with a bar of its own; nested steps share one display."""
         if self._bars is None:
             self._bars = RichProgress(
                 TextColumn("{task.description}"),
@@ -110,7 +110,7 @@ class _Bars:
                 self._bars = None
 
     def say(self, text: str) -> None:
-        """See `Progress.say`."""
+        """Print a line above the bars."""
         self.console.print(text, highlight=False)
 
 
@@ -119,12 +119,12 @@ class _Bar:
         self.bars, self.task = bars, task
 
     def advance(self, amount: float = 1.0) -> None:
-        """See `Step.advance`."""
+        """Move the bar."""
         self.bars.advance(self.task, amount)  # type: ignore[arg-type]
 
 
 def silent() -> Progress:
-    """Reports nothing."""
+    """A receiver that discards every report."""
     return _Silent()
 
 

@@ -1,4 +1,4 @@
-"""A registry of things that are added by a decorator, in this package or in somebody else's."""
+"""Registries of items added by a decorator, in this package or in a third party's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Named things of one kind.
+    """Items of one kind by name.
 
     The modules below ``package`` are imported when the registry is first read, then the entry points of the group
-    ``assay.<kind>s``; a third party's module that fails to import warns and is left out.
+    ``assay.<kind>s``. An entry point that fails to load is skipped with a warning.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -28,7 +28,7 @@ class Registry(Generic[T]):
         self._loaded = False
 
     def add(self, name: str) -> Callable[[T], T]:
-        """Decorator that registers a thing under a name.
+        """Decorator that registers an item under a name.
 
         Raises:
             ValueError: if the name is taken.
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         for point in entry_points(group=f"assay.{self.kind}s"):
             try:
                 point.load()
-            except Exception as error:  # somebody else's code: report it, go on without it
+            except Exception as error:  # third-party code may raise anything; the rest must work without it
                 warnings.warn(f"the {self.kind} plug-in {point.name!r} failed to load: {error}", stacklevel=2)
 
     def names(self) -> list[str]:
@@ -61,12 +61,12 @@ class Registry(Generic[T]):
         return sorted(self._items)
 
     def items(self) -> Iterator[tuple[str, T]]:
-        """Names and things, sorted by name."""
+        """Names and items, sorted by name."""
         for name in self.names():
             yield name, self._items[name]
 
     def get(self, name: str) -> T:
-        """The thing of that name.
+        """The item of that name.
 
         Raises:
             UsageError: if there is none; the message names the nearest.

@@ -14,19 +14,23 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_setting(registry: Registry[type[M]], text: str) -> M:
-    """One of a registry's configurations, with options: ``kl=4`` gives the first, ``fixmatch:mu=7,threshold=0.9`` any.
+    """A configuration of a registry, parsed from text.
+
+    ``kl=4`` sets the first option, ``fixmatch:mu=7,threshold=0.9`` any options by name.
+
+    The first option is the first that the configuration's own class declares, before those of its bases.
 
     Raises:
         UsageError: if the name or an option is unknown, or a value does not fit.
     """
-    head, _, rest = text.partition(":")
+    head, colon, rest = text.partition(":")
     name, _, value = head.partition("=")
     what, kind = f"The {registry.kind} {name!r}", registry.get(name)
-    options = list(kind.model_fields)
+    options = _options(kind)
     if value and not options:
         raise UsageError(f"{what} takes no value.")
     given = {options[0]: value} if value else {}
-    for pair in re.split(r",(?=\w+=)", rest) if rest else []:
+    for pair in re.split(r",(?=\w+=)", rest) if colon else []:
         option, equals, value = pair.partition("=")
         if not equals or option in given:
             raise UsageError(f"{text!r} is not of the form {name}:option=value,option=value, each given once.")
@@ -38,3 +42,8 @@ def parse_setting(registry: Registry[type[M]], text: str) -> M:
     except ValidationError as error:
         wrong = error.errors()[0]
         raise UsageError(f"The {registry.kind} {text!r} is not valid: {wrong['loc'][0]}: {wrong['msg']}.") from None
+
+
+def _options(kind: type[BaseModel]) -> list[str]:
+    declared = (name for base in kind.__mro__ for name in vars(base).get("__annotations__", {}))
+    return [name for name in dict.fromkeys(declared) if name in kind.model_fields]

@@ -1,4 +1,4 @@
-"""Annotation by several people: one folder a project, one file a coder, merged by majority with dissent kept."""
+"""Annotations by several coders: one folder per project, one file per coder; merged by majority, dissent kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, code
 from assay.catalogue.entry import Entry, Listing, Source, explain, json_lines, listing, make_entry
@@ -21,7 +22,7 @@ CODERS = "coders.txt"
 
 
 class Annotation(Frozen):
-    """What one coder says of one code of one record; ``value`` is as `parse_value` takes it."""
+    """One coder's value for one code of one record; ``value`` is text as `parse_value` reads it."""
 
     record: str
     code: str
@@ -110,7 +111,7 @@ class Project:
         return sorted(path.read_text(encoding="utf-8").split()) if path.exists() else []
 
     def add_coder(self, name: str) -> None:
-        """Lets somebody annotate.
+        """Add a coder to the project.
 
         Raises:
             UsageError: if the name is not made of letters, digits, hyphens and underscores.
@@ -121,7 +122,7 @@ class Project:
         (self.folder / CODERS).write_text("".join(f"{n}\n" for n in sorted({*self.coders, name})), encoding="utf-8")
 
     def annotations(self, coder: str) -> list[Annotation]:
-        """What a coder said, sorted by record and code.
+        """A coder's annotations, sorted by record and code.
 
         Raises:
             UsageError: if there is no such coder; the message names the nearest.
@@ -146,7 +147,7 @@ class Project:
         return found
 
     def annotate(self, coder: str, record: str, values: dict[str, str]) -> list[Vote]:
-        """Keeps a coder's values of a record, over what the coder said before.
+        """Store a coder's values for a record, replacing the coder's earlier ones.
 
         Returns the codes of this record on which coders now disagree.
 
@@ -158,10 +159,7 @@ class Project:
         kept = {(one.record, one.code): one for one in self.annotations(coder)}
         kept |= {(record, name): Annotation(record=record, code=name, value=text) for name, text in values.items()}
         lines = [canonical_json(kept[key].model_dump()) for key in sorted(kept)]
-        path = self.folder / f"{coder}.jsonl"
-        temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(path)
+        write_text(self.folder / f"{coder}.jsonl", "".join(f"{line}\n" for line in lines))
         return [vote for vote in self.disagreements() if vote.record == record]
 
     def answers(self) -> dict[str, dict[tuple[str, str], str]]:
@@ -190,7 +188,7 @@ class Project:
         ]
 
     def merge(self) -> Merged:
-        """One answer to each code by majority; see `Merged`."""
+        """The majority's value for each code, with the dissent, as `Merged`."""
         majority: dict[str, dict[str, str]] = defaultdict(dict)
         dissent: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for (record, name), by_value in self._votes().items():
@@ -214,7 +212,7 @@ class Project:
 
 
 def to_text(name: str, value: Any) -> str:
-    """A code's value in the one spelling that `parse_value` takes back."""
+    """A code's value as text, in the form that `parse_value` reads."""
     kind = CODEBOOK[name].kind
     if kind == "texts":
         return "; ".join(sorted(value))

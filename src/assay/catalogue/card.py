@@ -1,4 +1,4 @@
-"""A model card of one's own: a TOML file with an id and fields of the codebook."""
+"""The user's own model cards: a TOML file with an id and fields of the codebook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOURCE = Source(name="own", title="own model cards")
 
 
 def read_card(path: Path) -> Entry:
-    """The model that a card describes; its data set may be spelled in any known way.
+    """Read a card; its data set may have any known spelling.
 
     Raises:
         LoadError: if it is not TOML.
@@ -31,7 +31,7 @@ def read_card(path: Path) -> Entry:
 
 
 def add_card(path: Path, folder: Path) -> Entry:
-    """Adds a card's model to the folder of a user's own records.
+    """Add a card's model to the folder of the user's own records.
 
     Raises:
         DataError: if a model of that id was added before, or as `read_card`.

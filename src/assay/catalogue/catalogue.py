@@ -1,4 +1,4 @@
-"""The catalogue as one object: packaged records, a user's own, and what was measured of them."""
+"""The catalogue as one object: packaged records, the user's own records, and measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from assay.base.errors import UsageError, nearest
 from assay.catalogue.entry import Listing, read_listing
 from assay.catalogue.generate import packaged_files
 from assay.catalogue.measurement import Measurement, read_measurements
-from assay.catalogue.merge import Record, merge
+from assay.catalogue.merge import merge
+from assay.catalogue.record import Record
 from assay.catalogue.sources import curated
 
 
@@ -40,7 +41,7 @@ class Catalogue:
         return name in self._by_name
 
     def get(self, name: str) -> Record:
-        """The record of that id, or that a source lists under that name.
+        """The record with that id, or with that name in a source.
 
         Raises:
             UsageError: if there is none; the message names the nearest.
@@ -51,7 +52,7 @@ class Catalogue:
             raise UsageError(f"The catalogue has no model {name!r}: {nearest(name, self._by_name)}") from None
 
     def measured(self, record: Record) -> tuple[Measurement, ...]:
-        """What was measured of a record, under any protocol."""
+        """The measurements of a record, under all protocols."""
         return tuple(self._measured.get(record.id, ()))
 
 
@@ -62,17 +63,17 @@ def home() -> Path:
 
 @cache
 def packaged() -> tuple[Listing, ...]:
-    """The listings that come with Assay, in the order in which they are believed."""
+    """The listings shipped with Assay, in order of precedence."""
     return (curated.entries(), *map(read_listing, packaged_files()))
 
 
 def own(folder: Path) -> list[Listing]:
-    """A user's own listings, in the order of their file names."""
+    """The user's own listings, in the order of their file names."""
     return [read_listing(path) for path in sorted(folder.glob("*.jsonl"))] if folder.is_dir() else []
 
 
 def load_catalogue(folder: Path | None = None) -> Catalogue:
-    """Everything known: packaged records, those of the folder (default `home`), and the folder's measurements.
+    """The packaged records, those of ``folder`` (default: `home`), and the folder's measurements.
 
     Raises:
         LoadError: if one of the user's files is damaged.

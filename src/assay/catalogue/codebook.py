@@ -1,4 +1,4 @@
-"""The codebook: everything that may be known of a public model, as one typed schema.
+"""The codebook: the typed schema of what can be known of a public model.
 
 The first thirteen fields are SecurityNet's codes (USENIX Security 2024, section 3); the rest are a model's intrinsic
 properties, its accuracy and its weights. None always means unknown, never zero and never a guess.
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Format, Preprocessing
+from assay.catalogue.weights import Format, Preprocessing
 
 Task = Literal["image classification", "multi-label classification"]
 Topic = Literal["natural", "digit", "medical", "fashion", "face", "remote sensing", "other"]
@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Facts(Frozen):
-    """What one source says of a model, or what all of them together say; None is unknown.
+    """The facts of a model, from one source or merged from several; None is unknown.
 
     Accuracies are fractions in [0, 1]. ``macs`` are multiply-accumulates for one image of size ``input``; half the
     floating-point operations. Presence of layers is that of the network as its package builds it by default, so a
@@ -126,7 +126,7 @@ INCOMPARABLE = frozenset(
 
 
 def agree(name: str, one: Any, other: Any) -> bool:
-    """Whether two known values of a field say the same, within its `TOLERANCE`."""
+    """Whether two known values of a field agree within its `TOLERANCE`."""
     if name in INCOMPARABLE or one == other:
         return True
     if name in ("parameters", "macs"):

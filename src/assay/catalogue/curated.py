@@ -13,14 +13,14 @@ from pydantic import Field
 
 from assay.base.errors import UsageError
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Preprocessing, Weights
+from assay.catalogue.weights import Preprocessing, Weights
 
 DATA = Path(__file__).resolve().parent / "data"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Loadable(Frozen):
-    """All that is needed to load a public model and to find out whether it was loaded right.
+    """What loading a public model requires, and the accuracy that shows whether it was loaded correctly.
 
     ``architecture`` is None where the file itself says what the network is. ``input_shape`` is (channels, height,
     width). ``dataset`` names the set that the model was trained on: its first ``train_rows`` training images, or all
@@ -65,7 +65,7 @@ def curated() -> dict[str, Loadable]:
 
 
 def expand(references: Iterable[str]) -> list[str]:
-    """References with ``*`` and ``?`` replaced by the catalogue ids that match; each once.
+    """Replace references with ``*`` or ``?`` by the matching catalogue ids, without duplicates.
 
     Raises:
         UsageError: if a pattern matches nothing.

@@ -1,4 +1,4 @@
-"""What follows from what a source says: from the network itself, and from the tables of names, data sets and papers."""
+"""Facts derived from a source's facts: from the network itself, and from tables of names, data sets and papers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Values = dict[str, Any]
 
 
 class Statement(NamedTuple):
-    """Known fields and who says so. ``fills`` are fields given only where nobody else knows them."""
+    """Facts with their source. ``fills`` are fields that are used only if no other source has them."""
 
     source: str
     values: Values
@@ -24,7 +24,7 @@ class Statement(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """What the meta device tells of one configuration; see `assay.targets.complexity`."""
+    """Complexity of one configuration, computed on the meta device by `assay.targets.complexity`."""
 
     input: tuple[int, int, int]
     parameters: int
@@ -57,7 +57,7 @@ def parse_computed(row: dict[str, str]) -> Computed:
 
 
 def computed(values: Values) -> Statement:
-    """From the network itself. MACs are given only at the model's own input size, if its source says which that is."""
+    """Facts computed from the network. MACs are given only at the input size that the source states, if any."""
     rows = computed_table().get(values.get("builder", ""), ())
     size = values.get("input")
     row = next((row for row in rows if size in (None, row.input)), None) or next(iter(rows), None)

@@ -1,4 +1,4 @@
-"""What one source says: entries, and the files that hold them."""
+"""The entries of one source, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import DataError, LoadError, nearest
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.codebook import CODEBOOK, Facts
 
@@ -52,12 +53,16 @@ class Listing(NamedTuple):
 
 
 class Readable(Protocol):
-    """Anything whose text can be read: a path, or a resource of a package."""
+    """A path, or a resource of a package."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The last part of the path."""
+        ...
 
-    def read_text(self, encoding: str) -> str: ...
+    def read_text(self, encoding: str) -> str:
+        """The whole text."""
+        ...
 
 
 def listing(source: Source, entries: Iterable[Entry]) -> Listing:
@@ -74,16 +79,14 @@ def listing(source: Source, entries: Iterable[Entry]) -> Listing:
 
 
 def write_listing(path: Path, what: Listing) -> None:
-    """One JSON object a line: the source, then its entries by id. The same listing gives the same bytes."""
+    """Write one JSON object per line: the source, then its entries sorted by id. Deterministic."""
     lines = [canonical_json(what.source.model_dump(exclude_none=True))]
     lines += [canonical_json(entry.model_dump(exclude_defaults=True)) for entry in what.entries]
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_listing(path: Readable) -> Listing:
-    """What `write_listing` wrote.
+    """Read a file of `write_listing`.
 
     Raises:
         LoadError: if a line is not what it should be; the message names the line and the field.
@@ -95,7 +98,7 @@ def read_listing(path: Readable) -> Listing:
 
 
 def json_lines(text: str) -> list[str]:
-    """The lines of a file of JSON lines: only a line feed ends one, since JSON's texts may hold other line ends."""
+    """The lines of a file of JSON lines; only a line feed ends a line, since strings may hold other line ends."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
@@ -119,7 +122,7 @@ def make_entry(where: str, values: dict[str, Any]) -> Entry:
 
 
 def explain(error: Exception) -> str:
-    """The first thing wrong with data that does not fit the codebook, as the end of a sentence."""
+    """The first error in data that does not fit the codebook, as the end of a sentence."""
     if not isinstance(error, ValidationError):
         return f"this is not JSON ({error})."
     first = error.errors(include_url=False)[0]

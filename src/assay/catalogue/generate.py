@@ -1,4 +1,4 @@
-"""The packaged catalogue, generated from packages; and how to tell that it is stale."""
+"""Generation of the packaged catalogue from packages, and the check that it is up to date."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STAMP = "stamp.json"
 
 
 def packaged_files() -> list[Traversable]:
-    """The packaged listings, in the order in which they are believed."""
+    """The packaged listings, in order of precedence."""
     return [DATA / "sources" / f"{name}.jsonl" for name in SOURCES]
 
 
 def generate(names: tuple[str, ...], wheels: Path | None, folder: Path, progress: Progress) -> None:
-    """Writes the listings of the named sources (all, if none is named) and the stamp beside them.
+    """Write the listings of the named sources (default: all) and the stamp beside them.
 
     The same packages give the same bytes. Packages that are not installed are read from wheels in a folder.
 
@@ -62,9 +62,9 @@ def buildable_entries(wheels: Path | None) -> list[Entry]:
 
 
 def staleness() -> list[str]:
-    """Why the packaged listings are not what generating them now would give; empty if nothing is known against them.
+    """Reasons why the packaged listings are out of date; empty if there is none.
 
-    A generator that was changed since is a reason; a newer version of a package, being a new source, is not.
+    A changed generator is a reason; a newer version of a package is not, since it is another source.
     """
     stamp = json.loads((DATA / "sources" / STAMP).read_text(encoding="utf-8"))
     return [
@@ -75,7 +75,7 @@ def staleness() -> list[str]:
 
 
 def newer_packages() -> list[str]:
-    """Sources of which another version is installed than the packaged listing describes."""
+    """Sources whose installed version differs from the one that the packaged listing describes."""
     stamp = json.loads((DATA / "sources" / STAMP).read_text(encoding="utf-8"))
     found = []
     for name, known in stamp.items():
@@ -89,7 +89,7 @@ def newer_packages() -> list[str]:
 
 
 def generator_digest(name: str) -> str:
-    """SHA-256 of the code that reads a source, whatever its layout and comments."""
+    """SHA-256 of the syntax tree of the code that reads a source; layout and comments do not matter."""
     reader = inspect.getmodule(SOURCES[name])
     assert reader is not None
     return hashlib.sha256("".join(map(_code, (reader, addresses, packages))).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A user's own folder: what was imported, joined and added stays there, one file a source."""
+"""Storage of imported, joined and added records in the user's folder, one file per source."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from assay.catalogue.measurement import Measurement, read_measurements, write_me
 
 
 def keep(folder: Path, imported: Imported) -> None:
-    """Keeps what an importer read; models of that source and id that were kept before are replaced."""
+    """Store an import; earlier entries of the same source and id are replaced."""
     keep_listing(folder, imported.listing)
     if imported.measurements:
         keep_measurements(folder, imported.listing.source.name, imported.measurements)
 
 
 def keep_listing(folder: Path, new: Listing) -> None:
-    """Keeps a listing beside the models of its source that were kept before."""
+    """Store a listing, merged with the stored entries of its source."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{new.source.name}.jsonl"
     entries = {entry.id: entry for entry in (read_listing(path).entries if path.exists() else ())}
@@ -27,7 +27,7 @@ def keep_listing(folder: Path, new: Listing) -> None:
 
 
 def keep_measurements(folder: Path, source: str, new: Iterable[Measurement]) -> None:
-    """Keeps measurements of a source; of one model, protocol and metric the newest by the same measurer counts."""
+    """Store measurements of a source; a newer one replaces that of the same model, protocol, metric and measurer."""
     measured = folder / "measured"
     measured.mkdir(parents=True, exist_ok=True)
     path = measured / f"{source}.jsonl"

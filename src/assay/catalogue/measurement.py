@@ -1,4 +1,4 @@
-"""Measured results: what somebody's attack found of a model, under a named protocol."""
+"""Measured results of attacks on catalogued models, each under a named protocol."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 from assay.catalogue.entry import explain, json_lines
 
@@ -18,8 +19,8 @@ class Measurement(Frozen):
     """One number about one model.
 
     ``record`` is an id or one of the names of a record. ``protocol`` says how it was measured: numbers under two
-    protocols are never compared. ``low`` and ``high`` bound it, where whoever measured it gave an interval; ``n`` is
-    what it was computed from. ``source`` is who measured it.
+    protocols are never compared. ``low`` and ``high`` are the ends of its interval, if one was given; ``n`` is
+    the sample size. ``source`` is who measured it.
     """
 
     record: str
@@ -33,15 +34,13 @@ class Measurement(Frozen):
 
 
 def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
-    """One JSON object a line, sorted: the same measurements give the same bytes."""
+    """Write one JSON object per line, sorted. Deterministic."""
     lines = sorted({canonical_json(measurement.model_dump(exclude_none=True)) for measurement in measurements})
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """What `write_measurements` wrote.
+    """Read a file of `write_measurements`.
 
     Raises:
         LoadError: if a line is not a measurement; the message names the line.

@@ -1,4 +1,4 @@
-"""From what every source says to one record a model: nothing is thrown away, and contradictions are shown."""
+"""Merging of the entries of all sources into one record per model, with contradictions kept."""
 
 from __future__ import annotations
 
@@ -7,36 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from assay.base.frozen import Frozen
 from assay.catalogue.codebook import Facts, agree
 from assay.catalogue.enrich import TABLES, Statement, computed
 from assay.catalogue.entry import Entry, Listing
+from assay.catalogue.record import Conflict, Record
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(Facts.model_fields)
-
-
-class Conflict(Frozen):
-    """A value that another source gives for a field, and that contradicts the record's."""
-
-    field: str
-    value: Any
-    source: str
-
-
-class Record(Frozen):
-    """What is known of one public model.
-
-    ``names`` are the ids under which ``sources`` list it, ``id`` the first of them. ``origins`` maps each known field
-    to the source of its value; ``conflicts`` are what other sources say instead.
-    """
-
-    id: str
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-    facts: Facts
-    origins: dict[str, str]
-    conflicts: tuple[Conflict, ...] = ()
-    mirrors: tuple[str, ...] = ()
 
 
 def merge(listings: Sequence[Listing]) -> list[Record]:
@@ -44,7 +20,7 @@ def merge(listings: Sequence[Listing]) -> list[Record]:
 
     Entries are one model if a source says so (`Entry.same_as`), if their weights have one address, or if they have one
     digest (a digest's prefix counts as the digest). For each field the first source in the order given that knows it
-    is believed, after what was computed from the network itself and before the tables of `assay.catalogue.enrich`.
+    takes precedence, after what was computed from the network itself and before the tables of `assay.catalogue.enrich`.
     """
     entries = [entry for listing in listings for entry in listing.entries]
     sources = [listing.source.label for listing in listings for _ in listing.entries]

@@ -1,4 +1,4 @@
-"""One name for every data set and every family of architectures."""
+"""Canonical names of data sets and families of architectures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of Python packages, installed or still in their wheels, read without importing anything."""
+"""Files of Python packages, installed or in wheels, read without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query language of ``assay catalogue search``: parsed here, checked against the codebook, never pasted into SQL.
+"""The query language of ``assay catalogue search``: parsed here, checked against the codebook, never inserted into SQL.
 
     query      = [condition] ["order by" field ["asc" | "desc"] {"," field ["asc" | "desc"]}] ["limit" number]
     condition  = term {"or" term}          term = factor {"and" factor}
@@ -52,7 +52,7 @@ class Compiled:
 
 
 def compile_query(text: str) -> Compiled:
-    """A query, ready for DuckDB.
+    """Compile a query to SQL with parameters for DuckDB.
 
     Raises:
         UsageError: if it cannot be read, names a field that does not exist (the message names the nearest), or compares

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Any
 
 from assay.base.frozen import Frozen
-
-Format = Literal["safetensors", "torch", "keras", "onnx", "tflite", "factory"]
-"""How the weights are stored. ``factory``: weights that an installed package (timm, torchvision) fetches itself."""
+from assay.catalogue.codebook import Facts
 
 
-class Preprocessing(Frozen):
-    """How pixels in [0, 1] become the network's input: ``(pixels * scale - mean) / std``, per channel, NCHW.
+class Conflict(Frozen):
+    """A value that another source gives for a field, and that contradicts the record's."""
 
-    ``mean`` and ``std`` have one entry, or one per channel, on the scale that ``scale`` produces: a network trained on
-    0..255 has scale 255. ``size`` (height, width) resizes bilinearly first; None leaves images as they are.
+    field: str
+    value: Any
+    source: str
+
+
+class Record(Frozen):
+    """What is known of one public model.
+
+    ``names`` are the ids under which ``sources`` list it, ``id`` the first of them. ``origins`` maps each known field
+    to the source of its value; ``conflicts`` are what other sources say instead.
     """
 
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    size: tuple[int, int] | None = None
-
-
-class Weights(Frozen):
-    """Where a model's weights are, and the digest that they must have before they are opened.
-
-    ``package`` names a file shipped inside Assay, relative to the package; ``url`` one to download. ``file`` is the
-    name under which it is cached, and under which a mirror holds it.
-    """
-
-    format: Format
-    url: str | None = None
-    package: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    file: str | None = None
-    bytes: int | None = None
+    id: str
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    facts: Facts
+    origins: dict[str, str]
+    conflicts: tuple[Conflict, ...] = ()
+    mirrors: tuple[str, ...] = ()

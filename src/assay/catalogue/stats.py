@@ -1,4 +1,4 @@
-"""Counts over a catalogue, such as those behind SecurityNet's figure 1, and what is known of how many."""
+"""Counts over a catalogue, such as those of SecurityNet's figure 1, and the coverage of each field."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from assay.catalogue.codebook import CODEBOOK
 from assay.catalogue.generate import BUILDING
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 
 COUNTED = ("year", "model_type", "country", "dataset", "venue", "purpose")
 
 
 class Coverage(NamedTuple):
-    """Of how many records a field is known."""
+    """Number and share of records in which a field is known."""
 
     field: str
     known: int
@@ -25,7 +25,8 @@ class Statistics(NamedTuple):
     """Counts over records.
 
     ``counts`` maps each of `COUNTED` to its values, most frequent first; a record with two countries counts for both.
-    ``buildable`` are records that an installed package can build, of which so many have parameters and MACs.
+    ``buildable`` counts records that an installed package can build; ``with_parameters`` and
+    ``with_macs`` count those of them that have parameters and MACs.
     """
 
     records: int
@@ -42,7 +43,7 @@ class Statistics(NamedTuple):
 
 
 def statistics(records: Sequence[Record]) -> Statistics:
-    """Everything that `Statistics` holds."""
+    """Compute `Statistics` of records."""
     buildable = [record for record in records if (record.facts.builder or "").split(":")[0] in BUILDING]
     counts = {field: _counts(records, field) for field in COUNTED}
     known = {field: sum(getattr(record.facts, field) is not None for record in records) for field in CODEBOOK}

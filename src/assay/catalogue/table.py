@@ -14,8 +14,8 @@ import pyarrow as pa
 from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.codebook import CODEBOOK, Facts, Kind
-from assay.catalogue.merge import Record
 from assay.catalogue.query import EXTRA, compile_query
+from assay.catalogue.record import Record
 
 _TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),
@@ -30,7 +30,7 @@ SUFFIXES = (".parquet", ".csv", ".json")
 
 
 def to_arrow(catalogue: Catalogue, records: Sequence[Record]) -> pa.Table:
-    """One row a record, one column a field of the codebook, with units and descriptions in the column's metadata.
+    """One row per record, one column per field of the codebook, with unit and description in the metadata.
 
     Unknown is null. Sizes are texts (``3x224x224``); further columns are those of `assay.catalogue.query.EXTRA`.
     """
@@ -67,7 +67,7 @@ def plain(facts: Facts, name: str) -> Any:
 
 
 class Search:
-    """A catalogue, ready to be asked."""
+    """A catalogue in an in-memory DuckDB table, for queries."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -89,7 +89,7 @@ class Search:
 
 
 def export(catalogue: Catalogue, records: Sequence[Record], path: Path) -> None:
-    """Writes records to a Parquet, CSV or JSON file, by its suffix. In JSON each field keeps its origin.
+    """Write records to a Parquet, CSV or JSON file, by its suffix. In JSON each field keeps its origin.
 
     Raises:
         UsageError: if the suffix is another.

@@ -12,8 +12,33 @@ from assay.base.errors import AssayError, UsageError
 app = App(
     name="assay",
     help="Measure how stealable, leaky, backdoored and evadable a machine-learning model is, before you publish it.",
+    suppress_keyboard_interrupt=False,  # main says what is kept
     version=lambda: __import__("importlib.metadata").metadata.version("modelassay"),
 )
+MODELS = frozenset(
+    {
+        "PIL",
+        "altair",
+        "duckdb",
+        "fsspec",
+        "httpx",
+        "huggingface_hub",
+        "multipart",
+        "pandas",
+        "prometheus_client",
+        "python_multipart",
+        "safetensors",
+        "sklearn",
+        "starlette",
+        "timm",
+        "torch",
+        "torchvision",
+        "uvicorn",
+        "vl_convert",
+    }
+)
+"""What the extra ``models`` brings, by the names that are imported."""
+
 app.command("assay.cli.audit:audit", help="Assess models before they are published.")
 app.command("assay.cli.audit:run", help="Run one method on one model.")
 app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
@@ -46,6 +71,16 @@ def main(arguments: list[str] | None = None) -> int:
     except AssayError as error:
         errors.print(f"[bold red]assay:[/] {_escape(str(error))}", highlight=False)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in MODELS:
+            raise
+        errors.print(
+            f"[bold red]assay:[/] This command needs the library {missing}: "
+            + _escape("pip install 'modelassay[models]'."),
+            highlight=False,
+        )
+        return AssayError.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. What was measured is kept; run the same command again to go on.")
         return 130

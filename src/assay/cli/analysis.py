@@ -57,7 +57,7 @@ def correlate(
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
-    """Correlations with bootstrap intervals, ranks, leverage and correction for multiple testing."""
+    """Correlations with intervals, ranks, leverage and correction for multiple testing."""
     from assay.analysis.columns import correlate_columns, is_table
     from assay.analysis.securitynet import analyse
     from assay.base.errors import UsageError
@@ -68,7 +68,7 @@ def correlate(
     if is_table(table):
         if x is None or y is None:
             raise UsageError(f"{table.name} is a table of columns: say which to correlate with --x and --y.")
-        page.show(views.correlations(correlate_columns(table, x, y, by, seed)), out)
+        page.show(views.correlations(correlate_columns(table, x, y, by)), out)
     else:
         tables = read_tables(table)
         page.show(views.claims(analyse(tables, seed), tables), out)
@@ -81,9 +81,8 @@ def relate(
     /,
     *metrics: Annotated[str, Parameter(help="Metrics to correlate with it, such as auc_modified_entropy.")],
     out: Out = None,
-    seed: Seed = 0,
 ) -> None:
-    """Correlations of metrics over the models of a workspace, with bootstrap intervals."""
+    """Correlations of metrics over the models of a workspace, with intervals."""
     from assay.analysis.relation import relate
     from assay.base.errors import UsageError
     from assay.reports.views import page
@@ -91,7 +90,7 @@ def relate(
 
     if not metrics:
         raise UsageError(f"Name the metrics to correlate with {x}.")
-    page.show(view(relate(_opened(workspace).outcomes(), x, metrics, seed)), out)
+    page.show(view(relate(_opened(workspace).outcomes(), x, metrics)), out)
 
 
 @app.command

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from assay.api import Audit
+    from assay.api import Audit, Prepared
+    from assay.studies.schedule import Expected
     from assay.targets.target import Target
 
 Workspace = Annotated[Path, Parameter(help="Folder of outcomes; what is finished there is not run again.")]
@@ -27,6 +31,10 @@ Policies = Annotated[
     ),
 ]
 Data = Annotated[str | None, Parameter(help="Data set: a name, or a path [default: the target's own].")]
+DropDuplicates = Annotated[
+    bool,
+    Parameter(help="Leave out of the non-members what is among the training images too, pixel for pixel.", negative=""),
+]
 Suspects = Annotated[
     str | None,
     Parameter(help="Images that may carry a backdoor's trigger: a data set, whatever its labels [default: none]."),
@@ -41,16 +49,33 @@ Budget = Annotated[int | None, Parameter(help="The most images that this workspa
 Price = Annotated[
     float | None, Parameter(help="US dollars per 1,000 images [default: as the service says; it must, or you].")
 ]
+Minutes = Annotated[
+    float | None,
+    Parameter(help="All must be done in so many: the cheapest of each question first; what does not fit is skipped."),
+]
+DryRun = Annotated[
+    bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
+]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
+Profile = Annotated[
+    Literal["open-weights", "paid-api", "on-device", "internal"],
+    Parameter(help="How the model will be published, which the report decides for."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
+DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 
 def audit(
     *references: Annotated[
-        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, TOML files, or services.")
+        str,
+        Parameter(
+            help="Catalogue ids ('starter/*' matches several), timm:NAME, hf:ORG/NAME@REVISION, folders of "
+            "save_pretrained, TOML files, or services."
+        ),
     ],
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
     method: Annotated[tuple[str, ...], Parameter(help="Only this method; may be repeated.", negative="")] = (),
     settings: Settings = (),
@@ -58,11 +83,14 @@ def audit(
     policy: Policies = (),
     workspace: Workspace = DEFAULT_WORKSPACE,
     out: Out = None,
+    profile: Profile = DEFAULT_PROFILE,
     device: Device = "auto",
     seed: Seed = 0,
     live: Live = False,
     budget: Budget = None,
     price: Price = None,
+    minutes: Minutes = None,
+    dry_run: DryRun = False,
     outputs: Annotated[
         Path | None,
         Parameter(
@@ -79,11 +107,12 @@ def audit(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
 
 
 def run(
@@ -93,6 +122,7 @@ def run(
     *,
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     settings: Settings = (),
     output: Output = None,
     policy: Policies = (),
@@ -111,6 +141,7 @@ def run(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
@@ -141,20 +172,89 @@ def _audit(
     workspace: Path,
     out: Path | None,
     wanted: dict[str, Any],
+    profile: str = DEFAULT_PROFILE,
+    minutes: float | None = None,
+    dry_run: bool = False,
 ) -> int:
+    began = time.monotonic()  # before torch is imported
     from assay import api
     from assay.base.progress import on_console
     from assay.studies import Workspace, parse_settings
 
     opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
-    audits = [
-        api.audit(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
-        for target in targets
-    ]
-    return show(audits, out)
+    audits: list[Audit] = []
+    for target in targets:
+        prepared = api.prepare(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
+        if dry_run:
+            _print_expected(prepared.target.name, prepared.expected())
+            continue
+        if not audits:
+            prepared = replace(prepared, began=began)
+        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
+    return 0 if dry_run else show(audits, out, profile)
 
 
-def show(audits: Sequence[Audit], out: Path | None) -> int:
+def _run(prepared: Prepared, minutes: float | None, write: Callable[[Audit], Path], *, alone: bool) -> Audit:
+    """Run one audit; interrupted, it says what is kept and how to go on."""
+    from assay.studies.schedule import duration, total
+
+    done = 0
+
+    def heard(audit: Audit, first: bool) -> None:
+        nonlocal done
+        done = sum(outcome.status == "done" for outcome in audit.outcomes)
+        if first and alone and minutes is not None and done:
+            prepared.progress.say(f"A first report: {write(audit)}")
+
+    expected = prepared.expected() if minutes is None else None
+    if expected and (seconds := total(expected)):
+        unknown = sum(each.seconds is None for each in expected)
+        more = f", and {unknown} that cannot be told beforehand" if unknown else ""
+        prepared.progress.say(f"{prepared.target.name}: {len(expected)} methods, about {duration(seconds)}{more}.")
+    try:
+        return prepared.run(expected, minutes=minutes, heard=heard)
+    except KeyboardInterrupt:
+        prepared.progress.say(
+            f"{done} of {len(prepared.trials)} methods of {prepared.target.name} are finished and kept in "
+            f"{prepared.workspace.path}."
+        )
+        raise
+
+
+def _write(audit: Audit, out: Path | None, profile: str) -> Path:
+    return audit.write(out, profile)
+
+
+def _print_expected(name: str, expected: Sequence[Expected]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from assay.studies.schedule import duration, total
+
+    table = Table(title=f"{name}: what an audit will take", title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for column in ("questions", "gradients", "training", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for each in expected:
+        work, shown = each.work, ("", "", "")
+        if work is not None:
+            asked = work.members + work.non_members + work.auxiliary + work.forwards
+            shown = (f"{asked:,.0f}", f"{work.gradients:,.0f}", f"{work.training:,.0f}")
+        seconds = "?" if each.seconds is None else duration(each.seconds)
+        table.add_row(each.trial.method.name, *shown, seconds, "" if each.basis == "counted" else each.basis)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"About {duration(total(expected))} in all. Questions and gradients are images through the model, training is "
+        "images through training steps of a copy; each was timed on this machine for a moment.",
+        highlight=False,
+    )
+    if unknown := sum(each.seconds is None for each in expected):
+        console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
+
+
+def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:
     """Write the reports, print their summaries, and return the exit code."""
     from rich.console import Console
 
@@ -162,9 +262,9 @@ def show(audits: Sequence[Audit], out: Path | None) -> int:
     from assay.reports.terminal import print_summary
 
     console = Console()
-    first = write_reports(audits, out)
+    first = write_reports(audits, out, profile)
     for audit in audits:
-        print_summary(audit.report, console)
+        print_summary(audit.report, console, profile=profile)
     outcomes = [outcome for audit in audits for outcome in audit.outcomes]
     if sum(audit.reused for audit in audits) == len(outcomes):
         console.print("Nothing was measured: every outcome was there already.", highlight=False)

@@ -1,4 +1,4 @@
-"""``assay catalogue``: what is known of thousands of public models."""
+"""``assay catalogue``: search, extend and annotate the catalogue of public models."""
 
 from __future__ import annotations
 
@@ -90,17 +90,19 @@ def export(
 
 
 @app.command(name="import")
-def take_over(
+def import_file(
     path: Annotated[Path, Parameter(help="The file; for RobustBench also the folder model_info.")],
     /,
     *,
     kind: Annotated[
         str | None,
-        Parameter(help="securitynet, robustbench, timm-results, onnx-hub or model-card [default: as it looks]."),
+        Parameter(
+            help="securitynet, robustbench, timm-results, onnx-hub or model-card [default: guessed from the file]."
+        ),
     ] = None,
     folder: Folder = None,
 ) -> None:
-    """Take over somebody's table, manifest or model card: records, and measurements where it has any."""
+    """Import records and measurements from a published table, manifest or model card."""
     from assay.catalogue.catalogue import home, load_catalogue
     from assay.catalogue.importers import read_file
     from assay.catalogue.keep import keep
@@ -116,10 +118,10 @@ def join(
     workspace: Annotated[Path, Parameter(help="A folder of outcomes.")],
     /,
     *,
-    by: Annotated[str, Parameter(help="Whose measurements they are.")] = "own",
+    by: Annotated[str, Parameter(help="Who measured: the source of the measurements.")] = "own",
     folder: Folder = None,
 ) -> None:
-    """Take over a workspace's outcomes as measurements of catalogued models."""
+    """Import a workspace's outcomes as measurements of catalogued models."""
     from assay.analysis.measured import measurements, read_outcomes
     from assay.catalogue.catalogue import home, load_catalogue
     from assay.catalogue.keep import keep_measurements
@@ -152,13 +154,13 @@ def annotate(
     name: Name,
     /,
     *,
-    coder: Annotated[str, Parameter(help="Who says so.")],
+    coder: Annotated[str, Parameter(help="Name of the coder.")],
     values: Annotated[tuple[str, ...], Parameter(name="--set", help="code=value; may be repeated.", negative="")],
     new_coder: Annotated[bool, Parameter(help="Let this coder annotate from now on.", negative="")] = False,
     project: Project = ANNOTATIONS,
     folder: Folder = None,
 ) -> None:
-    """Say what you know of a model, as one of several coders; shows on what coders disagree."""
+    """Annotate a model as one of several coders, and show the codes on which coders disagree."""
     from assay.catalogue.annotation import Project as Annotations
     from assay.catalogue.annotation import parse_assignments
     from assay.catalogue.catalogue import load_catalogue
@@ -187,7 +189,7 @@ def agreement(*, project: Project = ANNOTATIONS, out: Out = None) -> None:
 
 @app.command
 def settle(*, project: Project = ANNOTATIONS, folder: Folder = None) -> None:
-    """Merge annotations by majority into your own records; dissent is kept, and ties are left open."""
+    """Merge annotations by majority into your own records. Dissent is kept; ties stay undecided."""
     from assay.catalogue.annotation import Project as Annotations
     from assay.catalogue.catalogue import home
     from assay.catalogue.keep import keep_listing
@@ -203,11 +205,11 @@ def settle(*, project: Project = ANNOTATIONS, folder: Folder = None) -> None:
 
 @app.command
 def generate(
-    *sources: Annotated[str, Parameter(help="Only these sources; all, if none is given.")],
+    *sources: Annotated[str, Parameter(help="Sources to generate [default: all].")],
     wheels: Wheels = None,
     to: Annotated[Path | None, Parameter(help="Folder to write to [default: the package's own].")] = None,
 ) -> None:
-    """Generate the packaged listings anew, from installed packages and wheels."""
+    """Regenerate the packaged listings from installed packages and wheels."""
     from assay.base.progress import on_console
     from assay.catalogue.generate import FOLDER
     from assay.catalogue.generate import generate as write
@@ -221,7 +223,7 @@ def compute(
     wheels: Wheels = None,
     to: Annotated[Path | None, Parameter(help="Table to complete [default: the package's own].")] = None,
 ) -> None:
-    """Compute parameters, MACs and kinds of layers of every network that an installed package builds."""
+    """Compute parameters, MACs and layer types of every network that an installed package builds."""
     from assay.base.progress import on_console
     from assay.catalogue.generate import COMPUTED, buildable_entries
     from assay.reports.views import page

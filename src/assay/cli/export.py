@@ -41,7 +41,7 @@ def _report(result: Path, model: str | None) -> Report:
 
 
 def _give(text: str, out: Path | None) -> None:
-    from assay.reports.files import save
+    from assay.reports.report import save
 
     if out is None:
         print(text, end="")

@@ -12,7 +12,7 @@ def methods(name: Annotated[str | None, Parameter(help="One method; all, if none
     from rich.console import Console
     from rich.table import Table
 
-    from assay.methods.method import METHODS
+    from assay.methods.index import find_method, known_methods
 
     console = Console()
     if name is None:
@@ -20,29 +20,29 @@ def methods(name: Annotated[str | None, Parameter(help="One method; all, if none
         table.add_column("method", no_wrap=True)
         table.add_column("needs", no_wrap=True)
         table.add_column("what it does")
-        for known, kind in METHODS.items():
-            table.add_row(known, kind.needs, kind.about.summary)
+        for known, entry in known_methods().items():
+            table.add_row(known, entry.needs, entry.about.summary)
         console.print(table)
         console.print("assay methods NAME shows a method's options, threat model and paper.", highlight=False)
         return 0
-    kind = METHODS.get(name)
-    console.print(
-        f"[bold]{name}[/] (version {kind.version}): {kind.about.title}\n\n{kind.about.summary}\n", highlight=False
-    )
+    entry = find_method(name)
+    about = entry.about
+    console.print(f"[bold]{name}[/] (version {entry.version}): {about.title}\n\n{about.summary}\n", highlight=False)
     for label, text in (
-        ("Threat model", kind.about.threat_model),
-        ("Needs", f"{kind.needs}; data: {', '.join(kind.parts).replace('_', '-') or 'none'}"),
-        ("Paper", kind.about.paper),
-        ("MITRE ATLAS", ", ".join(kind.about.atlas) or "none"),
+        ("Threat model", about.threat_model),
+        ("Needs", f"{entry.needs}; data: {', '.join(entry.parts).replace('_', '-') or 'none'}"),
+        ("Paper", about.paper),
+        ("MITRE ATLAS", ", ".join(about.atlas) or "none"),
     ):
         console.print(f"[bold]{label}[/]: {text}", highlight=False)
-    table = Table("option", "default", *kind.presets, "meaning", title="\nOptions", title_justify="left")
-    for option, field in kind.model_fields.items():
-        presets = [_text(changes.get(option, field.default)) for changes in kind.presets.values()]
-        table.add_row(option, _text(field.default), *presets, field.description or "")
+    table = Table("option", "default", *entry.presets, "meaning", title="\nOptions", title_justify="left")
+    for option, facts in entry.options["properties"].items():
+        default = facts.get("default")
+        presets = [_text(changes.get(option, default)) for changes in entry.presets.values()]
+        table.add_row(option, _text(default), *presets, facts.get("description", ""))
     console.print(table)
     return 0
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -82,6 +82,7 @@ def plan(file: File, /, *, workspace: Place = None) -> None:
             f"{unknown} trials are not in these sums: nothing like them was measured in this workspace, and the file "
             "declares no [costs] for them.",
             highlight=False,
+            markup=False,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from assay.base.errors import DataError, UsageError
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
+from assay.base.settings import parse_setting
 from assay.data.images import Images, Shape
 from assay.targets.target import CPU
 
@@ -78,16 +80,16 @@ def compression(kind: type[Compression]) -> type[Compression]:
 
 def is_compression(text: str) -> bool:
     """Whether a text begins with the name of a compression: references of models never do."""
-    return text.partition("+")[0].partition("=")[0] in COMPRESSIONS.names()
+    return re.split("[+=:]", text, maxsplit=1)[0] in COMPRESSIONS.names()
 
 
 def parse(text: str) -> tuple[Compression, ...]:
-    """Steps from ``name`` or ``name=value``, joined by ``+`` in the order in which they are done: ``prune=0.5+int8``.
+    """Steps, joined by ``+`` in the order in which they are done: ``prune=0.5+int8``; see `parse_setting` for each.
 
     Raises:
         UsageError: if a name is unknown or a value does not fit.
     """
-    return tuple(_step(part) for part in text.split("+"))
+    return tuple(parse_setting(COMPRESSIONS, part) for part in text.split("+"))
 
 
 def described(descriptions: Sequence[dict[str, Any]]) -> tuple[Compression, ...]:
@@ -97,14 +99,6 @@ def described(descriptions: Sequence[dict[str, Any]]) -> tuple[Compression, ...]
         UsageError: if one is unknown or its options do not fit.
     """
     return tuple(_make(str(d.get("name")), {k: v for k, v in d.items() if k != "name"}) for d in descriptions)
-
-
-def _step(text: str) -> Compression:
-    name, equals, value = text.partition("=")
-    fields = list(COMPRESSIONS.get(name).model_fields)
-    if equals and not fields:
-        raise UsageError(f"The compression {name!r} takes no value.")
-    return _make(name, {fields[0]: value} if equals else {})
 
 
 def _make(name: str, options: dict[str, Any]) -> Compression:

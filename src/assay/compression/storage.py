@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from assay.base.errors import AssayError, LoadError
 from assay.base.frozen import Frozen
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.compression.compression import Compression, Workshop, described
 from assay.data.images import Shape
 from assay.targets.architectures import build

@@ -1,1 +1,1 @@
-"""Images, texts and their labels: data sets, their files' formats, and splits into members, non-members and others."""
+"""Labelled images and texts: data sets, file formats, and splits into members, non-members and auxiliary data."""

@@ -1,4 +1,4 @@
-"""Labelled images behind one interface, whether they lie in memory or are streamed."""
+"""Labelled images behind one interface, in memory or streamed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Batch(NamedTuple):
 
 @runtime_checkable
 class Images(Protocol):
-    """A labelled image set. ``labels`` int64 (n,), always in memory; images are read when asked for.
+    """A labelled image set. ``labels`` int64 (n,), always in memory; images are read on demand.
 
-    ``shape`` is (channels, height, width); ``digest`` names the content, so that results can be keyed by it.
+    ``shape`` is (channels, height, width); ``digest`` identifies the content in keys of results.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Images(Protocol):
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """``3x32x32``."""
+    """A shape as text: ``3x32x32``."""
     return "x".join(map(str, shape))
 
 
 def to_pixels(images: Any) -> torch.Tensor:
-    """uint8 0..255, or floats already in [0, 1], as float32 in [0, 1].
+    """Convert uint8 (0 to 255) or floats in [0, 1] to float32 in [0, 1].
 
     Raises:
         DataError: if floats lie outside [0, 1] or are not finite.
@@ -95,7 +95,7 @@ class ArrayImages:
     """Images in memory, uint8 or float32 in [0, 1], (n, channels, height, width)."""
 
     def __init__(self, images: NDArray[Any], labels: Any, name: str) -> None:
-        """Take uint8 arrays as they are, whatever their strides, without a copy.
+        """Wrap arrays; uint8 arrays are not copied, whatever their strides.
 
         Raises:
             DataError: if shapes disagree, there are no images, pixels are out of range, or a label is not a class.
@@ -114,7 +114,7 @@ class ArrayImages:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of some rows, float32 (k, channels, height, width) in [0, 1]."""
         chosen = torch.from_numpy(self.images[rows]).contiguous()
         return to_pixels(chosen) if chosen.dtype == torch.uint8 else chosen
 
@@ -154,7 +154,7 @@ class Subset:
         return len(self.rows)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of some rows of the subset, float32 (k, channels, height, width) in [0, 1]."""
         return self.source.take(self.rows[rows])
 
 
@@ -180,7 +180,7 @@ class Joined:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of some rows, counted through both sets, float32 (k, channels, height, width) in [0, 1]."""
         first, second = self.parts
         early = rows < len(first)
         images = torch.empty((len(rows), *self.shape))
@@ -191,10 +191,10 @@ class Joined:
 
 
 class Fitted:
-    """A set made to fit another input: grey to colour or back, resized bilinearly with anti-aliasing."""
+    """A set converted to another input shape: grey to colour or back, resized bilinearly with anti-aliasing."""
 
     def __init__(self, source: Images, shape: Shape) -> None:
-        """Fit a set to (channels, height, width); see `fit`.
+        """Convert a set to (channels, height, width), as `fit` does.
 
         Raises:
             DataError: if its channels cannot be made into those.
@@ -210,7 +210,7 @@ class Fitted:
         return len(self.source)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of some rows after conversion, float32 (k, *shape) in [0, 1]."""
         return fit(self.source.take(rows), self.shape)
 
 
@@ -280,10 +280,16 @@ def _as_it_is(item: Any) -> Any:
 
 
 def batches(images: Images, size: int = 256, workers: int = 0) -> Iterator[Batch]:
-    """All of a set, in order; ``workers`` (see `in_order`) pay for streamed sets only."""
+    """All of a set in order, ``size`` images at a time; ``workers`` (as in `in_order`) speed up streamed sets only."""
     return in_order(partial(_batch, images, size), math.ceil(len(images) / size), workers)
 
 
 def _batch(images: Images, size: int, index: int) -> Batch:
     rows = np.arange(index * size, min((index + 1) * size, len(images)))
     return Batch(images.take(rows), torch.from_numpy(images.labels[rows]))
+
+
+def drawn(images: Images, most: int, generator: torch.Generator) -> Subset:
+    """At most ``most`` images, drawn without replacement, in their original order."""
+    order = torch.randperm(len(images), generator=generator)
+    return Subset(images, order[:most].sort().values.numpy())

@@ -1,4 +1,4 @@
-"""Image sets too large for memory: images are read when they are asked for."""
+"""Image sets too large for memory: images are read on demand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StreamedImages:
     def __init__(self, read: Reader, labels: Any, *, shape: Shape, digest: str, name: str) -> None:
         """Wrap a reader, which must be picklable if `assay.data.images.batches` is to use workers.
 
-        ``digest`` names the content: whoever makes the set has seen all of it once, and hashed it.
+        ``digest`` is the SHA-256 of the whole content, which the caller has read once.
 
         Raises:
             DataError: if the labels are not whole numbers of 0 or more.
@@ -41,7 +41,7 @@ class StreamedImages:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`.
+        """Read the images of some rows, float32 (k, channels, height, width) in [0, 1].
 
         Raises:
             DataError: if an image cannot be read, or has another shape than the set.

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from assay.data.images import ArrayImages
+
 MAX_BYTES = 512
 """Bytes of a text that are kept unless told otherwise."""
 
@@ -33,3 +35,20 @@ def to_texts(rows: torch.Tensor) -> list[str]:
     whole = rows if rows.dtype == torch.uint8 else (rows.detach() * 255.0).round().to(torch.uint8)
     flat = whole.reshape(len(whole), -1).cpu().numpy()
     return [row.tobytes().rstrip(b"\0").decode("utf-8", "replace") for row in flat]
+
+
+class Texts(ArrayImages):
+    """Texts as rows of bytes, uint8 (n, 1, 1, length); see `to_rows`."""
+
+    def __init__(self, texts: Sequence[str], labels: NDArray[np.int64], name: str, length: int = MAX_BYTES) -> None:
+        """Keep texts with their labels int64 (n,).
+
+        Raises:
+            DataError: if there are no texts, or labels do not fit them.
+        """
+        super().__init__(to_rows(texts, length), labels, name)
+        self.texts = tuple(texts)
+
+    def of_length(self, length: int) -> Texts:
+        """The same texts in rows of another length."""
+        return self if length == self.shape[2] else Texts(self.texts, self.labels, self.name, length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from assay.methods.finding import Family
+from assay.methods.metric import Family
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class About:
 
 USUAL: dict[tuple[Family, bool], tuple[str, tuple[str, ...]]] = {
     ("stealing", False): (
-        "Black box. The attacker asks the service about images of its own and trains a copy on the answers.",
+        "Black box. The attacker may ask the service about images, has unlabelled images of the same kind or of others "
+        "(the auxiliary set), and knows neither the architecture nor the weights.",
         ("AML.T0024.002", "AML.T0005.001"),
     ),
     ("stealing", True): (

@@ -2,169 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict
 
-from assay.base.frozen import Frozen
+from assay.methods.figures import Figure, Gallery, Histogram, Lines, Series, Table
+from assay.methods.metric import FAMILIES, OPTIONAL, Family, Interval, Level, Metric, Risk, Scale, Verdict
 
-Family = Literal["stealing", "membership", "backdoor", "evasion", "siblings"]
-FAMILIES: tuple[Family, ...] = ("stealing", "membership", "backdoor", "evasion", "siblings")
-"""In the order of the questions."""
-
-OPTIONAL: frozenset[Family] = frozenset({"siblings"})
-"""Families whose question a report asks only where one of their methods was run: not every model has a sibling."""
-Level = Literal["low", "elevated", "high", "undecided"]
-
-
-class Interval(Frozen):
-    """A confidence interval. ``method`` names how it was computed (``Clopper-Pearson``, ``DeLong``, ``bootstrap``)."""
-
-    low: FiniteFloat
-    high: FiniteFloat
-    level: float = 0.95
-    method: str
-
-
-Risk = Literal["up", "down"]
-
-
-class Scale(Frozen):
-    """What a number is judged by.
-
-    ``risk`` is the direction in which it gets worse for the owner. ``chance`` is what an attack that does nothing, or
-    a model with nothing to find, would show. Beyond ``high`` (in the direction of the risk) a verdict is high or raises
-    an alarm; short of ``low`` it is low. ``log`` compares logarithms, as for p-values.
-    """
-
-    risk: Risk
-    chance: FiniteFloat
-    high: FiniteFloat
-    low: FiniteFloat | None = None
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _directed(self) -> Self:
-        if (self.high > self.chance) != (self.risk == "up") or self.high == self.chance:
-            raise ValueError("high must lie beyond chance, in the direction of the risk")
-        return self
-
-    def position(self, value: float) -> float:
-        """Where a number lies: 0 at chance, 1 at ``high``, more beyond; numbers on different scales compare so."""
-        shown, chance, high = (math.log(max(x, 1e-300)) if self.log else x for x in (value, self.chance, self.high))
-        return (shown - chance) / (high - chance)
-
-
-class Metric(Frozen):
-    """One number: finite, or None where the data cannot support it, and ``note`` then says why.
-
-    ``n`` is what it was computed from (images, say). A metric without an interval says why in ``note``. ``scale`` is
-    what it is judged by; a number without one is shown and never judged. The unit ``%`` means 0 to 100.
-    """
-
-    name: str
-    label: str
-    value: FiniteFloat | None
-    interval: Interval | None = None
-    n: int | None = None
-    unit: str = ""
-    note: str = ""
-    scale: Scale | None = None
-
-    @model_validator(mode="after")
-    def _explained(self) -> Self:
-        if self.value is None and not self.note:
-            raise ValueError("a metric without a value must say why in its note")
-        return self
-
-    def judged_by(self, scale: Scale) -> Metric:
-        """The same number with a scale."""
-        return self.model_copy(update={"scale": scale})
-
-    @property
-    def position(self) -> float:
-        """Where it lies on its scale (`Scale.position`); minus infinity without a value or a scale."""
-        if self.value is None or self.scale is None:
-            return -math.inf
-        return self.scale.position(self.value)
-
-
-class Series(Frozen):
-    """A line or a set of points, x and y of one length. ``low`` and ``high`` are an optional band."""
-
-    name: str
-    x: list[float]
-    y: list[float]
-    low: list[float] | None = None
-    high: list[float] | None = None
-
-
-class Lines(Frozen):
-    """Curves. ``diagonal`` draws chance; log axes drop points at 0."""
-
-    kind: Literal["lines"] = "lines"
-    title: str
-    caption: str
-    x_label: str
-    y_label: str
-    series: list[Series]
-    x_log: bool = False
-    y_log: bool = False
-    diagonal: bool = False
-
-
-class Histogram(Frozen):
-    """Several distributions over the same ``edges`` (m + 1); each has m ``counts``."""
-
-    kind: Literal["histogram"] = "histogram"
-    title: str
-    caption: str
-    x_label: str
-    edges: list[float]
-    counts: dict[str, list[float]]
-    markers: dict[str, float] = {}
-
-
-class Gallery(Frozen):
-    """Images in rows. ``files`` are PNG files in the artefact folder, row by row; ``columns`` head them."""
-
-    kind: Literal["gallery"] = "gallery"
-    title: str
-    caption: str
-    columns: list[str]
-    rows: list[str]
-    files: list[list[str]]
-
-
-class Table(Frozen):
-    """A table of texts and numbers."""
-
-    kind: Literal["table"] = "table"
-    title: str
-    caption: str
-    columns: list[str]
-    rows: list[list[str | float | None]]
-
-
-Figure = Annotated[Lines | Histogram | Gallery | Table, Field(discriminator="kind")]
-
-
-class Verdict(Frozen):
-    """A method's answer to its family's question. ``metric`` names the metric that decided: cards and tables show it.
-
-    ``sentence`` says in plain words what the number means for this model. ``answers`` is False where the verdict is
-    about something else than the family's question (whether a stolen copy can be claimed, say): a report shows it,
-    and does not let it answer the question.
-    """
-
-    level: Level
-    metric: str
-    sentence: str
-    answers: bool = True
+__all__ = [
+    "FAMILIES",
+    "NO_SAMPLES",
+    "OPTIONAL",
+    "Family",
+    "Figure",
+    "Finding",
+    "Gallery",
+    "Histogram",
+    "Interval",
+    "Level",
+    "Lines",
+    "Metric",
+    "Risk",
+    "Samples",
+    "Scale",
+    "Series",
+    "Table",
+    "Verdict",
+    "bounds",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,18 +93,6 @@ class Finding(BaseModel):
     verdict: Verdict
     figures: list[Figure] = []
     samples: Samples = NO_SAMPLES
-
-    @model_validator(mode="before")
-    @classmethod
-    def _earlier_form(cls, content: Any) -> Any:  # TRANSITION: goes when every method hands back Samples
-        if isinstance(content, dict) and isinstance(content.get("samples"), dict):
-            given = dict(content["samples"])
-            names = {metric.name for metric in content["metrics"]}
-            row = given.pop("row", None)
-            length = len(next(iter(given.values()))) if given else 0
-            judged = {n: np.asarray(given.pop(n), np.float64) for n in list(given) if row is not None and n in names}
-            content["samples"] = Samples(np.arange(length) if row is None else row, outcomes=judged, columns=given)
-        return content
 
     def metric(self, name: str) -> Metric:
         """The metric of that name.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.reports.answers import verdict_metric
 from assay.reports.format import asked, date, metric_text
 from assay.reports.markdown import plain, table
-from assay.reports.report import Report, verdict_metric
+from assay.reports.report import Report
 from assay.studies.outcome import Outcome
 
 TASK = "image-classification"
@@ -35,8 +36,8 @@ def card_section(report: Report) -> str:
         "",
         *[f"- Not measured: {plain(f'{o.method.title}: {o.reason}')}" for o in report.unfinished],
         *([""] if report.unfinished else []),
-        f"Assay {versions}, {until}, weights SHA-256 `{report.target.weights_digest}`. No answer clears the model: it "
-        "says what these attacks found, at this effort, on these data.",
+        f"Assay {versions}, {until}{_identity(report)}. No answer clears the model: it says what these attacks found, "
+        "at this effort, on these data.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,6 +72,13 @@ def model_index(report: Report) -> str:
             )
         )
     return f"{ModelCardData(model_name=report.target.name, eval_results=results).to_yaml()}\n"
+
+
+def _identity(report: Report) -> str:
+    """The file that was measured, as ``sha256sum`` knows it; what Assay knows the network by where it had no file."""
+    if report.file_digest:
+        return f", SHA-256 of the weights file `{report.file_digest}`"
+    return f", network `{report.target.weights_digest}` (Assay's own digest: it was not read from a file)"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

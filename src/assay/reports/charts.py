@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from assay.methods.finding import Histogram, Lines, Series
+from assay.methods.figures import Histogram, Lines, Series
 
 SERIES: tuple[str, ...] = ("#0b62a3", "#c2410c", "#0f7a5a", "#8a3a8f", "#8f6400", "#4b5563")
 """Colours of series. Dashes tell them apart without colour."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from assay.methods.finding import Interval, Metric
+from assay.methods.metric import Interval, Metric
 from assay.studies.outcome import Outcome
 
 NO_NUMBER = "no number"
@@ -75,6 +75,19 @@ def metric_text(metric: Metric | None) -> str:
         return NO_NUMBER
     shown = interval_text(metric.interval) if metric.value is not None else ""
     return f"{value_text(metric)} {shown}".rstrip()
+
+
+def scale_text(metric: Metric | None) -> str:
+    """What a number is judged by: ``chance 0.5, low below 0.55, high from 0.6; higher is riskier``; empty without."""
+    if metric is None or metric.scale is None:
+        return ""
+    scale = metric.scale
+    up = scale.risk == "up"
+    marks = [f"chance {scale.chance:.3g}"]
+    if scale.low is not None:
+        marks.append(f"low {'below' if up else 'above'} {scale.low:.3g}")
+    marks.append(f"high {'from' if up else 'down from'} {scale.high:.3g}")
+    return f"{', '.join(marks)}; {'higher' if up else 'lower'} is riskier"
 
 
 def count(value: int, thing: str) -> str:

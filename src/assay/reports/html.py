@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from assay.methods.finding import Figure, Gallery, Table
-from assay.reports.charts import chart, svg
-from assay.reports.files import save
+from assay.methods.figures import Figure, Gallery, Table
+from assay.reports.decision import DEFAULT, PROFILES, concern
 from assay.reports.pages import render
-from assay.reports.report import Report
+from assay.reports.report import Report, save
 from assay.studies.outcome import Outcome, PartFacts
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -33,27 +32,40 @@ class Drawn(NamedTuple):
     numeric: Sequence[bool] = ()
 
 
-def write_html(report: Report, artefacts: Path, path: Path) -> None:
+def write_html(report: Report, artefacts: Path, path: Path, profile: str = DEFAULT) -> None:
     """Write ``report.html``. ``artefacts`` holds a folder of files for each outcome, named by its key.
 
-    An image that is missing, or is not the file that was measured, is left out and the page says so.
+    An image that is missing, or is not the file that was measured, is left out and the page says so. ``profile`` is
+    the way of publishing that the page decides for.
 
     Raises:
+        UsageError: if there is no such profile.
         WorkspaceError: if the file cannot be written.
     """
-    save(path, render_html(report, artefacts))
+    save(path, render_html(report, artefacts, profile))
 
 
-def render_html(report: Report, artefacts: Path) -> str:
+def render_html(report: Report, artefacts: Path, profile: str = DEFAULT) -> str:
     """The page as text; see `write_html`."""
+    decision = report.decision(profile)
     return render(
         "report.html",
         report=report,
+        decision=decision,
+        profile=PROFILES[profile],
+        profiles=PROFILES,
+        others=[other for other in report.decisions if other.profile != profile],
+        answers=concern(report.answers, decision),
         figures={outcome.key: draw(outcome, artefacts / outcome.key) for outcome in report.outcomes},
         parts=data_parts(report.outcomes),
         versions=versions(report.outcomes),
         servings=servings(report.outcomes),
     )
+
+
+def notebook_html(report: Report) -> str:
+    """The answers as a small piece of HTML, for ``_repr_html_``; it takes its colours from the notebook."""
+    return render("notebook.html", report=report)
 
 
 def draw(outcome: Outcome, folder: Path) -> list[Drawn]:
@@ -66,6 +78,8 @@ def _draw(figure: Figure, folder: Path, digests: dict[str, str]) -> Drawn:
         return Drawn(figure, images=[[_image(folder, name, digests) for name in row] for row in figure.files])
     if isinstance(figure, Table):
         return Drawn(figure, numeric=[not any(isinstance(cell, str) for cell in cells) for cells in _columns(figure)])
+    from assay.reports.charts import chart, svg
+
     drawing = chart(figure)
     return Drawn(figure, None if drawing is None else Markup(svg(drawing, f"{figure.title}. {figure.caption}")))
 

@@ -9,15 +9,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 from assay.base.errors import NothingAssessedError
-from assay.methods.finding import FAMILIES, OPTIONAL, Family
-from assay.reports.files import save
+from assay.methods.metric import FAMILIES, OPTIONAL, Family
+from assay.reports.decision import CHOICES, DEFAULT, profile_named
 from assay.reports.pages import render
-from assay.reports.report import Report
+from assay.reports.report import Report, save
 from assay.reports.wording import LEVELS, AnswerLevel
 
 
-def write_overview(reports: Mapping[Path, Report], path: Path) -> None:
+def write_overview(reports: Mapping[Path, Report], path: Path, profile: str = DEFAULT) -> None:
     """Write one page with a row for each report, linked by relative addresses to where the reports lie.
+
+    ``profile`` is the way of publishing that decides; what to fix comes first.
 
     Raises:
         NothingAssessedError: if there is no report.
@@ -34,12 +36,20 @@ def write_overview(reports: Mapping[Path, Report], path: Path) -> None:
         path,
         render(
             "overview.html",
-            rows=[(_address(file, path.parent), report) for file, report in reports.items()],
+            rows=[
+                (_address(file, path.parent), report, report.decision(profile))
+                for file, report in sorted(reports.items(), key=lambda item: _order(item[1], profile))
+            ],
+            profile=profile_named(profile),
             asked=asked,
             tallies={family: _tally(family, reports) for family in asked},
             until=max(report.measured_until for report in reports.values()),
         ),
     )
+
+
+def _order(report: Report, profile: str) -> int:
+    return CHOICES.index(report.decision(profile).choice)
 
 
 def _address(file: Path, folder: Path) -> str:

@@ -9,20 +9,28 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay.methods.finding import FAMILIES, Metric
+from assay.methods.metric import FAMILIES, Metric
 from assay.reports import format as spelled
+from assay.reports.answers import verdict_metric
 from assay.reports.wording import LEVELS, MEANINGS, QUESTIONS, SYMBOLS
 
 _TECHNIQUE = re.compile(r"AML\.T\d{4}(\.\d{3})?")
 
 
+FURTHEST = 4.0
+"""The largest position that a scale is drawn to; numbers beyond are drawn at its end."""
+
+
 class Bar(NamedTuple):
-    """Where a number and its interval lie on a bounded scale, in percent of its length."""
+    """Where a number, its interval and its thresholds lie on its scale, in percent of the scale's length.
+
+    Chance is at the left end, and further right is riskier, whichever way the number itself runs.
+    """
 
     value: float
     low: float
     high: float
-    end: str
+    marks: tuple[float, ...]
 
 
 def render(template: str, **values: Any) -> str:
@@ -31,14 +39,20 @@ def render(template: str, **values: Any) -> str:
 
 
 def bar(metric: Metric | None) -> Bar | None:
-    """The place of a number on the scale 0 to 1, or 0 % to 100 %; None where it has no such scale."""
-    if metric is None or metric.value is None or metric.unit not in ("", "%"):
+    """A number on its own scale (`Scale.position`); None without a value or a scale."""
+    if metric is None or metric.value is None or metric.scale is None:
         return None
-    end = 100.0 if metric.unit == "%" else 1.0
-    low, high = (metric.interval.low, metric.interval.high) if metric.interval else (metric.value, metric.value)
-    if not 0.0 <= low <= metric.value <= high <= end:
-        return None
-    return Bar(100 * metric.value / end, 100 * low / end, 100 * high / end, "100 %" if end == 100 else "1")
+    scale, interval = metric.scale, metric.interval
+    around = (interval.low, interval.high) if interval else (metric.value, metric.value)
+    places = [scale.position(number) for number in (metric.value, *around)]
+    marks = [scale.position(number) for number in (scale.low, scale.high) if number is not None]
+    end = min(FURTHEST, max(1.5, *(1.1 * place for place in places)))
+
+    def percent(place: float) -> float:
+        return 100 * min(max(place / end, 0.0), 1.0)
+
+    low, high = sorted(percent(place) for place in places[1:])
+    return Bar(percent(places[0]), low, high, tuple(percent(mark) for mark in marks))
 
 
 def technique(identifier: str) -> Markup:
@@ -60,12 +74,14 @@ _ENVIRONMENT.filters.update(
     bar=bar,
     count=spelled.count,
     date=spelled.date,
+    deciding=verdict_metric,
     duration=spelled.duration,
     fact=spelled.fact,
     interval=spelled.interval_text,
     metric=spelled.metric_text,
     money=spelled.money,
     number=spelled.number,
+    scale=spelled.scale_text,
     source=spelled.interval_source,
     technique=technique,
     value=spelled.value_text,

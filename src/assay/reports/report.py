@@ -5,45 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from assay.base.errors import NothingAssessedError
+from assay.base.errors import NothingAssessedError, WorkspaceError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
-from assay.methods.finding import FAMILIES, OPTIONAL, Family, Level, Metric, Verdict
-from assay.reports.files import save
-from assay.reports.wording import QUESTIONS, AnswerLevel, listed, summary
+from assay.methods.metric import FAMILIES, OPTIONAL, Family
+from assay.reports.answers import Answer, answer
+from assay.reports.decision import DEFAULT, PROFILES, Decision, decide, profile_named
+from assay.reports.wording import summary
 from assay.studies.outcome import Outcome, TargetFacts
 
-SCHEMA_VERSION = 1
-
-RANK: dict[Level, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
-"""One method that found little does not settle what another had to leave open."""
-
-
-class Answer(Frozen):
-    """The answer to one question.
-
-    ``level`` is the worst that a method found, and of equal levels the larger number decides. Methods that could not
-    decide count only where none did; ``not assessed`` means that none finished. ``decided_by`` is the key of the
-    outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts finished methods, of which ``undecided``
-    could not decide; of both, those whose verdict is about another question do not count (see `Verdict.answers`).
-    """
-
-    family: Family
-    question: str
-    level: AnswerLevel
-    sentence: str
-    metric: Metric | None = None
-    decided_by: str | None = None
-    done: int
-    undecided: int
-    failed: int
-    skipped: int
+SCHEMA_VERSION = 2
 
 
 class Report(Frozen):
     """Everything that a reader is shown of one target. ``report.json`` is this model, dumped.
 
+    ``decisions`` has one entry for each profile of `assay.reports.decision`, and none in reports of earlier versions.
     ``answers`` has one entry per family, those of `OPTIONAL` families only where a method of theirs was run.
     ``outcomes`` are sorted by family, the finished first.
     ``measured_from`` and ``measured_until`` span the trials.
@@ -54,6 +33,7 @@ class Report(Frozen):
     measured_from: datetime
     measured_until: datetime
     summary: str
+    decisions: list[Decision] = []
     answers: list[Answer]
     outcomes: list[Outcome]
 
@@ -65,6 +45,21 @@ class Report(Frozen):
     def unfinished(self) -> list[Outcome]:
         """What failed or was skipped."""
         return [outcome for outcome in self.outcomes if outcome.status != "done"]
+
+    @property
+    def file_digest(self) -> str | None:
+        """The SHA-256 of the file of weights, as any program computes it; None where the model came from no file."""
+        known = self.target.facts.get("sha256")
+        return known if isinstance(known, str) else None
+
+    def decision(self, profile: str = DEFAULT) -> Decision:
+        """What to do under a profile.
+
+        Raises:
+            UsageError: if there is no such profile.
+        """
+        named = profile_named(profile).name
+        return next((one for one in self.decisions if one.profile == named), decide(self.outcomes, PROFILES[named]))
 
     def deciding(self, answer: Answer) -> Outcome | None:
         """The outcome that an answer was taken from."""
@@ -84,16 +79,37 @@ def assemble(outcomes: Sequence[Outcome]) -> Report:
         raise ValueError("a report is about one target")
     ordered = sorted(outcomes, key=_order)
     by_family = {family: [o for o in ordered if o.method.family == family] for family in FAMILIES}
-    answers = [_answer(family, them) for family, them in by_family.items() if them or family not in OPTIONAL]
+    answers = [answer(family, them) for family, them in by_family.items() if them or family not in OPTIONAL]
     target = ordered[0].target
     return Report(
         target=target,
         measured_from=min(o.started for o in ordered),
         measured_until=max(o.started + timedelta(seconds=o.seconds) for o in ordered),
-        summary=summary(target.name, {answer.family: answer.level for answer in answers}),
+        summary=_doubt(ordered) + summary(target.name, {answer.family: answer.level for answer in answers}),
+        decisions=[decide(ordered, profile) for profile in PROFILES.values()],
         answers=answers,
         outcomes=ordered,
     )
+
+
+def _doubt(outcomes: Sequence[Outcome]) -> str:
+    """What is to be settled before anything below is read, where the model itself is in doubt."""
+    doubts = (outcome.target.sanity.doubt for outcome in outcomes if outcome.target.sanity is not None)
+    found = next((doubt for doubt in doubts if doubt), "")
+    return f"First: {found[0].lower()}{found[1:]} Until that is settled, nothing is called low. " if found else ""
+
+
+def save(path: Path, text: str) -> None:
+    """Write a report's file whole or not at all, and make its folder.
+
+    Raises:
+        WorkspaceError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise WorkspaceError(f"The report {path} cannot be written: {error.strerror or error}.") from error
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -105,57 +121,7 @@ def write_json(report: Report, path: Path) -> None:
     save(path, report.model_dump_json(indent=1) + "\n")
 
 
-def verdict_metric(outcome: Outcome) -> Metric | None:
-    """The metric that a finished outcome's verdict rests on; None where its method did not report it."""
-    name = outcome.verdict.metric if outcome.verdict else None
-    return next((metric for metric in outcome.metrics if metric.name == name), None)
-
-
 def _order(outcome: Outcome) -> tuple[Any, ...]:
     status = ("done", "failed", "skipped").index(outcome.status)
     method = outcome.method
     return FAMILIES.index(method.family), status, method.title, method.name, outcome.seed, outcome.key
-
-
-def _answer(family: Family, outcomes: list[Outcome]) -> Answer:
-    judged = [
-        _Judged(outcome, outcome.verdict, verdict_metric(outcome))
-        for outcome in outcomes
-        if outcome.status == "done" and outcome.verdict and outcome.verdict.answers
-    ]
-    beside = sum(outcome.status == "done" for outcome in outcomes) - len(judged)
-    failed = sum(outcome.status == "failed" for outcome in outcomes)
-    skipped = sum(outcome.status == "skipped" for outcome in outcomes)
-    worst = max(judged, key=_Judged.risk, default=None)
-    return Answer(
-        family=family,
-        question=QUESTIONS[family],
-        level=worst.verdict.level if worst else "not assessed",
-        sentence=worst.verdict.sentence if worst else _unassessed(failed, skipped, beside),
-        metric=worst.metric if worst else None,
-        decided_by=worst.outcome.key if worst else None,
-        done=len(judged),
-        undecided=sum(one.verdict.level == "undecided" for one in judged),
-        failed=failed,
-        skipped=skipped,
-    )
-
-
-class _Judged(NamedTuple):
-    outcome: Outcome
-    verdict: Verdict
-    metric: Metric | None
-
-    def risk(self) -> tuple[int, float]:
-        """What the worst method has most of: its level, then its verdict's number, which grows with the risk."""
-        if self.metric is None or self.metric.value is None:
-            return RANK[self.verdict.level], float("-inf")
-        return RANK[self.verdict.level], self.metric.value / (100 if self.metric.unit == "%" else 1)
-
-
-def _unassessed(failed: int, skipped: int, beside: int) -> str:
-    counted = ((failed, "failed"), (skipped, "did not apply"), (beside, "answered another question"))
-    happened = [f"{number} {verb}" for number, verb in counted if number]
-    if not happened:
-        return "No method of this kind was run."
-    return f"No method {'settled it' if beside else 'finished'}: {listed(happened)}."

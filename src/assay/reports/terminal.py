@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay.reports.format import asked, fact, metric_text, words
-from assay.reports.report import Answer, Report
+from assay.reports.answers import Answer
+from assay.reports.decision import DEFAULT, PROFILES, Choice, Decision, concern
+from assay.reports.format import asked, fact, metric_text, scale_text, words
+from assay.reports.report import Report
 from assay.reports.wording import SYMBOLS, AnswerLevel
 from assay.studies.outcome import Outcome
 
@@ -21,17 +24,31 @@ STYLES: dict[AnswerLevel, str] = {
     "not assessed": "dim",
 }
 
+CHOICE_STYLES: dict[Choice, str] = {
+    "publish": "bold green",
+    "fix first": "bold red",
+    "not enough evidence": "bold yellow",
+}
+LONGEST = 40
+"""Characters of a fact that is printed below the target's name."""
 
-def print_summary(report: Report, console: Console, path: Path | None = None) -> None:
-    """Print the target, the four answers, what failed or was skipped, and where the report lies.
+
+def print_summary(report: Report, console: Console, path: Path | None = None, profile: str = DEFAULT) -> None:
+    """Print the target, the decision, the answers in order of concern, what failed, and where the report lies.
 
     Symbols and words carry the level, so that the table reads without colour.
     """
+    decision = report.decision(profile)
+    answers = concern(report.answers, decision)
     console.print(Text(report.target.name, style="bold"))
-    plain = [f"{words(name)} {fact(value)}" for name, value in report.target.facts.items() if not _nested(value)]
-    if plain:
+    facts = {words(name): fact(value) for name, value in report.target.facts.items() if not _nested(value)}
+    if plain := [f"{name} {value}" for name, value in facts.items() if len(value) <= LONGEST]:
         console.print(Text(" · ".join(plain), style="dim"))
-    console.print(_table(report))
+    console.print(_decision(decision))
+    console.print(_table(report, answers))
+    for answer in answers:
+        if answer.level in ("elevated", "high"):
+            console.print(Text(f"{SYMBOLS[answer.level]} {answer.sentence}"))
     console.print(Text(report.summary))
     for outcome in report.unfinished:
         console.print(_unfinished(outcome))
@@ -39,13 +56,20 @@ def print_summary(report: Report, console: Console, path: Path | None = None) ->
         console.print(Text(f"Report: {path}"), soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
+def _decision(decision: Decision) -> Text:
+    title = PROFILES[decision.profile].title
+    return Text.assemble(
+        (decision.choice.capitalize(), CHOICE_STYLES[decision.choice]), f" ({title}): {decision.reason}"
+    )
+
+
+def _table(report: Report, answers: Sequence[Answer]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("verdict", no_wrap=True)
     table.add_column("question, method", min_width=20)
     table.add_column("number", min_width=20)
     table.add_column("queries", justify="right", no_wrap=True)
-    for answer in report.answers:
+    for answer in answers:
         outcome = report.deciding(answer)
         verdict = Text(f"{SYMBOLS[answer.level]} {answer.level}", style=STYLES[answer.level])
         question = Text.assemble(answer.question, "\n", (_method(answer, outcome), "dim"))
@@ -54,8 +78,8 @@ def _table(report: Report) -> Table:
 
 
 def _number(answer: Answer) -> Text:
-    label = answer.metric.label if answer.metric else ""
-    return Text.assemble(metric_text(answer.metric), "\n", (label, "dim"))
+    told = [answer.metric.label, scale_text(answer.metric)] if answer.metric else [""]
+    return Text.assemble(metric_text(answer.metric), *(("\n" + line, "dim") for line in told if line))
 
 
 def _method(answer: Answer, outcome: Outcome | None) -> str:

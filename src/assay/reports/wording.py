@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from assay.methods.finding import FAMILIES, Family, Level
+from assay.methods.metric import FAMILIES, Family, Level
 
 AnswerLevel = Level | Literal["not assessed"]
 """A method's level, or ``not assessed`` where no method of the family finished."""
@@ -36,7 +36,7 @@ MEANINGS: dict[AnswerLevel, str] = {
     "not assessed": "No method of this kind finished.",
 }
 
-_CLAUSES: dict[Family, dict[AnswerLevel, str]] = {
+CLAUSES: dict[Family, dict[AnswerLevel, str]] = {
     "stealing": {"low": "is hard to steal", "elevated": "can partly be stolen", "high": "can be stolen"},
     "membership": {
         "low": "leaks little about who was in its training set",
@@ -56,7 +56,7 @@ _CLAUSES: dict[Family, dict[AnswerLevel, str]] = {
     },
 }
 
-_WHETHER: dict[Family, str] = {
+WHETHER: dict[Family, str] = {
     "stealing": "whether it can be stolen",
     "membership": "whether it leaks who was in its training set",
     "backdoor": "whether it carries a backdoor",
@@ -68,9 +68,9 @@ _WHETHER: dict[Family, str] = {
 def summary(name: str, levels: Mapping[Family, AnswerLevel]) -> str:
     """All answers about one target in one sentence."""
     asked = [family for family in FAMILIES if family in levels]
-    known = [_CLAUSES[family][levels[family]] for family in asked if levels[family] in _CLAUSES[family]]
-    undecided = [_WHETHER[family] for family in asked if levels[family] == "undecided"]
-    unassessed = [_WHETHER[family] for family in asked if levels[family] == "not assessed"]
+    known = [CLAUSES[family][levels[family]] for family in asked if levels[family] in CLAUSES[family]]
+    undecided = [WHETHER[family] for family in asked if levels[family] == "undecided"]
+    unassessed = [WHETHER[family] for family in asked if levels[family] == "not assessed"]
     parts = [
         f"Under the attacks that were run, {name} {listed(known)}" if known else f"Nothing is settled about {name}"
     ]

@@ -7,10 +7,8 @@ and checking a key costs a service under flood next to nothing.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assay.base.errors import LoadError, UsageError, WorkspaceError, nearest
+from assay.base.files import replacing
 from assay.base.frozen import Frozen
+from assay.base.locks import lock
 
 PREFIX = "assay_"
 """Begins every token, so that scanners of leaked secrets can tell what it is."""
@@ -157,16 +157,12 @@ class KeyFile:
         """The keys, to be changed and written back whole, one process at a time."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.with_name(self.path.name + ".lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with self.path.with_name(self.path.name + ".lock").open("a") as waiting:
+                lock(waiting)
                 content = _Content(keys=list(self.read()) if self.exists() else [])
                 yield content
-                written = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
-                with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
-                    file.write(content.model_dump_json(indent=1, exclude_none=True))
-                    file.flush()
-                    os.fsync(file.fileno())
-                written.replace(self.path)
+                with replacing(self.path, mode=0o600) as written:
+                    written.write_text(content.model_dump_json(indent=1, exclude_none=True))
         except OSError as error:
             raise WorkspaceError(f"The keys {self.path} cannot be written: {error.strerror}.") from error
 

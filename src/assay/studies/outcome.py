@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from assay.access.ledger import Spent
+from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import Family, Figure, Metric, Verdict
+from assay.methods.figures import Figure
+from assay.methods.metric import Family, Metric, Verdict
+from assay.studies.sanity import Sanity
 
 SCHEMA_VERSION = 2
 Status = Literal["done", "failed", "skipped"]
 
 
 class TargetFacts(Frozen):
-    """The target as an outcome remembers it. ``data`` maps part names to name, size and digest."""
+    """The target as an outcome remembers it.
+
+    ``data`` maps part names to name, size and digest; ``sanity`` is what the model gets right before anything is done
+    to it, None where that was not measured.
+    """
 
     name: str
     digest: str
@@ -25,6 +36,7 @@ class TargetFacts(Frozen):
     preprocessing: dict[str, Any]
     data: dict[str, PartFacts]
     facts: dict[str, Any] = {}
+    sanity: Sanity | None = None
 
 
 class PartFacts(Frozen):
@@ -98,3 +110,31 @@ class Outcome(Frozen):
 
 
 TargetFacts.model_rebuild()
+
+
+def trial_text(outcome: Outcome) -> str:
+    """The content of a finished trial's file: the outcome, sealed by its digest."""
+    content = outcome.model_dump(mode="json")
+    return json.dumps({"sha256": digest_json(content), "outcome": content}, indent=1, sort_keys=True) + "\n"
+
+
+def read_trial(file: Path, *, sealed: bool = True, figures: bool = True) -> Outcome | None:
+    """The outcome in a trial's file; None if it is damaged, was edited, or has another name than its key.
+
+    Args:
+        file: ``trials/KEY.json`` or ``attempts/KEY.json`` of a workspace.
+        sealed: it is a finished trial, and must hold the digest of its content; attempts have none.
+        figures: False leaves the pictures out, which are most of a file.
+
+    Raises:
+        OSError: if there is no such file, or it cannot be read.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+        plain = content["outcome"] if sealed else content
+        if sealed and content["sha256"] != digest_json(plain):
+            return None
+        outcome = Outcome.model_validate(plain if figures else {**plain, "figures": []})
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        return None
+    return outcome if outcome.key == file.stem else None

@@ -1,4 +1,4 @@
-"""From a preset, names and options to methods, and from those to trials."""
+"""From a preset, names and options to methods."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from assay.access import Serving
 from assay.base.errors import UsageError, nearest
-from assay.methods.finding import FAMILIES
 from assay.methods.method import METHODS, Method, Preset
-from assay.studies.trial import Trial
-from assay.targets.target import Target
+from assay.methods.metric import FAMILIES
 
 Options = Mapping[str, Mapping[str, Any]]
 """Method name to option name to value (or its text)."""
@@ -73,18 +70,3 @@ def plan_methods(preset: Preset | None, names: Sequence[str] = (), options: Opti
         raise UsageError(f"Options were given for {idle[0]}, which does not take part: name it too, or leave them out.")
     methods = [make_method(name, preset, options.get(name)) for name in dict.fromkeys(chosen)]
     return sorted(methods, key=lambda m: (FAMILIES.index(m.family), m.name))
-
-
-def plan_trials(
-    targets: Sequence[Target], methods: Sequence[Method], serving: Serving, seeds: Sequence[int]
-) -> list[Trial]:
-    """Every target with every method and seed; trials of one target stand together.
-
-    On texts a method takes the options that suit them (`Method.on`).
-    """
-    return [
-        Trial(target, method.on(target.modality), serving, seed)
-        for target in targets
-        for method in methods
-        for seed in seeds
-    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from assay.base.locks import try_lock
 from assay.studies.states import StudyFolder
 from assay.studies.units import group_name
 from assay.studies.workspace import Workspace, reported
@@ -64,8 +64,4 @@ def _abandoned(workspace: Workspace, key: str) -> bool:
     if not lock.exists():
         return True
     with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+        return try_lock(file)

@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
 
 from assay.base.errors import WorkspaceError
 from assay.methods.finding import Samples
@@ -22,6 +19,9 @@ ROLES = b"assay.samples"
 
 def write_samples(samples: Samples, file: Path) -> None:
     """Write samples as one table, the roles of its columns beside it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     roles = {"outcomes": list(samples.outcomes), "scores": list(samples.scores)}
     table = pa.table({name: pa.array(column) for name, column in samples.table().items()})
     pq.write_table(table.replace_schema_metadata({ROLES: json.dumps(roles).encode()}), file)
@@ -33,6 +33,9 @@ def read_samples(file: Path) -> Samples:
     Raises:
         WorkspaceError: if the file is missing, damaged, or not of this form.
     """
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
     try:
         table = pq.read_table(file)
         roles = json.loads(table.schema.metadata[ROLES])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +12,11 @@ from typing import Any, Literal
 
 from assay.base.digests import digest_json
 from assay.base.errors import WorkspaceError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
+from assay.base.locks import try_lock
 from assay.studies.units import Unit, by_target, group_name
-from assay.studies.workspace import reported, write_text
+from assay.studies.workspace import reported
 
 State = Literal["waiting", "running", "done", "failed", "skipped"]
 FINISHED: tuple[State, ...] = ("done", "failed", "skipped")
@@ -80,7 +81,7 @@ class StudyFolder:
             file = (self.path / "lock").open("a")
         with file:
             until = time.monotonic() + PATIENCE
-            while not _locked(file.fileno(), fcntl.LOCK_EX):
+            while not try_lock(file):
                 if time.monotonic() > until:
                     raise WorkspaceError(
                         f"The study {self.path.name} is being run by another process; assay study status shows how far "
@@ -94,7 +95,7 @@ class StudyFolder:
         """Whether a coordinator is at work, as far as this machine knows."""
         try:
             with (self.path / "lock").open("r") as file:
-                return not _locked(file.fileno(), fcntl.LOCK_SH)
+                return not try_lock(file, shared=True)
         except OSError:
             return False
 
@@ -197,11 +198,3 @@ def _alive(state: UnitState, running: bool) -> UnitState:
     if state.state == "running" and not running:
         return state.model_copy(update={"state": "waiting", "worker": None})
     return state
-
-
-def _locked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from assay.access import Output
+from assay.access.opening import Terms, check_terms, is_service
 from assay.access.policies import parse_policy
 from assay.base.errors import AssayError, LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
@@ -37,17 +38,22 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TargetChoice(Frozen):
-    """Models.
+    """Models, or a service.
 
-    Either a ``reference`` (see `assay.targets.reference.load_target`; with ``*``, all catalogue ids that match), or a
-    catalogue ``query``: those records that it selects and that load by their id. ``data`` and ``suspects`` are as for
-    ``assay audit``.
+    Either a ``reference`` (see `assay.access.opening.open_target`; with ``*``, all catalogue ids that match), or a
+    catalogue ``query``: those records that it selects and that load by their id. ``data``, ``suspects`` and
+    ``drop_duplicates`` are as for ``assay audit``, and so are ``live``, ``budget`` and ``price_per_1000`` for a
+    service.
     """
 
     reference: str | None = None
     query: str | None = None
     data: str | None = None
     suspects: str | None = None
+    drop_duplicates: bool = False
+    live: bool = False
+    budget: int | None = None
+    price_per_1000: float | None = None
 
     @field_validator("reference", "data", "suspects")
     @classmethod
@@ -56,7 +62,8 @@ class TargetChoice(Frozen):
         if text is None or not isinstance(info.context, Path):
             return text
         if info.field_name == "reference":
-            return str(info.context / Path(text).expanduser()) if text.endswith(".toml") else text
+            path = info.context / Path(text).expanduser()
+            return str(path) if text.endswith(".toml") or path.is_dir() else text
         return text if text in _named_sets() else str(info.context / Path(text).expanduser())
 
     @model_validator(mode="after")
@@ -66,15 +73,24 @@ class TargetChoice(Frozen):
         for text in (self.data, self.suspects):
             if text is not None and text not in _named_sets() and not Path(text).exists():
                 raise ValueError(f"There is no data set, file or folder {text!r}: {nearest(text, _named_sets())}")
+        _complain(self._check_terms)
         _complain(self.references)
         if self.data is None:
-            bare = [each for each in self.references() if not check_reference(each)]
+            bare = [each for each in self.references() if is_service(each) or not check_reference(each)]
             if bare:
                 raise ValueError(f"{', '.join(bare)}: no data set of its own is at hand; say data = a name or path.")
         return self
 
+    @property
+    def terms(self) -> Terms:
+        """The terms on which a service is asked."""
+        return Terms(self.live, self.budget, self.price_per_1000)
+
+    def _check_terms(self) -> None:
+        check_terms(self.reference or f"the query {self.query!r}", self.terms)
+
     def references(self) -> list[str]:
-        """The models, each by its own reference.
+        """The targets, each by its own reference.
 
         Raises:
             AssayError: if one does not exist, or nothing is selected.
@@ -87,7 +103,8 @@ class TargetChoice(Frozen):
             if not found:
                 raise UsageError(f"No model that loads by its id is selected by {self.query!r}.")
         for each in found:
-            check_reference(each)
+            if not is_service(each):
+                check_reference(each)
         return found
 
 
@@ -218,6 +235,16 @@ class Study(Frozen):
     budget: Budget = Budget()
     costs: dict[str, Cost] = Field(default={})
     engine: EngineChoice = EngineChoice()
+
+    @model_validator(mode="after")
+    def _one_ledger(self) -> Study:
+        services = [choice.reference for choice in self.targets if choice.reference and is_service(choice.reference)]
+        if self.engine.sync and services:
+            raise ValueError(
+                f"engine: {services[0]} is a service, whose budget is kept in the workspace's own folder: all workers "
+                "must see it, so leave out sync."
+            )
+        return self
 
     @field_validator("workspace")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,29 +10,41 @@ from typing import Any
 from assay.access import Serving
 from assay.access.serving import OUTPUT_ORDER
 from assay.base.digests import digest_file, digest_json
-from assay.methods.method import OUTPUT_OF_NEED, Method
+from assay.methods.method import METHODS, OUTPUT_OF_NEED, Method
 from assay.studies.extra_models import Companion
 from assay.studies.outcome import SCHEMA_VERSION, MethodFacts, PartFacts, TargetFacts
+from assay.studies.sanity import Sanity
+from assay.studies.units import Unit
 from assay.targets.target import Target
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is to be run. Two trials with one `key` have one outcome."""
+    """What is to be run. Two trials with one `key` have one outcome.
+
+    The method takes the options that suit what the target reads (`Method.on`). Where the model is in doubt
+    (``sanity``), no verdict is low.
+    """
 
     target: Target
     method: Method
     serving: Serving
     seed: int
+    sanity: Sanity | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", self.method.on(self.target.modality))
 
     @cached_property
     def key(self) -> str:
         """SHA-256 of the canonical JSON of everything that the numbers depend on.
 
-        That is: schema version; weights digest (never a name), preprocessing and names of classes; digests of the
-        parts of the data that the method declares, which are all that it is given; method name, version and resolved
-        options; access and, for black-box access, the serving; the key of the trial it builds on; the other models that
-        it is given and the files that its options name, if there are any; seed. A test freezes the keys.
+        That is: schema version; weights digest (never a name), preprocessing, names of classes, form of the input and
+        of the answers; digests of the parts of the data that the method declares, which are all that it is given;
+        method name, version and resolved options; access and, for black-box access, the serving; the key of the trial
+        it builds on; the other models that it is given and the files that its options name, if there are any; why the
+        model is in doubt, if it is; seed. A test freezes the keys, and another holds them against all that a method can
+        see.
         """
         required = self.required
         used = self.method.parts + self.method.uses
@@ -43,6 +56,8 @@ class Trial:
                 "weights": self.target.weights_digest,
                 "preprocessing": self.target.preprocessing.model_dump(mode="json"),
                 "class_names": self.target.class_names,
+                "input": [self.target.modality, *self.target.input_shape],
+                "answers": [self.target.answers, self.target.num_classes],
                 "data": {name: d for name, d in self.target.splits.digests().items() if name in used},
                 "method": self.method.name,
                 "version": self.method.version,
@@ -53,6 +68,7 @@ class Trial:
                 "seed": self.seed,
                 **({"companions": beside} if beside else {}),
                 **({"files": files} if files else {}),
+                **({"doubt": self.sanity.cause} if self.sanity and self.sanity.doubt else {}),
             }
         )
 
@@ -66,7 +82,7 @@ class Trial:
     def required(self) -> Trial | None:
         """The trial whose artefacts this one builds on."""
         method = self.method.requires()
-        return None if method is None else Trial(self.target, method, self.serving, self.seed)
+        return None if method is None else Trial(self.target, method, self.serving, self.seed, self.sanity)
 
     @property
     def access(self) -> str:
@@ -113,6 +129,7 @@ class Trial:
                 if part is not None
             },
             facts=target.facts,
+            sanity=self.sanity,
         )
 
     def method_facts(self) -> MethodFacts:
@@ -129,3 +146,21 @@ class Trial:
             atlas=method.about.atlas,
             options=method.model_dump(mode="json"),
         )
+
+
+def plan_trials(target: Target, units: Iterable[Unit], sanity: Sanity | None = None) -> list[Trial]:
+    """The trials of an opened target, in the order of its units; ``sanity`` is what it gets right.
+
+    Raises:
+        UsageError: if a serving is not valid, or a service gives less than it promises.
+    """
+    return [
+        Trial(
+            target,
+            METHODS.get(unit.method).model_validate(unit.options),
+            Serving.of(target, unit.serving).within(target),
+            unit.seed,
+            sanity,
+        )
+        for unit in units
+    ]

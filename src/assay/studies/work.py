@@ -14,18 +14,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from assay.access import Serving
+from assay.access.opening import open_target
 from assay.base.digests import digest_json
 from assay.base.errors import AssayError, EngineError, WorkspaceError
 from assay.base.frozen import Frozen
-from assay.methods.method import METHODS
+from assay.base.progress import Progress
 from assay.studies.mirror import Mirror
 from assay.studies.outcome import Outcome
 from assay.studies.run import give_up, run_trials
-from assay.studies.trial import Trial
-from assay.studies.units import Unit
+from assay.studies.sanity import Sanity
+from assay.studies.sanity_check import look
+from assay.studies.trial import plan_trials
+from assay.studies.units import Place, Unit
 from assay.studies.workspace import Workspace
-from assay.targets.reference import load_target
 from assay.targets.target import Target
 
 
@@ -92,25 +93,46 @@ def run_job(job: Job, report: Report) -> None:
         units = list(group)
         report(Event(kind="opening", unit=units[0].id))
         try:
-            target = _open(units[0], job.device)
+            target = open_place(units[0].place, workspace, device=job.device, seed=units[0].seed)
+            sanity = look(target, workspace)
+        except WorkspaceError:
+            raise
         except Exception as error:
             for unit in units:
                 report(Event(kind="finished", unit=unit.id, state="failed", reason=_cause(error)))
             continue
         for unit in units:
-            _run_unit(unit, target, workspace, mirror, job.given_up.get(unit.id, ""), report)
+            _run_unit(unit, target, sanity, workspace, mirror, job.given_up.get(unit.id, ""), report)
 
 
-def _open(unit: Unit, device: str) -> Target:
-    return load_target(unit.reference, data=unit.data, suspects=unit.suspects, device=device, seed=unit.seed)
+def open_place(
+    place: Place, workspace: Workspace, *, device: str, seed: int, progress: Progress | None = None
+) -> Target:
+    """The target of units; a service's ledger is in the workspace. See `assay.access.opening.open_target`."""
+    return open_target(
+        place.reference,
+        place.terms,
+        ledgers=workspace.path / "ledgers",
+        data=place.data,
+        suspects=place.suspects,
+        drop_duplicates=place.drop_duplicates,
+        device=device,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _run_unit(
-    unit: Unit, target: Target, workspace: Workspace, mirror: Mirror | None, given_up: str, report: Report
+    unit: Unit,
+    target: Target,
+    sanity: Sanity | None,
+    workspace: Workspace,
+    mirror: Mirror | None,
+    given_up: str,
+    report: Report,
 ) -> None:
     try:
-        method = METHODS.get(unit.method).model_validate(unit.options)
-        trial = Trial(target, method, Serving.of(target, unit.serving), unit.seed)
+        (trial,) = plan_trials(target, [unit], sanity)
         report(Event(kind="started", unit=unit.id, key=trial.key))
         if mirror:
             mirror.fetch(trial)

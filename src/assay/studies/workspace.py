@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from assay.access import PosteriorStore
-from assay.base.digests import canonical_json, digest_file, digest_json
+from assay.base.digests import canonical_json, digest_file
 from assay.base.errors import WorkspaceError
-from assay.methods.finding import Samples
-from assay.studies.outcome import Outcome
-from assay.studies.samples import SAMPLES, write_samples
-from assay.targets.target import Target
+from assay.base.files import write_text
+from assay.base.locks import lock
+from assay.studies.outcome import Outcome, read_trial, trial_text
+
+if TYPE_CHECKING:
+    from assay.access import PosteriorStore
+    from assay.methods.finding import Samples
+    from assay.targets.target import Target
 
 FORMAT = 2
 """Goes up with the form of what is kept; a workspace of another format is refused, and left as it is."""
@@ -71,31 +71,29 @@ class Workspace:
 
     def store(self, target: Target) -> PosteriorStore:
         """The answers of a target."""
+        from assay.access import PosteriorStore
+
         return PosteriorStore(self.path / "stores" / f"{target.digest}.logits", target.num_classes)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Keep other processes from running the same trial; waits for one that does."""
         with reported(self.path), (self.path / "locks" / key).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
             yield
 
     def load(self, key: str) -> Outcome | None:
         """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned."""
         file = self.path / "trials" / f"{key}.json"
         try:
-            content = json.loads(file.read_text())
-            outcome = Outcome.model_validate(content["outcome"])
-            if content["sha256"] != digest_json(content["outcome"]) or outcome.key != key:
-                raise ValueError("the digest differs")
-            return outcome
+            outcome = read_trial(file)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, ValidationError):
+        if outcome is None:
             quarantine = self.path / "quarantine"
             quarantine.mkdir(exist_ok=True)
             file.replace(quarantine / file.name)
-            return None
+        return outcome
 
     def save(self, outcome: Outcome, samples: Samples) -> Outcome:
         """Keep a finished trial: its samples, the digests of its files, and last the outcome itself.
@@ -103,6 +101,8 @@ class Workspace:
         Raises:
             WorkspaceError: if the disk is full or read-only; no half-finished trial is left.
         """
+        from assay.studies.samples import SAMPLES, write_samples
+
         folder = self.artefacts(outcome.key)
         with reported(self.path):
             if len(samples):
@@ -113,11 +113,7 @@ class Workspace:
                 if file.is_file()
             }
             outcome = outcome.model_copy(update={"artefacts": files})
-            content = outcome.model_dump(mode="json")
-            write_text(
-                self.path / "trials" / f"{outcome.key}.json",
-                json.dumps({"sha256": digest_json(content), "outcome": content}, indent=1, sort_keys=True) + "\n",
-            )
+            write_text(self.path / "trials" / f"{outcome.key}.json", trial_text(outcome))
             (self.path / "attempts" / f"{outcome.key}.json").unlink(missing_ok=True)
         return outcome
 
@@ -127,10 +123,14 @@ class Workspace:
             write_text(self.path / "attempts" / f"{outcome.key}.json", outcome.model_dump_json(indent=1) + "\n")
 
     def outcomes(self) -> list[Outcome]:
-        """All finished trials, and the last attempts of the unfinished, by target name, family and method."""
+        """All finished trials, and the last attempts of the unfinished, by target name, family and method.
+
+        Attempts whose file is damaged are left out: they say nothing that a new attempt would not.
+        """
         finished = [outcome for key in self._trial_keys() if (outcome := self.load(key)) is not None]
-        attempts = [Outcome.model_validate_json(file.read_text()) for file in (self.path / "attempts").glob("*.json")]
-        return sorted(finished + attempts, key=lambda o: (o.target.name, o.method.family, o.method.name, o.seed, o.key))
+        attempts = [read_trial(file, sealed=False) for file in (self.path / "attempts").glob("*.json")]
+        known = finished + [attempt for attempt in attempts if attempt is not None]
+        return sorted(known, key=lambda o: (o.target.name, o.method.family, o.method.name, o.seed, o.key))
 
     def fresh_artefacts(self, key: str) -> Path:
         """An empty folder for a trial that starts now; what an interrupted run left there is removed."""
@@ -139,19 +139,6 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name, flush to the disk, rename: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

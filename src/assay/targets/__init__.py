@@ -1,4 +1,4 @@
-"""Models made ready to be assessed: references, weights fetched and opened safely, architectures, data sets, splits.
+"""Models ready to be assessed: references, safe download and loading of weights, architectures.
 
 `reference.load_target` turns a reference into a `target.Target`, which every method is given.
 """

@@ -1,4 +1,4 @@
-"""Whether public models load as they were published: their accuracy, measured again."""
+"""Check that public models load as published, by measuring their accuracy again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BATCH = 250
 class Checked(NamedTuple):
     """A model of the catalogue. Accuracies are shares in [0, 1], on ``images`` test images.
 
-    ``claimed`` is what its authors say, ``recorded`` what the catalogue holds from an earlier measurement, and
-    ``accuracy`` what was measured now; None where the model's data set is not at hand.
+    ``claimed`` is the authors' number, ``recorded`` the catalogue's from an earlier measurement, and ``accuracy`` the
+    one measured now; None if the model's data set is not available.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Checked(NamedTuple):
 
     @property
     def difference(self) -> float | None:
-        """Measured now minus recorded, in percentage points."""
+        """Accuracy measured now minus the recorded one, in percentage points."""
         if self.accuracy is None or self.recorded is None:
             return None
         return 100 * (self.accuracy - self.recorded)

@@ -1,4 +1,4 @@
-"""Parameters, multiply-accumulates and kinds of layers of a network, from the network itself, without weights."""
+"""Parameters, multiply-accumulates and layer types of a network, computed without weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAYER_NORM = re.compile(r"layer_?norm", re.IGNORECASE)
 
 
 def complexity(module: torch.nn.Module, input_shape: Shape) -> Computed:
-    """What one forward pass of one image (channels, height, width) costs and which layers the network has.
+    """Cost of one forward pass of one image (channels, height, width), and the layer types of the network.
 
     MACs are half of what torch's `FlopCounterMode` counts: convolutions, matrix products and attention; biases,
     normalisation, activations and pooling are not counted. The module may be on the meta device; it is put into

@@ -1,4 +1,4 @@
-"""Networks as installed packages publish them, and the packaged table of what the meta device tells of each."""
+"""Networks of installed packages, and the packaged table of their complexity, computed on the meta device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Shape = tuple[int, int, int]
 def build_published(
     builder: str, classes: int | None, input_shape: Shape | None, device: str = "meta"
 ) -> torch.nn.Module:
-    """A network as an installed package publishes it, with random or (on the meta device) no weights.
+    """Build a network of an installed package, with random or (on the meta device) no weights.
 
     ``builder`` is ``timm:NAME``, where a tag fixes classes and input size; ``torchvision:NAME``; or
     ``pytorchcv:NAME``, which fixes both.
@@ -76,7 +76,7 @@ def _pytorchcv(name: str, classes: int | None, input_shape: Shape | None, device
 
 
 def own_input(module: torch.nn.Module) -> Shape | None:
-    """The input size that a network carries itself (pytorchcv's do): channels, height, width."""
+    """The input size stored in a network (pytorchcv's have one): channels, height, width; None if there is none."""
     size = getattr(module, "in_size", None)
     return (int(getattr(module, "in_channels", 3)), int(size[0]), int(size[1])) if size else None
 
@@ -114,10 +114,10 @@ Rows = dict[tuple[str, str], dict[str, str]]
 
 
 def annotate(entries: Iterable[Entry], table: Path, progress: Progress) -> dict[str, str]:
-    """Computes what the table lacks and writes it anew, sorted; what is in it already is not computed again.
+    """Add missing rows to the table and rewrite it sorted; existing rows are not computed again.
 
-    After an interruption the rows computed so far are found again beside the table. Returns why each builder that
-    could not be computed could not.
+    An interrupted run continues from the rows in the ``.partial`` file beside the table. Returns the reason for each
+    builder that failed.
     """
     unfinished = table.with_suffix(".partial")
     rows = _read(table) | _read(unfinished)
@@ -191,5 +191,5 @@ def _write(table: Path, rows: Rows) -> None:
 
 
 def size_text(size: Shape | None) -> str:
-    """``3x224x224``."""
+    """A size as text: ``3x224x224``."""
     return "x".join(map(str, size or ()))

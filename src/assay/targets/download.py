@@ -1,4 +1,4 @@
-"""One file over HTTP, resumed where it was cut, there only when its SHA-256 is right."""
+"""Download of one file over HTTP: resumable, and verified by SHA-256 before it gets its name."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Where weights come from, and the one rule: nobody opens a file before its SHA-256 is right."""
+"""Retrieval of weights from package, cache, mirror or URL; no file is opened before its SHA-256 is verified."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
+from assay.base.locks import lock, try_lock
 from assay.base.progress import Progress
-from assay.catalogue.record import Weights
+from assay.catalogue.weights import Weights
 from assay.targets.download import MissingError, download
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -22,7 +22,7 @@ damaged or a wrong file, but not one that somebody forged to match."""
 
 
 def cache_folder() -> Path:
-    """ASSAY_CACHE, else ``assay`` in XDG_CACHE_HOME, else ``~/.cache/assay``."""
+    """The cache folder: ASSAY_CACHE, else ``assay`` in XDG_CACHE_HOME, else ``~/.cache/assay``."""
     own, shared = os.environ.get("ASSAY_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if own:
         return Path(own).expanduser()
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def fetch(weights: Weights, progress: Progress, *, digest_start: str = "") -> Path:
-    """The file of some weights, its SHA-256 verified; ``digest_start`` are its first digits where no more is known.
+    """The file of some weights, its SHA-256 verified; ``digest_start`` is its prefix, if only that is known.
 
     In this order: the file shipped in the package; the cache (see `cache_folder`); ASSAY_MIRROR, a folder, whose
     files are used where they are, or a base address, under ``weights.file``, the last part of the URL, or the digest;
@@ -130,13 +130,11 @@ def _alone(cached: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock of one cached file; the operating system frees it if the process dies."""
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        lock = cached.with_name(f"{cached.name}.lock").open("ab")
+        waiting = cached.with_name(f"{cached.name}.lock").open("ab")
     except OSError as error:
         raise LoadError(f"The cache {cached.parent} cannot be written: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with waiting:
+        if not try_lock(waiting):
             progress.say(f"Waiting for another process that downloads {cached.name}.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(waiting)
         yield

@@ -1,4 +1,4 @@
-"""Numbers rounded to a grid, as quantised networks keep them, with gradients."""
+"""Rounding to the grid of a quantised network, with gradients."""
 
 from __future__ import annotations
 

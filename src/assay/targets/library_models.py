@@ -11,7 +11,7 @@ import torch
 from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.progress import Progress
-from assay.catalogue.record import Preprocessing, Weights
+from assay.catalogue.weights import Preprocessing, Weights
 from assay.data.images import Shape
 from assay.targets.architectures.libraries import build_torchvision, timm_library, torchvision_models
 from assay.targets.fetch import fetch
@@ -23,7 +23,7 @@ _AUXILIARY_HEADS = ("AuxLogits.", "aux1.", "aux2.")
 
 
 class Published(NamedTuple):
-    """A library's entry of a classifier. ``accuracy`` is what the library claims on ImageNet-1k, a share in [0, 1]."""
+    """A library's entry of a classifier. ``accuracy`` is the library's top-1 accuracy on ImageNet-1k, in [0, 1]."""
 
     weights: Weights | None
     input_shape: Shape
@@ -35,7 +35,7 @@ class Published(NamedTuple):
 
 
 def timm_published(name: str, *, classifier: bool = True) -> Published:
-    """What timm says of a network, whose name may end in the tag of its weights.
+    """Timm's entry of a network, whose name may end in the tag of its weights.
 
     Raises:
         UsageError: if it has none of that name, or it must be a classifier and gives features.
@@ -60,7 +60,7 @@ def timm_published(name: str, *, classifier: bool = True) -> Published:
 
 
 def torchvision_published(name: str) -> Published:
-    """What torchvision says of a classifier, whose name may end in the tag of its weights (else the default ones).
+    """Torchvision's entry of a classifier, whose name may end in the tag of its weights (default: its default weights).
 
     Raises:
         UsageError: if it has none of that name.
@@ -87,15 +87,19 @@ def torchvision_published(name: str) -> Published:
 
 
 def published(library: str, name: str, *, classifier: bool = True) -> Published:
-    """See `timm_published` and `torchvision_published`."""
+    """The entry of a network of ``timm`` or ``torchvision``.
+
+    Raises:
+        UsageError: if the library has none of that name, or it must be a classifier and gives features.
+    """
     return timm_published(name, classifier=classifier) if library == "timm" else torchvision_published(name)
 
 
 def read_published(entry: Published, reference: str, sha256: str | None, progress: Progress) -> tuple[State, Path]:
     """The tensors of a library's entry, called ``reference``, and the file that they are in.
 
-    Without a ``sha256`` the file must have the digest that its publisher states: the first digits in its name, or what
-    the model hub answers when it is asked.
+    Without a ``sha256`` the file must have the publisher's digest: the prefix in its name, or the one that the model
+    hub reports.
 
     Raises:
         UnsafeFileError: if the file is not the published one.
@@ -114,7 +118,7 @@ def read_published(entry: Published, reference: str, sha256: str | None, progres
 
 
 def load_published(library: str, name: str, sha256: str | None, progress: Progress) -> tuple[torch.nn.Module, str]:
-    """A library's classifier with its weights, and the SHA-256 of their file; see `read_published`."""
+    """A library's classifier with its weights, and the SHA-256 of their file, read by `read_published`."""
     entry = published(library, name)
     state, path = read_published(entry, f"{library}:{name}", sha256, progress)
     if library == "timm":

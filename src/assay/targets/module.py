@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from assay.base.digests import digest_arrays
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 
 
 class Preprocessed(torch.nn.Module):
@@ -26,13 +26,15 @@ class Preprocessed(torch.nn.Module):
         size = self.preprocessing.size
         if size is not None and tuple(images.shape[-2:]) != size:
             images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        if self.preprocessing.channels == "bgr":
+            images = images.flip(1)
         logits: torch.Tensor = self.module((images * self.preprocessing.scale - self.mean) / self.std)
         return logits
 
 
 @torch.no_grad()
 def evaluate(module: torch.nn.Module, images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Logits float32 on the CPU."""
+    """Logits float32 (n, classes) on the CPU, computed on ``device`` without gradients."""
     answer: torch.Tensor = module(images.to(device))
     return answer.float().cpu()
 

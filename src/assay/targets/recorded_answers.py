@@ -1,4 +1,4 @@
-"""Answers recorded elsewhere, as a target: a NumPy archive of posteriors and true labels."""
+"""Targets of recorded answers: a NumPy archive of posteriors and true labels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def read_outputs(path: Path) -> Target:
     """A target of recorded answers.
 
     The archive holds ``members`` and ``non_members``, posteriors (n, classes) with rows that sum to 1, and
-    ``member_labels`` and ``non_member_labels``, whole numbers (n,). Equal rows are no overlap: a sure model gives many
-    samples the same answer.
+    ``member_labels`` and ``non_member_labels``, whole numbers (n,). Equal rows do not count as
+    overlap: a confident model answers many samples alike.
 
     Raises:
         UsageError: if there is no such file.

@@ -1,4 +1,4 @@
-"""A model made ready to be assessed."""
+"""The target: a model ready to be assessed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import DataError
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages, Shape
 from assay.data.splits import Splits
 from assay.targets.module import Preprocessed, evaluate, module_digest
@@ -37,11 +37,11 @@ posteriors, those of its k most probable classes and zeros, or a one-hot row.
 class Target:
     """A model, its preprocessing and its data.
 
-    ``logits`` answers questions. ``module`` is there only where gradients can be had: it takes pixels in [0, 1] (the
-    preprocessing is inside it), is in evaluation mode, and its parameters do not require gradients. ``answers``
-    says what ``logits`` returns, where a service gives no logits.
-    ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks answers recorded elsewhere:
-    nothing new can be asked. ``modality`` says what the pixels stand for. ``serving`` is how the owner will expose the
+    ``logits`` evaluates images. ``module`` is None if there are no gradients; else it takes pixels in [0, 1] (the
+    preprocessing is inside), is in evaluation mode, and its parameters do not require gradients. ``answers`` says what
+    ``logits`` returns: a service may return posteriors or labels.
+    ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks recorded answers: new inputs
+    cannot be evaluated. ``modality`` says what the pixels represent. ``serving`` is how the owner will expose the
     model, as `assay.access.Serving` takes it.
     ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
     """
@@ -64,7 +64,7 @@ class Target:
 
     @property
     def digest(self) -> str:
-        """What answers depend on: weights and preprocessing, and what the answers are where they are no logits."""
+        """SHA-256 of what the outputs depend on: weights, preprocessing and, unless logits, the kind of output."""
         kind = {} if self.answers == "logits" else {"answers": self.answers}
         return digest_json({"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump(), **kind})
 
@@ -151,9 +151,9 @@ class Target:
         facts: dict[str, Any] | None = None,
         modality: Modality = "image",
     ) -> Target:
-        """Any callable from images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
+        """A target from any callable: images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
 
-        ``digest`` must name the version of what answers: results and cached answers are kept under it.
+        ``digest`` must identify the version of the model: results and cached answers are stored under it.
 
         Raises:
             DataError: when it is asked and answers with another shape, NaN, or rows that do not sum to 1.
@@ -185,8 +185,8 @@ class Target:
     ) -> Target:
         """Recorded answers only: (posteriors (n, classes), labels (n,)) of members and of non-members.
 
-        The answers take the place of the images, one row of ``classes`` pixels each, so that everything that reads
-        answers works on them; what needs to ask about new images does not apply.
+        The answers stand in for the images, one row of ``classes`` pixels each, so that methods that only read answers
+        work on them; methods that query new images do not apply.
 
         Raises:
             DataError: if widths differ, or posteriors are not finite, negative, or do not sum to 1.

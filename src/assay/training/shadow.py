@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from torch.nn.functional import pad
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError
+from assay.base.files import replacing
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress, silent
 from assay.data.images import Images, Subset, batches
@@ -150,9 +150,8 @@ def _train_one(
         checkpoint=checkpoint,
     )
     logits = ask(module, population, plan.queries, device)
-    partial = answers.with_suffix(f".{os.getpid()}.partial.npy")
-    np.save(partial, logits)
-    partial.replace(answers)
+    with replacing(answers) as partial, partial.open("wb") as file:
+        np.save(file, logits)
     checkpoint.unlink(missing_ok=True)
 
 

@@ -38,8 +38,8 @@ RELEASED = {
     "D1": "reproduced",
     "D2a": "open",  # the interval is wider than the tolerance; that it is fragile is D2f
     "D2b": "open",
-    "D2c": "reproduced",  # the paper's number lies in the interval
-    "D2d": "scope-limited",  # the sign only
+    "D2c": "open",  # the interval is wider than the tolerance
+    "D2d": "reproduced",
     "D2e": "reproduced",
     "D2f": "scope-limited",  # on CIFAR-10 and SVHN a few weak models carry it
     "D3a": "reproduced",

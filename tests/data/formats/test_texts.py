@@ -9,8 +9,8 @@ import pytest
 
 from assay.base.errors import AssayError, DataError, LoadError
 from assay.data.formats import load_dataset
-from assay.data.formats.text import Texts
 from assay.data.splits import overlap
+from assay.data.text_rows import Texts
 
 
 def table(folder: Path, name: str, content: str) -> Path:

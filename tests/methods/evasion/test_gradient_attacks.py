@@ -4,12 +4,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
+from assay.access import WhiteBox
 from assay.base.errors import AccessError, DataError, UsageError
-from assay.methods.evasion.apgd import Apgd, apgd, checkpoints
+from assay.methods.about import About
+from assay.methods.check import check_finding
+from assay.methods.evasion.apgd import Apgd
+from assay.methods.evasion.ascent import apgd, checkpoints, pgd
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.fixed_epsilon import FixedEpsilon
 from assay.methods.evasion.losses import LOSSES, dlr, margin
-from assay.methods.evasion.pgd import Pgd, pgd
+from assay.methods.evasion.pgd import Pgd
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
 from oracles.evasion import slow_apgd, slow_pgd
@@ -100,7 +104,7 @@ def test_losses_of_known_logits():
     assert margin(logits, labels).tolist() == [-2.0, 1.0]
     assert dlr(logits, labels).tolist() == pytest.approx([-2 / 3, 1 / 5])
     assert dlr(logits * 7, labels).tolist() == pytest.approx([-2 / 3, 1 / 5])
-    assert dlr(logits[:, :2], torch.tensor([0, 1])).tolist() == pytest.approx([-1, -1])
+    assert dlr(logits[:, :2], torch.tensor([0, 1])).tolist() == pytest.approx([-2, -5])
     assert torch.allclose(margin(logits.log_softmax(1), labels), margin(logits, labels))
 
 
@@ -142,9 +146,6 @@ def test_bad_input_is_one_sentence(tmp_path):
     context = context_of(tmp_path)
     with pytest.raises(DataError, match="None of the 60 test images is classified correctly"):
         Pgd().run(WhiteBox(all_wrong), all_wrong.splits, context)
-    oracle = Oracle(all_wrong, Serving(), PosteriorStore(tmp_path / "a.bin", CLASSES))
-    with pytest.raises(AccessError, match="needs white-box access"):
-        Apgd().run(oracle, all_wrong.splits, context)
     with pytest.raises(UsageError, match=r"epsilon is 9; in the L2 norm"):
         Pgd(norm="l2", epsilons=(9,)).run(WhiteBox(all_wrong), all_wrong.splits, context)
     for epsilons in ((), (0.0,), (1.5,), (-0.1,), (float("nan"),)):
@@ -165,3 +166,26 @@ def test_images_are_only_taken_from_the_test_set(tmp_path):
     finding = Pgd(max_images=20).run(WhiteBox(target), target.splits, context_of(tmp_path))
     assert len(finding.samples["row"]) == 20
     assert np.isin(finding.samples["row"], np.arange(60)).all()
+
+
+class TooFar(FixedEpsilon):
+    """Breaks the rules: leaves the ball, and the numbers."""
+
+    name = "evasion.too_far"
+    about = About("Too far", "Breaks the rules.", "None")
+
+    def attack(self, box, images, labels, ball, generator):
+        changed = 1.0 - images
+        changed[0] = torch.nan
+        return changed
+
+
+def test_an_attack_that_leaves_the_ball_is_brought_back(tmp_path):
+    target = target_of(network())
+    method = TooFar(epsilons=(1e-6,))
+    finding = check_finding(method.run(WhiteBox(target), target.splits, context_of(tmp_path)), method.name, tmp_path)
+    assert finding.metric("success_at_1e-06").value == 0.0
+    assert (
+        TooFar(epsilons=(1.0,)).run(WhiteBox(target), target.splits, context_of(tmp_path)).metric("success_at_1").value
+        > 0
+    )

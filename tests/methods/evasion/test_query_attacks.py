@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 from assay.access import Oracle, PosteriorStore, Serving, WhiteBox
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
 from assay.data.splits import Splits
-from assay.methods.evasion.gfcs import Gfcs, SimbaOds
-from assay.methods.evasion.greedy import GreedyOptions, SimbaOptions, gfcs, simba, simba_ods
-from assay.methods.evasion.p_rgf import PRgf, Rgf
-from assay.methods.evasion.prior_guided import RgfOptions, p_rgf
-from assay.methods.evasion.queries import Hunt, QueryOptions
-from assay.methods.evasion.query_results import query_metrics, success_curve
-from assay.methods.evasion.simba import Simba
+from assay.methods.evasion.greedy import Gfcs, GreedyOptions, Simba, SimbaOds, SimbaOptions, gfcs, simba, simba_ods
+from assay.methods.evasion.prior_guided import PRgf, Rgf, RgfOptions, p_rgf
+from assay.methods.evasion.queries import QueryOptions, QueryState
+from assay.methods.evasion.results import query_metrics, success_curve
 from assay.methods.evasion.square import Square, SquareOptions, square
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
@@ -103,21 +100,21 @@ def test_more_questions_fool_more_and_all_of_an_easy_target(name):
     assert shares[2] >= 0.9
 
 
-def test_a_hunt_refuses_one_question_too_many():
+def test_a_state_refuses_one_question_too_many():
     module, images = network(), pictures(2)
     asked = []
-    hunt = Hunt(
+    state = QueryState(
         lambda points: (asked.append(len(points)), module(points))[1],
         images,
         module(images).argmax(dim=1),
         QueryOptions(max_queries=3),
     )
     rows = torch.tensor([0, 0])
-    hunt.answers(rows, images[rows])
+    state.answers(rows, images[rows])
     with pytest.raises(ValueError, match="more than its cap"):
-        hunt.answers(torch.tensor([0, 1]), images)
+        state.answers(torch.tensor([0, 1]), images)
     assert asked == [2, 2]
-    assert hunt.spent.tolist() == [3, 1]
+    assert state.spent.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("kind", [Square, Simba, Rgf])

@@ -65,5 +65,16 @@ def test_rewards_by_hand():
     assert [only(first, guess), only(second, guess)] == [0.0, 1.0]
 
 
+def test_the_loss_that_is_rewarded_is_the_surrogates_on_the_answer():
+    """Answers that a surrogate is sure to be wrong about are rewarded most, however sure it is."""
+    rewards = _Rewards(parse_strategy("knockoff:certainty=false,diversity=false"))
+    sure, answers = np.log([0.9, 0.05, 0.05]), np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.5, 0.45, 0.05]])
+    losses = -(answers * sure).sum(axis=1)
+    assert rewards(answers[0], sure) == 0.0
+    assert rewards(answers[1], sure) == 1.0
+    expected = (losses[2] - losses[0]) / (losses[1] - losses[0])
+    assert rewards(answers[2], sure) == pytest.approx(expected)
+
+
 def test_labels_count_as_sure_posteriors():
     assert _sure(Answers(np.array([2, 0]), None), 3).tolist() == [[0, 0, 1], [1, 0, 0]]

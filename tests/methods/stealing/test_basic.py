@@ -14,7 +14,7 @@ from assay.data.splits import Splits
 from assay.methods.finding import Interval, Metric
 from assay.methods.method import Context
 from assay.methods.stealing.basic import BasicStealing
-from assay.methods.stealing.results import verdict
+from assay.methods.stealing.results import HIGH_AGREEMENT, LOW_AGREEMENT, agreement_scale, verdict
 from assay.methods.stealing.surrogate import load_surrogate, reduced
 from assay.targets.target import Target
 from assay.training import predict
@@ -93,7 +93,11 @@ def test_steals_and_measures_what_it_says(tmp_path, splits):
     assert finding.metric("kl_divergence").value == pytest.approx(finding.samples["kl_divergence"].mean())
     assert agreed.value > 0.7
     assert "200 questions (US$ 0.80)" in finding.verdict.sentence
-    assert sorted(path.name for path in finding.files) == ["surrogate.json", "surrogate.safetensors"]
+    kept = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("surrogate"))
+    assert kept == ["surrogate.json", "surrogate.safetensors"]
+    scale = agreed.scale
+    assert scale.chance == np.bincount(truth).max() / 150
+    assert (scale.risk, scale.high, scale.low) == ("up", HIGH_AGREEMENT, LOW_AGREEMENT)
     assert not list((tmp_path / "shared" / "stealing").iterdir()), "no checkpoint is left"
 
 
@@ -207,8 +211,22 @@ def test_a_reduced_surrogate_is_loaded_as_it_was_measured(tmp_path, splits):
 )
 def test_the_verdict_goes_by_bounds(bounds, level):
     interval = Interval(low=bounds[0], high=bounds[1], method="made up")
-    agreed = Metric(name="agreement", label="", value=sum(bounds) / 2, interval=interval)
+    scale = agreement_scale(np.arange(4))
+    agreed = Metric(name="agreement", label="", value=sum(bounds) / 2, interval=interval, scale=scale)
     assert verdict(agreed, Spent(images=10)).level == level
+
+
+@pytest.mark.parametrize(
+    ("share", "chance", "low", "high"), [(0.4, 0.4, 0.6, 0.85), (0.8, 0.8, 0.8, 0.9), (1.0, 1.0, 1.0, 1.1)]
+)
+def test_where_one_answer_prevails_agreement_must_exceed_it(share, chance, low, high):
+    answers = (np.arange(10) >= 10 * share).astype(np.int64)
+    answers[answers == 1] = np.arange(1, 1 + answers.sum())
+    scale = agreement_scale(answers)
+    assert (scale.chance, scale.low, scale.high) == pytest.approx((chance, low, high))
+    bounds = Interval(low=share - 0.05, high=share + 0.05 if share < 1 else 1.0, method="made up")
+    trivial = Metric(name="agreement", label="", value=share, interval=bounds, scale=scale)
+    assert verdict(trivial, Spent(images=10)).level in ("low", "undecided")
 
 
 def test_figures_are_there_and_consistent(tmp_path, splits):

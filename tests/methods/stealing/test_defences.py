@@ -23,6 +23,7 @@ from assay.methods.stealing.defences.utility import (
     calibration_error,
     utility_metrics,
 )
+from assay.methods.stealing.results import agreement_scale
 from assay.targets.target import Target
 from oracles.stealing import calibration_error as slow_calibration_error
 
@@ -165,7 +166,7 @@ def row(policy, changed, naive, adaptive, count=400):
 
 def test_the_verdict_is_the_better_thiefs_against_the_best_policy_that_users_can_bear():
     rows = [row("cruel", 0.5, 0.1, 0.1), row("noise=0.1", 0.0, 0.5, 0.9), row("levels", 0.005, 0.8, 0.7)]
-    metrics = defence_metrics(np.ones(400, np.bool_), rows, 0)
+    metrics = defence_metrics(np.ones(400, np.bool_), rows, agreement_scale(np.arange(4)), 0)
     found = verdict(metrics, rows)
     assert (found.level, found.metric) == ("elevated", "agreement_naive_levels")
     assert "Of 2 policies" in found.sentence
@@ -182,7 +183,7 @@ def test_one_run_measures_policies_thieves_and_detectors(tmp_path):
     finding, oracle = measure(tmp_path, policies=policies, strategies=("margin",))
     value = {metric.name: metric.value for metric in finding.metrics}
     assert (oracle.ledger.images, oracle.ledger.forwards) == (300, 300 + 240 + 150)
-    assert value["agreement_as_served"] == pytest.approx(finding.samples["agrees_as_served"].mean())
+    assert value["agreement_as_served"] == pytest.approx(finding.samples["agreement_as_served"].mean())
     assert value["labels_changed_mad_argmax_1"] == 0.0
     assert value["labels_changed_gradient_redirection_1_5"] > 0.2
     assert 0 < value["l1_distance_mad_argmax_1"] <= 1.0

@@ -151,8 +151,11 @@ def test_the_owners_model_and_its_copy_are_claimed_and_an_independent_one_is_not
     assert finding.verdict.level == "low"
     assert finding.metric("effect_own").interval.low > 0
     assert 240 * 2 * 3 <= oracle.ledger.images + oracle.ledger.duplicates <= 240 * 2 * 3 * 5
-    assert {"member", "score_own", "score_copy", "score_independent"} == set(finding.samples)
-    assert len(finding.samples["member"]) == len(finding.samples["score_own"]) == 120
+    samples = finding.samples
+    assert {"score_own", "score_copy", "score_independent"} == set(samples.columns)
+    assert len(samples) == len(samples["score_own"]) == 120
+    means = [samples["score_own"][samples.part == part].mean() for part in ("members", "non_members")]
+    assert means[1] - means[0] == pytest.approx(finding.metric("effect_own").value)
     assert [series.name for series in finding.figures[0].series] == ["own", "copy", "independent"]
 
     everything = Ownership(**{**QUICK, "samples": 260}).run(oracle, owned.splits, context_of(tmp_path, stolen))
@@ -166,14 +169,20 @@ def scores(difference):
 
 
 @pytest.mark.parametrize(
-    ("own", "copy", "independent", "level"),
-    [(2, 2, 0, "low"), (2, 0, 0, "elevated"), (0, 2, 0, "undecided"), (2, 2, 2, "undecided"), (2, 2, None, "low")],
+    ("own", "copy", "independent", "level", "decided"),
+    [
+        (2, 2, 0, "low", "copy"),
+        (2, 0, 0, "elevated", "copy"),
+        (0, 2, 0, "undecided", "own"),
+        (2, 2, 2, "undecided", "independent"),
+        (2, 2, None, "low", "copy"),
+    ],
 )
-def test_the_verdict_trusts_the_test_only_where_its_controls_hold(own, copy, independent, level):
+def test_the_verdict_trusts_the_test_only_where_its_controls_hold(own, copy, independent, level, decided):
     judged = {"own": scores(own), "copy": scores(copy)}
     if independent is not None:
         judged["independent"] = scores(independent)
-    assert verdict(judged).level == level
+    assert (verdict(judged).level, verdict(judged).metric) == (level, f"p_{decided}")
     assert not verdict(judged).answers
 
 

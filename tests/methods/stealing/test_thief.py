@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.access import Answers, Serving
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.methods.stealing.thief import OutOfQuestions, Thief
 from assay.methods.stealing.transfer import Notes, Unlabelled
 from assay.targets.module import Preprocessed

@@ -174,17 +174,13 @@ def test_texts_of_a_workspace_stay_data(tmp_path: Path) -> None:
     assert page["outcomes"][0]["sentence"] == HOSTILE
 
 
-def test_numbers_that_json_lacks(tmp_path: Path) -> None:
+def test_a_number_that_is_not_finite_is_damage(tmp_path: Path) -> None:
     built = world.empty(tmp_path / "w")
-    metrics = [ratio("auc", "AUC", float("inf"), 0.1, 0.2, "none"), ratio("gap", "Gap", 0.25, 0.2, 0.3, "none")]
-    found = outcome("membership", "Odd", metrics=metrics)
-    content = found.model_dump(mode="json")
+    content = outcome("membership", "Odd").model_dump(mode="json")
     content["metrics"][0]["value"] = 1e400
-    (built.path / "attempts" / f"{found.key}.json").write_text(json.dumps(content))
+    (built.path / "attempts" / f"{content['key']}.json").write_text(json.dumps(content))
     exporter(built.path).export()
-    models = read(tmp_path / "out", "models")
-    page = read(tmp_path / "out", f"models-{models['part'][0]}")
-    assert page[models["key"][0]]["outcomes"][0]["metrics"][0][2] == "infinite"
+    assert read(tmp_path / "out", "site")["damaged"] == [f"attempts/{content['key']}.json"]
 
 
 def test_targets_of_one_name_are_kept_apart(tmp_path: Path) -> None:

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from assay.base.errors import UsageError
-from assay.methods.finding import Interval, Metric
+from assay.methods.finding import Metric, Samples
 from assay.reports.gate.check import Check, check
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
+from assay.studies.samples import write_samples
 from reports.gate.cases import RULE, fgsm, policy, result, share
 from reports.samples import outcome, target, unfinished
 
@@ -34,14 +32,9 @@ def test_an_absolute_bound_is_held_against_the_intervals_bound(tmp_path: Path) -
     assert failed.reason == "The interval reaches up to 0.602, and may reach 0.55 at most."
 
 
-CERTAIN = Interval(low=0.1, high=0.2, method="bootstrap")
 UNUSABLE = {
     "has no value": Metric(name="success", label="", value=None, note="Too few images."),
-    "success has no value": Metric(name="success", label="", value=math.nan, interval=CERTAIN),
     "has no interval": Metric(name="success", label="", value=0.1, note="Counted."),
-    "success has no interval": Metric(
-        name="success", label="", value=0.1, interval=Interval(low=math.nan, high=0.2, method="bootstrap")
-    ),
     "reports no success: did you mean 'succes'?": share(1, 100, "succes"),
 }
 
@@ -156,7 +149,7 @@ def kept(folder: Path, successes: np.ndarray, name: str) -> Result:
     one = fgsm(share(int(np.nansum(successes)), int(np.isfinite(successes).sum())), name)
     file = folder / name / one.key / "samples.parquet"
     file.parent.mkdir(parents=True)
-    pq.write_table(pa.table({"row": np.arange(len(successes)), "success": successes}), file)
+    write_samples(Samples(np.arange(len(successes)), outcomes={"success": successes.astype(float)}), file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return result(one.model_copy(update={"artefacts": {"samples.parquet": digest}}), artefacts=folder / name)
 
@@ -172,7 +165,7 @@ def test_shared_samples_are_compared_image_by_image(tmp_path: Path) -> None:
     assert "(399 shared samples)" in one.reason
     assert judged(tmp_path, text, found._replace(artefacts=None), base).status == "passed"
     (file,) = (tmp_path / "old").rglob("*.parquet")
-    pq.write_table(pa.table({"row": np.arange(400), "success": np.zeros(400)}), file)
+    write_samples(Samples(np.arange(400), outcomes={"success": np.zeros(400)}), file)
     assert judged(tmp_path, text, found, base).status == "passed", "a file that was changed since is not used"
 
 

@@ -48,7 +48,7 @@ class Prada(Detector):
     most_images: int = Field(default=2000, ge=1)
 
     def watches(self, ordinary: Traffic) -> Callable[[], Watch]:
-        """See `Detector.watches`; ordinary traffic is not used."""
+        """A watch for each client; ordinary traffic is not used."""
         return lambda: _Client(self)
 
 
@@ -81,7 +81,6 @@ class _Client:
         self._queries = 0
 
     def observe(self, images: torch.Tensor, answers: Answers) -> Alarm | None:
-        """See `Watch.observe`."""
         alarm = None
         for row, label in zip(flat(images), answers.labels.tolist(), strict=True):
             self._note(row, label)

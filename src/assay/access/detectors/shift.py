@@ -7,15 +7,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import ks_2samp
 
 from assay.access.detectors.detector import DETECTORS, Alarm, Detector, Traffic, Watch
 from assay.access.oracle import Answers
 from assay.base.errors import DataError
-
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 FEWEST = 40
 """Ordinary questions without which there is nothing to compare with."""
@@ -41,7 +39,6 @@ class Shift(Detector):
     alpha: float = Field(default=0.01, gt=0.0, lt=1.0)
 
     def watches(self, ordinary: Traffic) -> Callable[[], Watch]:
-        """See `Detector.watches`."""
         images = ordinary.images[:MOST].detach().cpu().to(torch.float32)
         if len(images) < FEWEST:
             raise DataError(f"The distribution test needs at least {FEWEST} ordinary questions, not {len(images)}.")
@@ -74,7 +71,6 @@ class _Client:
         self._queries = self._windows = 0
 
     def observe(self, images: torch.Tensor, answers: Answers) -> Alarm | None:
-        """See `Watch.observe`."""
         alarm, start = None, 0
         while start < len(images):
             stop = start + self._settings.window - self._queries % self._settings.window

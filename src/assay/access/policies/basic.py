@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from assay.access.policies.policy import POLICIES, Asked, Policy, Posteriors, normalised, one_hot
 
@@ -21,8 +22,8 @@ class Rounding(Policy):
     keeps_argmax: ClassVar[bool] = False  # equals after rounding fall to the first
     decimals: int = Field(default=2, ge=0, le=8)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         rounded = np.round(posteriors, self.decimals)
         empty = rounded.sum(axis=1) == 0
         rounded[empty] = one_hot(posteriors[empty])
@@ -41,8 +42,8 @@ class Levels(Policy):
     name: ClassVar[str] = "levels"
     keeps_argmax: ClassVar[bool] = True
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         classes = posteriors.shape[1]
         step = np.searchsorted(LEVEL_CUTS, posteriors.max(axis=1), side="right")
         level = np.clip(step, len(LEVEL_CUTS) // classes + 1, len(LEVEL_CUTS))[:, None] / np.float32(len(LEVEL_CUTS))
@@ -59,8 +60,8 @@ class Top(Policy):
     keeps_argmax: ClassVar[bool] = True
     k: int = Field(default=3, ge=1)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         order = np.argsort(-posteriors, axis=1, kind="stable")[:, : self.k]
         kept = np.zeros_like(posteriors)
         np.put_along_axis(kept, order, np.take_along_axis(posteriors, order, axis=1), axis=1)
@@ -74,8 +75,8 @@ class Label(Policy):
     name: ClassVar[str] = "label"
     keeps_argmax: ClassVar[bool] = True
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         return one_hot(posteriors)
 
 
@@ -92,8 +93,8 @@ class Noise(Policy):
     scale: float = Field(default=0.1, ge=0.0, le=10.0)
     seed: int = Field(default=0, ge=0)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         noisy = posteriors.copy()
         for row, key in zip(noisy, asked.keys, strict=True):
             row += self._noise(key.tobytes(), len(row))
@@ -119,10 +120,11 @@ class Temperature(Policy):
     keeps_argmax: ClassVar[bool] = True
     temperature: float = Field(default=2.0, gt=0.0, allow_inf_nan=False)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         return _tempered(posteriors, self.temperature)
 
+    @override
     def undone(self, posteriors: Posteriors) -> Posteriors:
         """Softmax at the inverse temperature; a class that was cut off stays cut off."""
         return _tempered(posteriors, 1 / self.temperature) * (posteriors > 0)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from typing_extensions import override
 
 from assay.access.policies.owner import OwnerPolicy, chunks
 from assay.access.policies.policy import POLICIES, Asked, Posteriors, normalised
 from assay.base.errors import AccessError
-
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 MOST_CLASSES = 10
 """Above so many classes, the corners of the region that keeps the label are too many to be tried."""
@@ -48,8 +48,8 @@ class Mad(OwnerPolicy):
     keeps_argmax: ClassVar[bool] = False
     epsilon: float = Field(default=0.5, ge=0.0, le=2.0)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         network = self.owned(posteriors.shape[1], asked.images)
         with torch.no_grad():
             guesses = torch.cat([network(images).double().softmax(dim=1) for images in chunks(asked.images)])

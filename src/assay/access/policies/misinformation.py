@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from scipy.special import expit, softmax
+from typing_extensions import override
 
 from assay.access.policies.owner import OwnerPolicy, chunks
 from assay.access.policies.policy import POLICIES, Asked, Posteriors, normalised
@@ -31,8 +32,8 @@ class AdaptiveMisinformation(OwnerPolicy):
     tau: float = Field(default=0.5, ge=0.0, le=1.0)
     nu: float = Field(default=1000.0, gt=0.0, allow_inf_nan=False)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         alpha = expit(self.nu * (self.tau - posteriors.max(axis=1, keepdims=True).astype(np.float64)))
         misled = np.flatnonzero(alpha[:, 0] > SMALLEST)
         answered = posteriors.astype(np.float64)

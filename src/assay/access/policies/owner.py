@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from typing_extensions import override
 
 from assay.access.policies.policy import Policy
 from assay.base.digests import digest_file
@@ -48,13 +49,14 @@ class OwnerPolicy(Policy):
         elif not Path(self.network).is_file():
             raise UsageError(f"The policy {self.name!r} needs its network, and there is no file {self.network}.")
 
+    @override
     def imitated(self, seed: int) -> Policy:
         """With a random network: of the same architecture, unless the owner's is in a file."""
         network = "tiny-cnn" if self.network.endswith(SUFFIX) else self.network
         return self.model_copy(update={"network": network, "seed": seed})
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """See `Policy.describe`."""
         described = super().describe()
         if self.network.endswith(SUFFIX):
             described |= {"network": digest_file(Path(self.network)), "seed": None}

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 from scipy.special import expit, logit
+from typing_extensions import override
 
 from assay.access.policies.policy import POLICIES, Asked, Policy, Posteriors, normalised, one_hot
 
@@ -28,8 +29,8 @@ class ReverseSigmoid(Policy):
     beta: float = Field(default=1.0, ge=0.0, le=2.0)
     gamma: float = Field(default=0.1, gt=0.0, le=10.0)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         y = posteriors.astype(np.float64)
         log_odds = logit(np.clip(y, SMALLEST, 1 - SMALLEST))
         bent = np.clip(y - self.beta * (expit(self.gamma * log_odds) - 0.5), 0.0, None)

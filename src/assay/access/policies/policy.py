@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from assay.access.store import Keys
-from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
 from assay.base.registry import Registry
+from assay.base.settings import parse_setting
 
 Posteriors = NDArray[np.float32]
 
@@ -59,35 +57,12 @@ POLICIES: Registry[type[Policy]] = Registry("policy", "assay.access.policies")
 
 
 def parse_policy(text: str) -> Policy:
-    """A policy from ``name``, ``name=value`` (its first parameter) or ``name:parameter=value,parameter=value``.
+    """A policy from ``name``, ``name=value`` or ``name:parameter=value,...``; see `assay.base.settings.parse_setting`.
 
     Raises:
         UsageError: if the name or a parameter is unknown, or a value does not fit.
     """
-    head, colon, named = text.partition(":")
-    name, equals, value = head.partition("=")
-    kind = POLICIES.get(name)
-    fields = _parameters(kind)
-    values = {fields[0]: value} if value and fields else {}
-    if value and not fields:
-        raise UsageError(f"The policy {name!r} takes no value.")
-    for pair in re.split(r",(?=\w+=)", named) if colon else []:
-        parameter, equals, value = pair.partition("=")
-        if not equals or parameter in values:
-            raise UsageError(f"{text!r} is not of the form {name}:parameter=value,parameter=value, each given once.")
-        if parameter not in fields:
-            raise UsageError(f"The policy {name!r} has no parameter {parameter!r}: {nearest(parameter, fields)}")
-        values[parameter] = value
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"The policy {text!r} is not valid: {error.errors()[0]['msg']}.") from None
-
-
-def _parameters(kind: type[Policy]) -> list[str]:
-    """A policy's parameters, those of its own class before those of its bases."""
-    declared = (name for base in kind.__mro__ for name in vars(base).get("__annotations__", {}))
-    return [name for name in dict.fromkeys(declared) if name in kind.model_fields]
+    return parse_setting(POLICIES, text)
 
 
 def normalised(posteriors: NDArray[Any]) -> Posteriors:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch.func import functional_call, jvp
+from typing_extensions import override
 
 from assay.access.policies.owner import OwnerPolicy, chunks
 from assay.access.policies.policy import POLICIES, Asked, Posteriors, normalised
@@ -30,8 +31,8 @@ class GradientRedirection(OwnerPolicy):
     keeps_argmax: ClassVar[bool] = False
     epsilon: float = Field(default=0.5, ge=0.0, le=2.0)
 
+    @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        """See `Policy`."""
         network = self.owned(posteriors.shape[1], asked.images)
         directions = [directional(network, images) for images in chunks(asked.images)]
         return normalised(redirected(posteriors, np.concatenate(directions), self.epsilon))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from assay.access.remote.address import Address, check_url, is_loopback
 from assay.access.remote.failures import DeniedError, LostError, kept
 from assay.access.remote.service import Service
@@ -47,8 +49,8 @@ class AmazonService(Service):
         self._made: Any = None
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return self._endpoint or f"https://{self.api}.{self.address.place}.amazonaws.com"
 
     def connect(self) -> None:

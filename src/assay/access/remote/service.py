@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeGuard
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from assay.access.remote.address import Address
 from assay.access.remote.failures import DeniedError
@@ -162,8 +163,8 @@ class HttpService(Service):
             self._line = Line(self.url, secrets=self.secrets())
         return self._line
 
+    @override
     def ask(self, id: str, inputs: torch.Tensor) -> Rows:
-        """See `Service.ask`."""
         return self.parse(self.line.send(self.build(id, inputs)), id, len(inputs))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import threading
 import time
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from assay.access.remote.inputs import to_bytes
 from assay.access.store import KEY_BYTES, Keys
 from assay.base.errors import BudgetError, WorkspaceError
+from assay.base.locks import lock
 from assay.data.images import to_pixels
 
 SCHEMA = """
@@ -86,7 +86,7 @@ class Receipts:
         """Keep other users of this ledger waiting: what is pending now is nobody's."""
         try:
             with self.path.with_suffix(".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file)
                 yield
         except OSError as error:
             raise WorkspaceError(f"The ledger {self.path} cannot be used: {error.strerror}.") from error

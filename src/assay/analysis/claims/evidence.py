@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from scipy import stats
 
 from assay.base.errors import LoadError
+from assay.base.files import write_text
 from assay.base.frozen import Frozen
 
 Origin = Literal["own-run", "released-table"]
@@ -133,9 +134,7 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
     """Numbers to ten digits, sorted: the same evidence gives the same bytes."""
     content = evidence.model_dump(exclude_defaults=True)
     text = json.dumps(_rounded(content), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text + "\n")
 
 
 def _rounded(content: Any) -> Any:

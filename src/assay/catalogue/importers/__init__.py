@@ -1,4 +1,4 @@
-"""Readers of files that a user points at, one file a kind; each gives entries, and measurements where there are any."""
+"""Importers of third-party files, one module per kind; each returns entries, and measurements if there are any."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPORTERS: dict[str, Callable[[Path], Imported]] = {
 
 
 def read_file(path: Path, kind: str | None = None) -> Imported:
-    """Reads a file (a folder of files, for RobustBench) of a kind; without one, of the kind that it looks like.
+    """Read a file (for RobustBench also a folder). Without ``kind`` it is guessed from the name and content.
 
     Raises:
         UsageError: if the kind is unknown, the file is not there, or it looks like none of them.

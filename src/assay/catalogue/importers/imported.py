@@ -1,4 +1,4 @@
-"""What an importer hands back."""
+"""The result of an importer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assay.catalogue.entry import Listing
 from assay.catalogue.measurement import Measurement
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 
 
 class Imported(NamedTuple):
@@ -17,7 +17,7 @@ class Imported(NamedTuple):
     measurements: tuple[Measurement, ...] = ()
 
     def summary(self, records: Iterable[Record]) -> list[str]:
-        """What was taken over, in sentences; ``records`` are those of the catalogue afterwards."""
+        """A summary of the import in sentences; ``records`` are the catalogue's records after the import."""
         ids = {entry.id for entry in self.listing.entries}
         touched = [record for record in records if not ids.isdisjoint(record.names)]
         known = sum(not ids.issuperset(record.names) for record in touched)

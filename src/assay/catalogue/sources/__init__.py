@@ -1,4 +1,4 @@
-"""Where the packaged catalogue comes from: one file a source, all of them read offline from packages."""
+"""The sources of the packaged catalogue, one module per source, all read offline from packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the address of a weights file tells."""
+"""Facts in the address of a weights file."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.catalogue.entry import Entry, Listing, Source, listing
-from assay.catalogue.record import Preprocessing
 from assay.catalogue.sources.addresses import arxiv_id, hashed_name
+from assay.catalogue.weights import Preprocessing
 
 DATASETS = {
     1000: "imagenet-1k",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.catalogue.entry import Entry, Listing, Source, listing
-from assay.catalogue.record import Preprocessing
 from assay.catalogue.sources.addresses import hashed_name
+from assay.catalogue.weights import Preprocessing
 
 
 def entries(wheels: Path | None) -> Listing:

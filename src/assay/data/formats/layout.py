@@ -1,4 +1,4 @@
-"""Where the channels are."""
+"""Detection of the channel axis."""
 
 from __future__ import annotations
 

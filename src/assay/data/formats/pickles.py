@@ -1,4 +1,4 @@
-"""Dictionaries of byte arrays from old pickles, without letting the pickle make or call anything."""
+"""Dictionaries of byte arrays from old pickles, read without executing anything from the pickle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from assay.base.errors import LoadError, UnsafeFileError
 def read_pickled_arrays(path: Path) -> dict[str, Any]:
     """A pickled dictionary of numbers, texts, lists and uint8 arrays.
 
-    The names of NumPy's own array constructors are answered with stand-ins that only take notes; the array is then
-    made from the noted shape and bytes. Any other name in the file is refused, so nothing of it is ever executed.
+    The names of NumPy's own array constructors are replaced by stand-ins that only record their arguments; the
+    array is built from the recorded shape and bytes. Any other name in the file is refused, so nothing is executed.
 
     Raises:
         UnsafeFileError: if the pickle names anything else than a NumPy array.

@@ -1,4 +1,4 @@
-"""Public sets that are not shipped: the user has them, in the folder that ASSAY_DATA names."""
+"""Public data sets that are not shipped: they are read from the folder ASSAY_DATA."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ REREAD = 8
 
 
 class MapStyle(Protocol):
-    """What is asked of a torch Dataset: a length, and ``dataset[row]`` giving (image, label)."""
+    """The part of torch's Dataset that is used: a length, and ``dataset[row]`` returning (image, label)."""
 
     def __len__(self) -> int: ...
 

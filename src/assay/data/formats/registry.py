@@ -1,4 +1,4 @@
-"""What a data set is, how a format or a named set is registered, and how a reference becomes a data set."""
+"""Data sets: their type, the registry of formats and named sets, and loading by name or path."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.data.images import Fitted, Images, shape_text
+from assay.data.text_rows import Texts
 
 Size = tuple[int, int]
 """Height, width."""
@@ -20,7 +21,7 @@ Size = tuple[int, int]
 class Dataset(NamedTuple):
     """Labelled images in the parts that were published; either may be missing.
 
-    ``class_names`` are in the order of the labels, or empty if nobody wrote them down.
+    ``class_names`` are in the order of the labels; empty if unknown.
     """
 
     name: str
@@ -31,9 +32,9 @@ class Dataset(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read: ``size`` is what images of different sizes are brought to.
+    """Options of reading: ``size`` (height, width) to which images are resized, or None.
 
-    ``columns`` says where in a table things are; only formats of tables use it.
+    ``columns`` maps roles to columns of a table; only table formats use it.
     """
 
     size: Size | None
@@ -43,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Format:
-    """A way to keep a data set in a file or folder."""
+    """A file format of data sets: how to recognise it, how to load it, and its description for messages."""
 
     recognises: Callable[[Path], bool]
     load: Callable[[Path, Reading], Dataset]
@@ -52,7 +53,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Named:
-    """A data set that is asked for by name."""
+    """A data set with a name of its own."""
 
     load: Callable[[], Dataset]
 
@@ -65,8 +66,7 @@ def file_format(
 ) -> Callable[[Callable[[Path, Reading], Dataset]], Callable[[Path, Reading], Dataset]]:
     """Decorator that registers the loader of a format.
 
-    ``recognises`` says by names, without opening anything, whether a file or folder has this format; ``looks`` says
-    the same to a person.
+    ``recognises`` decides by file names alone, without opening anything; ``looks`` describes the format in messages.
     """
 
     def register(load: Callable[[Path, Reading], Dataset]) -> Callable[[Path, Reading], Dataset]:
@@ -89,7 +89,7 @@ def named(name: str) -> Callable[[Callable[[], Dataset]], Callable[[], Dataset]]
 def load_dataset(reference: str | Path, *, size: Size | None = None, progress: Progress | None = None) -> Dataset:
     """A data set by name (``digits``, ``cifar10``), or from a file or folder in any registered format.
 
-    A name goes before a file of that name; ``./digits`` is the file. With a ``size`` every image is brought to it.
+    A name takes precedence over a file of that name; ``./digits`` is the file. With a ``size`` all images are resized.
 
     Raises:
         UsageError: if there is neither a set nor a file of that name.
@@ -136,8 +136,6 @@ def _load(reference: str | Path, reading: Reading) -> Dataset:
 
 
 def _resized(dataset: Dataset, size: Size | None) -> Dataset:
-    from assay.data.formats.text import Texts  # registers a format here
-
     def resized(part: Images | None) -> Images | None:
         if isinstance(part, Texts):
             return part if size is None or size[0] != 1 else part.of_length(size[1])

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError, nearest
 from assay.data.formats.registry import Dataset, Reading, file_format
-from assay.data.images import ArrayImages
-from assay.data.text_rows import MAX_BYTES, to_rows
+from assay.data.text_rows import MAX_BYTES, Texts
 
 TEXT_NAMES = ("text", "sentence", "content", "review", "query", "utterance", "question")
 LABEL_NAMES = ("label", "labels", "category", "class", "sentiment", "intent", "target")
@@ -23,25 +21,8 @@ SUFFIXES = (".csv", ".tsv")
 COLUMNS = {"text", "label"}
 
 
-class Texts(ArrayImages):
-    """Texts as rows of bytes, uint8 (n, 1, 1, length); see `assay.data.text_rows`."""
-
-    def __init__(self, texts: Sequence[str], labels: NDArray[np.int64], name: str, length: int = MAX_BYTES) -> None:
-        """Keep texts with their labels int64 (n,).
-
-        Raises:
-            DataError: if there are no texts, or labels do not fit them.
-        """
-        super().__init__(to_rows(texts, length), labels, name)
-        self.texts = tuple(texts)
-
-    def of_length(self, length: int) -> Texts:
-        """The same texts in rows of another length."""
-        return self if length == self.shape[2] else Texts(self.texts, self.labels, self.name, length)
-
-
 class Column(NamedTuple):
-    """Texts and labels as written, equally many."""
+    """Texts and labels as written, in lists of equal length."""
 
     texts: list[str]
     labels: list[str]
@@ -77,7 +58,7 @@ def load_texts(path: Path, reading: Reading) -> Dataset:
 
 
 def load_tables(name: str, train: Path | None, test: Path | None, reading: Reading) -> Dataset:
-    """A set from the files of its parts; see `load_texts`."""
+    """A data set from the files of its parts; columns are found as in `load_texts`."""
     unknown = sorted(set(reading.columns) - COLUMNS)
     if unknown:
         raise DataError(f"{name}: columns are given as text and label; there is no {unknown[0]!r}.")
@@ -99,7 +80,7 @@ def class_names(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> Column:
-    """The two columns of a file; see `load_texts`."""
+    """Read the text and label columns of a file, found as in `load_texts`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".tsv":
@@ -126,7 +107,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Column:
 
 
 def _columns(path: Path, rows: list[list[str]], asked: Mapping[str, str]) -> tuple[int, tuple[int, int]]:
-    """Rows of header, 0 or 1, and where texts and labels are."""
+    """Number of header rows (0 or 1), and the columns of texts and labels."""
     first = [cell.strip().lower() for cell in rows[0]]
     places: dict[str, int] = {}
     header = 0

@@ -1,4 +1,4 @@
-"""Named sets of texts: two public ones, which the user has, and a small one that is made here."""
+"""Named text sets: two public ones in ASSAY_DATA, and a small generated one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from assay.base.errors import DataError
 from assay.base.progress import silent
 from assay.data.formats.registry import Dataset, Reading, named
-from assay.data.formats.text import Texts, load_tables
+from assay.data.formats.text import load_tables
+from assay.data.text_rows import Texts
 
 PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
     "sst2": ("tsv", ("negative", "positive")),

@@ -54,6 +54,12 @@ class Ball(NamedTuple):
             change = change * (self.epsilon / lengths(change).clamp_min(1e-12)).clamp_max(1.0)
         return (centres + change).clamp(0.0, 1.0)
 
+    def sizes(self, changes: torch.Tensor) -> torch.Tensor:
+        """Norms (n,) of changes (n, c, h, w)."""
+        flat = changes.flatten(1)
+        found: torch.Tensor = flat.abs().amax(dim=1) if self.norm == "linf" else torch.linalg.vector_norm(flat, dim=1)
+        return found
+
     def steepest(self, gradients: torch.Tensor) -> torch.Tensor:
         """The change of norm 1 that raises a linear function most: the gradient's sign, or the unit gradient."""
         return gradients.sign() if self.norm == "linf" else unit(gradients)
@@ -73,7 +79,15 @@ class Ball(NamedTuple):
         else:
             length = torch.rand((len(centres), 1, 1, 1), generator=generator)
             change = length * unit(torch.randn(centres.shape, generator=generator))
-        return (centres + self.epsilon * change).clamp(0.0, 1.0)
+        return (centres + self.epsilon * change.to(centres.device)).clamp(0.0, 1.0)
+
+    def surface(self, centres: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Random noise of full size: every pixel moved by epsilon either way; in L2 a uniform direction."""
+        if self.norm == "linf":
+            change = (torch.randint(0, 2, centres.shape, generator=generator) * 2 - 1).float()
+        else:
+            change = unit(torch.randn(centres.shape, generator=generator))
+        return (centres + self.epsilon * change.to(centres.device)).clamp(0.0, 1.0)
 
 
 NAMES: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}

@@ -2,115 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from pydantic import Field
 
-from assay.base.errors import DataError
-from assay.data.images import batches
-from assay.data.splits import Splits
-from assay.methods.evasion.gradients import BATCH, Epsilons, fgsm_step, loss_gradient, noise_step, predictions
-from assay.methods.evasion.results import (
-    Attacked,
-    accuracy_curve,
-    columns,
-    evasion_metrics,
-    examples,
-    to_show,
-    verdict,
-)
-from assay.methods.finding import Family, Finding
-from assay.methods.measures import percent, proportion
-from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
-from assay.methods.sampling import drawn
+from assay.access import WhiteBox
+from assay.methods.about import About
+from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.fixed_epsilon import USUAL_LINF, Evaded, FixedEpsilon, Tried
+from assay.methods.evasion.gradients import fgsm_step, loss_gradient, predictions
+from assay.methods.finding import Finding
+from assay.methods.measures import percent
+from assay.methods.method import Context, method
+from assay.methods.work import Sizes, Work
 
 VANISHING = 0.05
 """Above this share of images without a gradient the verdict says that FGSM understates what other attacks can do."""
 
 
 @method
-class Fgsm(Method):
-    """One step along the sign of the loss's gradient, untargeted, at several sizes.
+class Fgsm(FixedEpsilon):
+    """One step along the gradient of the cross-entropy, at several sizes.
 
-    Attacked are the test images that the model classifies correctly. Where the cross-entropy is saturated its gradient
-    is exactly 0 and FGSM does nothing: the share of such images is reported, for a low success rate means little then.
+    Where the cross-entropy is saturated its gradient is exactly 0 and FGSM does nothing: the share of such images is
+    reported, for a low success rate means little then. Every size is tried on every image, for a larger step may miss
+    what a smaller one finds.
     """
 
-    name: ClassVar[str] = "evasion.fgsm"
-    family: ClassVar[Family] = "evasion"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "FGSM, white box"
-    summary: ClassVar[str] = "Changes every pixel by epsilon along the gradient's sign; success rate per epsilon."
-    threat_model: ClassVar[str] = (
-        "White box. The attacker has the network (it runs on a device, say, or is public) and changes an image a "
-        "little so that it is misclassified, whatever the wrong class."
-    )
-    paper: ClassVar[str] = (
+    name = "evasion.fgsm"
+    about = About(
+        "FGSM, white box",
+        "Changes every pixel by epsilon along the gradient's sign; success rate per epsilon.",
         "Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015; epsilons of Zhang et al., "
-        "SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024"
+        "SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024",
+        threat_model="White box. The attacker has the network (it runs on a device, say, or is public) and changes an "
+        "image a little, in one step, so that it is misclassified, whatever the wrong class.",
     )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0015", "AML.T0043.000")
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "quick": {},
-        "standard": {"max_images": 2000},
-        "full": {"max_images": 10_000},
-    }
+    presets = {"standard": {"max_images": 2000}, "full": {"max_images": 10_000}}
 
-    epsilons: Epsilons = Field(
-        default=(0.01, 0.03, 0.1), description="Largest changes of a pixel that are tried, on its scale of [0, 1]."
-    )
-    max_images: int = Field(default=1000, ge=1, description="At most so many test images, drawn at random.")
+    def work(self, sizes: Sizes) -> Work | None:
+        """A gradient an image, and two answers an image and size: to the attack, and to noise."""
+        images, tried = min(self.max_images, sizes.non_members), len(self.epsilons or USUAL_LINF)
+        return Work(forwards=images * (1 + 2 * tried), gradients=images)
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    unbounded = False  # a single step of any length may miss
 
-        Raises:
-            DataError: if test images are missing, or none is classified correctly.
-            AccessError: if there are no gradients, or they are not finite.
-        """
-        box = require_white_box(access)
-        if data.non_members is None:
-            raise DataError("FGSM needs test images that the target was not trained on.")
-        test = drawn(data.non_members, self.max_images, context.generator("fgsm: images"))
-        before = np.concatenate([predictions(box, batch.images) for batch in batches(test, BATCH)])
-        attacked = Attacked(
-            test.shape[0],
-            test.labels,
-            before,
-            {e: before.copy() for e in self.epsilons},
-            {e: before.copy() for e in self.epsilons},
-        )
-        targets = np.flatnonzero(attacked.right)
-        generator = context.generator("fgsm: noise")
-        vanished = np.zeros(len(targets), dtype=bool)
-        with context.progress.step("FGSM", len(targets)) as bar:
-            for start in range(0, len(targets), BATCH):
-                rows = targets[start : start + BATCH]
-                images = test.take(rows)
-                gradient = loss_gradient(box, images, torch.from_numpy(test.labels[rows]))
-                vanished[start : start + BATCH] = (gradient == 0).flatten(1).all(dim=1).numpy()
-                for epsilon in self.epsilons:
-                    attacked.after[epsilon][rows] = predictions(box, fgsm_step(images, gradient, epsilon))
-                    attacked.noisy[epsilon][rows] = predictions(box, noise_step(images, generator, epsilon))
-                bar.advance(len(rows))
-        metrics = evasion_metrics(attacked)
-        metrics.append(proportion("vanishing_gradients", "Attacked images without a gradient", vanished))
-        judged = verdict(metrics, attacked, "An attack with the network in hand")
-        if vanished.mean() > VANISHING:
-            warning = f" On {percent(vanished.mean())} the gradient vanishes, so that other attacks may do better."
-            judged = judged.model_copy(update={"sentence": judged.sentence + warning})
-        shown = to_show(attacked)
-        images = test.take(shown)
-        gradient = loss_gradient(box, images, torch.from_numpy(test.labels[shown]))
-        return Finding(
-            metrics=metrics,
-            verdict=judged,
-            figures=[
-                accuracy_curve(metrics, attacked),
-                examples(images, fgsm_step(images, gradient, attacked.deciding), attacked, shown, context),
-            ],
-            samples=columns(test.rows, attacked),
-        )
+    def attack_sizes(
+        self,
+        box: WhiteBox,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        balls: Sequence[Ball],
+        generator: torch.Generator,
+    ) -> Iterator[Tried]:
+        """One gradient an image, and a step along it for each size."""
+        gradient = loss_gradient(box, images, labels)
+        vanished = (gradient == 0).flatten(1).all(dim=1).cpu().numpy()
+        for ball in balls:
+            changed = fgsm_step(images, gradient, ball)
+            yield Tried(changed, predictions(box, changed), vanished)
+
+    def account(self, result: Evaded, context: Context) -> Finding:
+        """As every attack's; the verdict says where gradients vanish."""
+        finding = super().account(result, context)
+        share = finding.metric("vanishing_gradients").value or 0.0
+        if share > VANISHING:
+            warning = f" On {percent(share)} the gradient vanishes, so that other attacks may do better."
+            judged = finding.verdict.model_copy(update={"sentence": finding.verdict.sentence + warning})
+            return finding.model_copy(update={"verdict": judged})
+        return finding

@@ -1,39 +1,28 @@
-"""The fast gradient sign step.
+"""Input gradients as attacks use them, and the fast gradient step.
 
 Goodfellow et al., "Explaining and harnessing adversarial examples", ICLR 2015, section 4.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import AfterValidator, Field
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
+from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.losses import Loss, cross_entropy
 from assay.methods.evasion.results import Labels
-
-Epsilon = Annotated[float, Field(gt=0.0, le=1.0)]
-Epsilons = Annotated[
-    tuple[Epsilon, ...], Field(min_length=1), AfterValidator(lambda epsilons: tuple(sorted(set(epsilons))))
-]
-"""Sizes of a perturbation, on the pixels' scale of [0, 1], ascending."""
 
 BATCH = 256
 """Images back-propagated at a time."""
 
 
-def fgsm_step(images: torch.Tensor, gradient: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """X + epsilon sign(gradient), clipped to [0, 1]; images and gradients of a loss to be raised, (n, c, h, w)."""
-    return (images + epsilon * gradient.sign()).clamp(0.0, 1.0)
+def fgsm_step(images: torch.Tensor, gradient: torch.Tensor, ball: Ball) -> torch.Tensor:
+    """X + epsilon d, clipped to [0, 1]; images and gradients of a loss to be raised, (n, c, h, w).
 
-
-def noise_step(images: torch.Tensor, generator: torch.Generator, epsilon: float) -> torch.Tensor:
-    """What `fgsm_step` is compared with: every pixel moved by epsilon in a random direction, clipped to [0, 1]."""
-    directions = torch.randint(0, 2, images.shape, generator=generator) * 2 - 1
-    return (images + epsilon * directions).clamp(0.0, 1.0)
+    The direction d is the gradient's sign, in L2 the unit gradient.
+    """
+    return (images + ball.epsilon * ball.steepest(gradient)).clamp(0.0, 1.0)
 
 
 def loss_gradient(
@@ -60,5 +49,5 @@ def gradient_and_logits(
 
 def predictions(box: WhiteBox, images: torch.Tensor) -> Labels:
     """The network's labels (n,) of images."""
-    labels: Labels = box.logits(images).argmax(dim=1).numpy()
+    labels: Labels = box.logits(images).argmax(dim=1).cpu().numpy()
     return labels

@@ -10,13 +10,18 @@ import torch
 from pydantic import Field
 
 from assay.access import WhiteBox
+from assay.methods.about import About
 from assay.methods.evasion.ball import unit
 from assay.methods.evasion.losses import runner_up
-from assay.methods.evasion.queries import Ask, Hunt, QueryOptions, QueryResult
+from assay.methods.evasion.prior import PRIOR_THREAT, PriorMethod
+from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
+from assay.methods.evasion.query_method import QueryMethod
+from assay.methods.method import method
+from assay.methods.stealing.basic import BasicStealing
 
 Basis = Literal["pixel", "dct"]
 
-Chooser = Callable[[Hunt, torch.Tensor, torch.Tensor], torch.Tensor]
+Chooser = Callable[[QueryState, torch.Tensor, torch.Tensor], torch.Tensor]
 """What is tried next, one row an image: unit directions (m, c, h, w), or weights of logits (m, classes) that give them.
 It is told the images under attack, rows (m,) of them, and how many tries of each were in vain since it moved (m,)."""
 
@@ -35,25 +40,25 @@ class SimbaOptions(GreedyOptions):
     )
 
 
-def greedy(hunt: Hunt, step: float, directions: Chooser) -> QueryResult:
+def greedy(state: QueryState, step: float, directions: Chooser) -> QueryResult:
     """Walk along directions, each tried forwards and, if that brings nothing, backwards; one question a try.
 
     ``step`` is a share of epsilon. A try in vain leaves the image where it is.
     """
-    shape = hunt.images.shape
+    shape = state.images.shape
     current = torch.zeros(shape)
-    backwards = torch.zeros(len(hunt.images), dtype=torch.bool)
-    vain = torch.zeros(len(hunt.images), dtype=torch.int64)
-    while len(rows := hunt.open()):
+    backwards = torch.zeros(len(state.images), dtype=torch.bool)
+    vain = torch.zeros(len(state.images), dtype=torch.int64)
+    while len(rows := state.open()):
         fresh = rows[~backwards[rows]]
-        current[fresh] = directions(hunt, fresh, vain[fresh]) if len(fresh) else current[fresh]
+        current[fresh] = directions(state, fresh, vain[fresh]) if len(fresh) else current[fresh]
         sign = torch.where(backwards[rows], -step, step)[:, None, None, None]
-        better = hunt.go_if_better(rows, hunt.points[rows] + sign * hunt.ball.epsilon * current[rows])
+        better = state.move_if_better(rows, state.points[rows] + sign * state.ball.epsilon * current[rows])
         exhausted = ~better & backwards[rows]
         backwards[rows] = ~better & ~backwards[rows]
         vain[rows[exhausted]] += 1
         vain[rows[better]] = 0
-    return hunt.result()
+    return state.result()
 
 
 def gfcs(
@@ -72,13 +77,13 @@ def gfcs(
     random.
     """
 
-    def weights(hunt: Hunt, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
-        label, other = hunt.labels[rows, None], runner_up(hunt.logits[rows], hunt.labels[rows])[:, None]
-        random = _random_weights(hunt, rows, generator)
+    def weights(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
+        label, other = state.labels[rows, None], runner_up(state.logits[rows], state.labels[rows])[:, None]
+        random = _random_weights(state, rows, generator)
         steady = torch.zeros_like(random).scatter(1, label, -1.0).scatter(1, other, 1.0)
         return torch.where(vain[:, None] == 0, steady, random)
 
-    return _through(prior, weights, Hunt(ask, images, labels, options), options, generator)
+    return _through(prior, weights, QueryState(ask, images, labels, options), options, generator)
 
 
 def simba_ods(
@@ -95,10 +100,10 @@ def simba_ods(
     NeurIPS 2020. Without a prior, directions are random.
     """
 
-    def weights(hunt: Hunt, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
-        return _random_weights(hunt, rows, generator)
+    def weights(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
+        return _random_weights(state, rows, generator)
 
-    return _through(prior, weights, Hunt(ask, images, labels, options), options, generator)
+    return _through(prior, weights, QueryState(ask, images, labels, options), options, generator)
 
 
 def simba(
@@ -123,7 +128,7 @@ def simba(
     order = torch.stack(orders) if orders else torch.zeros((0, kept), dtype=torch.int64)
     used = torch.zeros(len(images), dtype=torch.int64)
 
-    def directions(hunt: Hunt, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
+    def directions(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
         number = order[rows, used[rows] % kept]
         used[rows] += 1
         found = torch.zeros((len(rows), channels, height, width))
@@ -131,25 +136,25 @@ def simba(
         found[torch.arange(len(rows)), number // (height * width)] = -pattern
         return found
 
-    return greedy(Hunt(ask, images, labels, options), options.step, directions)
+    return greedy(QueryState(ask, images, labels, options), options.step, directions)
 
 
-def _random_weights(hunt: Hunt, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return torch.rand((len(rows), hunt.logits.shape[1]), generator=generator) * 2 - 1
+def _random_weights(state: QueryState, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand((len(rows), state.logits.shape[1]), generator=generator) * 2 - 1
 
 
 def _through(
-    prior: WhiteBox | None, weights: Chooser, hunt: Hunt, options: GreedyOptions, generator: torch.Generator
+    prior: WhiteBox | None, weights: Chooser, state: QueryState, options: GreedyOptions, generator: torch.Generator
 ) -> QueryResult:
     """Walk along unit gradients by the image of the surrogate's logits, weighted (m, classes) and summed."""
 
-    def directions(hunt: Hunt, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
+    def directions(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
         if prior is None:
-            return unit(torch.randn((len(rows), *hunt.images.shape[1:]), generator=generator))
-        wanted = weights(hunt, rows, vain).to(prior.device)
-        return unit(prior.gradient(hunt.points[rows], lambda logits: (logits * wanted).sum(dim=1))[0])
+            return unit(torch.randn((len(rows), *state.images.shape[1:]), generator=generator))
+        wanted = weights(state, rows, vain).to(prior.device)
+        return unit(prior.gradient(state.points[rows], lambda logits: (logits * wanted).sum(dim=1))[0])
 
-    return greedy(hunt, options.step, directions)
+    return greedy(state, options.step, directions)
 
 
 def _basis(basis: Basis, side: int) -> torch.Tensor:
@@ -166,3 +171,80 @@ def _block(side: int) -> torch.Tensor:
     """The number of the block that each frequency of a side (side,) belongs to, from 0 on."""
     first, stride = max(1, round(side / 16)), max(1, round(side / 32))
     return ((torch.arange(side) - first + stride) // stride).clamp_min(0).float()
+
+
+@method
+class Gfcs(PriorMethod, GreedyOptions):
+    """GFCS: the surrogate's gradient first, random combinations of its outputs where that fails."""
+
+    name = "evasion.gfcs"
+    about = About(
+        "GFCS through a stolen surrogate",
+        "Tries a stolen surrogate's gradient, then random ones of its outputs; success and questions.",
+        "Lord et al., Attacking deep networks with surrogate-based adversarial black-box methods is easy, 2022",
+        threat_model=PRIOR_THREAT,
+    )
+    presets = {
+        "standard": {"surrogate": BasicStealing.presets["standard"]},
+        "full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]},
+    }
+
+    def attack(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        prior: WhiteBox | None,
+        generator: torch.Generator,
+    ) -> QueryResult:
+        """GFCS with these options."""
+        return gfcs(ask, images, labels, prior, self, generator)
+
+
+@method
+class SimbaOds(PriorMethod, GreedyOptions):
+    """SimBA along gradients of random combinations of the surrogate's outputs."""
+
+    name = "evasion.simba_ods"
+    about = About(
+        "SimBA-ODS through a stolen surrogate",
+        "Tries gradients of random combinations of a stolen surrogate's outputs; success and questions.",
+        "Tashiro et al., Diversity can be transferred: output diversification for white- and black-box attacks, 2020",
+        threat_model=PRIOR_THREAT,
+    )
+    presets = {"full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]}}
+
+    def attack(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        prior: WhiteBox | None,
+        generator: torch.Generator,
+    ) -> QueryResult:
+        """SimBA-ODS with these options."""
+        return simba_ods(ask, images, labels, prior, self, generator)
+
+
+@method
+class Simba(QueryMethod, SimbaOptions):
+    """SimBA: one basis vector after the other, there and back."""
+
+    name = "evasion.simba"
+    about = About(
+        "SimBA",
+        "Adds or takes away one cosine or pixel at a time and keeps what helps; success and questions.",
+        "Guo et al., Simple black-box adversarial attacks, 2019",
+    )
+    presets = {"full": {"max_images": 1000}}
+
+    def attack(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        prior: WhiteBox | None,
+        generator: torch.Generator,
+    ) -> QueryResult:
+        """SimBA with these options."""
+        return simba(ask, images, labels, self, generator)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch.nn.functional import interpolate, pad
 
 from assay.access import WhiteBox
+from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.gradients import gradient_and_logits
 from assay.methods.evasion.losses import cross_entropy
 from assay.methods.evasion.transfer import Transfer
-from assay.methods.method import Preset, method
+from assay.methods.method import method
 from assay.methods.stealing.basic import BasicStealing
 
 
@@ -63,14 +63,16 @@ def mi_di_fgsm(
 class MomentumTransfer(Transfer):
     """As `evasion.transfer`, with several steps on the surrogate, momentum and random sizes."""
 
-    name: ClassVar[str] = "evasion.transfer_momentum"
-    title: ClassVar[str] = "MI-DI-FGSM through a stolen surrogate"
-    summary: ClassVar[str] = "Makes examples with momentum and random sizes on a stolen surrogate; asks the target."
-    paper: ClassVar[str] = (
+    name = "evasion.transfer_momentum"
+    about = About(
+        "MI-DI-FGSM through a stolen surrogate",
+        "Makes examples with momentum and random sizes on a stolen surrogate; asks the target.",
         "Dong et al., Boosting adversarial attacks with momentum, 2018; Xie et al., Improving transferability of "
-        "adversarial examples with input diversity, 2019"
+        "adversarial examples with input diversity, 2019",
+        threat_model=Transfer.about.threat_model,
+        atlas=Transfer.about.atlas,
     )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    presets = {
         "standard": {"max_images": 2000, "surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 10_000, "surrogate": BasicStealing.presets["full"]},
     }
@@ -83,7 +85,8 @@ class MomentumTransfer(Transfer):
     def craft(
         self, box: WhiteBox, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> dict[float, torch.Tensor]:
-        """See `Transfer.craft`."""
+        """Adversarial images (n, c, h, w) by epsilon, by `mi_di_fgsm`; see `Transfer.craft`."""
+        # A copy, so that the surrogate itself stays as it is; gradients are still counted in its ledger.
         diverse = copy.copy(box)
         diverse.module = torch.nn.Sequential(Resized(self.diversity, self.smallest, generator), box.module)
         return {

@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 from pydantic import Field
 
 from assay.access import WhiteBox
+from assay.methods.about import About
+from assay.methods.evasion.ascent import pgd
 from assay.methods.evasion.ball import Ball
-from assay.methods.evasion.gradient_method import GradientMethod
-from assay.methods.evasion.gradients import gradient_and_logits
-from assay.methods.evasion.losses import LOSSES, Loss
-from assay.methods.method import Preset, method
-
-
-def pgd(
-    box: WhiteBox,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    ball: Ball,
-    *,
-    start: torch.Tensor,
-    steps: int,
-    step: float,
-    loss: Loss,
-) -> torch.Tensor:
-    """Images (n, c, h, w) after so many steps of a length ``step`` (a share of epsilon) from ``start`` (n, c, h, w).
-
-    Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018. An image that is
-    misclassified stays where it is; every other one costs a gradient a step.
-    """
-    points = start.clone()
-    left = torch.arange(len(images))
-    for _ in range(steps):
-        if not len(left):
-            break
-        gradients, logits = gradient_and_logits(box, points[left], labels[left], loss)
-        standing = logits.argmax(dim=1) == labels[left]
-        left = left[standing]
-        moved = points[left] + step * ball.epsilon * ball.steepest(gradients[standing])
-        points[left] = ball.project(moved, images[left])
-    return points
+from assay.methods.evasion.fixed_epsilon import FixedEpsilon
+from assay.methods.evasion.losses import LOSSES, GradientLoss
+from assay.methods.method import method
 
 
 @method
-class Pgd(GradientMethod):
-    """Steps along the loss's gradient, each brought back into the ball around the image."""
+class Pgd(FixedEpsilon):
+    """Steps along the loss's gradient, each brought back into the ball around the image.
 
-    name: ClassVar[str] = "evasion.pgd"
-    title: ClassVar[str] = "PGD, white box"
-    summary: ClassVar[str] = "Follows the loss's gradient for some steps within epsilon; success rate per epsilon."
-    paper: ClassVar[str] = "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
-        "standard": {},
-        "full": {"max_images": 10_000, "steps": 40, "step": 0.1},
-    }
+    The margin is raised unless told otherwise: cross-entropy has no gradient where the network is sure of itself.
+    """
 
+    name = "evasion.pgd"
+    about = About(
+        "PGD, white box",
+        "Follows the loss's gradient for some steps within epsilon; success rate per epsilon.",
+        "Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018",
+    )
+    version = 2
+    presets = {"standard": {}, "full": {"max_images": 10_000, "steps": 40, "step": 0.1}}
+
+    steps: int = Field(default=10, ge=1, le=10_000, description="Steps along the gradient.")
     step: float = Field(default=0.25, gt=0.0, le=2.0, description="Length of a step, as a share of epsilon.")
+    loss: GradientLoss = Field(default="margin", description="What is raised: margin, cross-entropy or dlr.")
     random_start: bool = Field(default=True, description="Whether to start at a random point near the image.")
 
     def attack(
         self, box: WhiteBox, images: torch.Tensor, labels: torch.Tensor, ball: Ball, generator: torch.Generator
     ) -> torch.Tensor:
-        """See `GradientMethod.attack`."""
+        """PGD from a random point, or from the images themselves."""
         start = ball.inside(images, generator) if self.random_start else images
         return pgd(box, images, labels, ball, start=start, steps=self.steps, step=self.step, loss=LOSSES[self.loss])

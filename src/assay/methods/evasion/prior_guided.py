@@ -11,9 +11,14 @@ import torch
 from pydantic import Field
 
 from assay.access import WhiteBox
+from assay.methods.about import About
 from assay.methods.evasion.ball import unit
 from assay.methods.evasion.losses import margin
-from assay.methods.evasion.queries import Ask, Hunt, QueryOptions, QueryResult
+from assay.methods.evasion.prior import PRIOR_THREAT, PriorMethod
+from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
+from assay.methods.evasion.query_method import QueryMethod
+from assay.methods.method import method
+from assay.methods.stealing.basic import BasicStealing
 
 NORM_EVERY = 10
 """Steps after which the gradient's length is estimated anew, as in the paper's code; also at step `NORM_ALSO`."""
@@ -95,48 +100,52 @@ def p_rgf(
     ball would look good for ever; a difference too small to change the answer doubles for the next step, at no
     question's cost.
     """
-    hunt = Hunt(ask, images, labels, options)
+    state = QueryState(ask, images, labels, options)
     least = options.width * math.sqrt(images[0].numel())
     width = torch.full((len(images),), least)
     norms = torch.zeros(len(images))
     step = 0
-    while len(rows := hunt.open(need=2)):
+    while len(rows := state.open(need=2)):
         ascent, weight = torch.zeros_like(images[rows]), torch.zeros(len(rows))
         if prior is not None:
-            ascent, rise = _prior(hunt, prior, rows, width[rows])
+            ascent, rise = _prior(state, prior, rows, width[rows])
             if step % NORM_EVERY == 0 or step == NORM_ALSO:
-                norms[rows] = _norm(hunt, rows, width[rows], options.norm_directions, generator)
+                norms[rows] = _norm(state, rows, width[rows], options.norm_directions, generator)
             alpha = (rise / norms[rows].clamp_min(1e-12)).clamp_max(1.0)
             weight = lambda_star(alpha, options.directions, *_space(images, options.coarse_side))
         sampled = torch.nonzero(weight < 1)[:, 0]
         random = sample(options.directions, ascent[sampled], options.coarse_side, generator)
-        random = guided(hunt.tangent(rows[sampled], random), ascent[sampled], weight[sampled])
-        slopes, _ = hunt.slopes(rows[sampled], random, width[rows[sampled]], keep=1)
+        random = guided(state.tangent(rows[sampled], random), ascent[sampled], weight[sampled])
+        slopes, _ = state.slopes(rows[sampled], random, width[rows[sampled]], keep=1)
         flat = (slopes == 0).all(dim=0)
         ascent[sampled[~flat]] = (_wide(slopes) * random).mean(dim=0)[~flat]
         width[rows] = (width[rows] / 2).clamp_min(least)
         width[rows[sampled[flat]]] *= 4
         moving = (ascent != 0).flatten(1).any(dim=1)
-        moved = hunt.points[rows] + options.step * hunt.ball.epsilon * hunt.ball.steepest(ascent)
-        hunt.go(rows[moving], moved[moving])
+        moved = state.points[rows] + options.step * state.ball.epsilon * state.ball.steepest(ascent)
+        state.move(rows[moving], moved[moving])
         step += 1
-    return hunt.result()
+    return state.result()
 
 
-def _prior(hunt: Hunt, prior: WhiteBox, rows: torch.Tensor, width: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _prior(
+    state: QueryState, prior: WhiteBox, rows: torch.Tensor, width: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The surrogate's unit gradients, turned to where the target's loss rises, and that rise (m,): one question."""
-    labels = hunt.labels[rows].to(prior.device)
-    gradients, _ = prior.gradient(hunt.points[rows], lambda logits: margin(logits, labels))
-    gradients = unit(hunt.tangent(rows, gradients))
-    slopes, _ = hunt.slopes(rows, gradients[None], width, keep=1)
+    labels = state.labels[rows].to(prior.device)
+    gradients, _ = prior.gradient(state.points[rows], lambda logits: margin(logits, labels))
+    gradients = unit(state.tangent(rows, gradients))
+    slopes, _ = state.slopes(rows, gradients[None], width, keep=1)
     turned = torch.where(slopes[0] < 0, -1.0, 1.0)
     return _wide(turned) * gradients, slopes[0].abs()
 
 
-def _norm(hunt: Hunt, rows: torch.Tensor, width: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+def _norm(
+    state: QueryState, rows: torch.Tensor, width: torch.Tensor, count: int, generator: torch.Generator
+) -> torch.Tensor:
     """Lengths (m,) of the target's gradient from random directions, whose mean squared slope is length^2 / D."""
-    random = unit(hunt.tangent(rows, sample(count, hunt.points[rows], None, generator)))
-    slopes, asked = hunt.slopes(rows, random, width, keep=1)
+    random = unit(state.tangent(rows, sample(count, state.points[rows], None, generator)))
+    slopes, asked = state.slopes(rows, random, width, keep=1)
     mean = (slopes**2).sum(dim=0) / asked.sum(dim=0).clamp_min(1)
     return (mean * random[0, 0].numel()).sqrt()
 
@@ -153,3 +162,55 @@ def _space(images: torch.Tensor, coarse_side: int | None) -> tuple[int, float | 
 def _wide(numbers: torch.Tensor) -> torch.Tensor:
     """One number an image, shaped to multiply images."""
     return numbers[..., None, None, None]
+
+
+@method
+class Rgf(QueryMethod, RgfOptions):
+    """RGF: the gradient is estimated from differences along random directions."""
+
+    name = "evasion.rgf"
+    about = About(
+        "RGF, estimated gradients",
+        "Estimates the gradient from questions along random directions; success and questions.",
+        "Cheng et al., Improving black-box adversarial attacks with a transfer-based prior, 2019",
+    )
+    presets = {"full": {"max_images": 1000}}
+
+    def attack(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        prior: WhiteBox | None,
+        generator: torch.Generator,
+    ) -> QueryResult:
+        """RGF with these options."""
+        return p_rgf(ask, images, labels, None, self, generator)
+
+
+@method
+class PRgf(PriorMethod, RgfOptions):
+    """P-RGF: random directions lean towards the surrogate's gradient, as far as it proves right."""
+
+    name = "evasion.p_rgf"
+    about = About(
+        "P-RGF through a stolen surrogate",
+        "Estimates the gradient from questions, guided by a stolen surrogate; success and questions.",
+        "Cheng et al., Improving black-box adversarial attacks with a transfer-based prior, 2019",
+        threat_model=PRIOR_THREAT,
+    )
+    presets = {
+        "standard": {"surrogate": BasicStealing.presets["standard"]},
+        "full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]},
+    }
+
+    def attack(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        prior: WhiteBox | None,
+        generator: torch.Generator,
+    ) -> QueryResult:
+        """P-RGF with these options."""
+        return p_rgf(ask, images, labels, prior, self, generator)

@@ -63,7 +63,7 @@ class QueryOptions(BaseModel):
         return Ball.around(shape, self.norm, self.epsilon)
 
 
-class Hunt:
+class QueryState:
     """A batch of images under attack.
 
     ``points`` float32 (n, c, h, w) are where each is now, ``losses`` (n,) and ``logits`` (n, classes) what was answered
@@ -128,11 +128,11 @@ class Hunt:
         logits = self.answers(rows, inside)
         return inside, logits, self._loss(logits, self.labels[rows])
 
-    def go(self, rows: torch.Tensor, points: torch.Tensor) -> None:
+    def move(self, rows: torch.Tensor, points: torch.Tensor) -> None:
         """Move rows to points, whatever that does to the loss."""
         self._settle(rows, *self.tried(rows, points))
 
-    def go_if_better(self, rows: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    def move_if_better(self, rows: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         """Move those rows whose loss rises or that are misclassified then; says which (m,)."""
         inside, logits, losses = self.tried(rows, points)
         better = (losses > self.losses[rows]) | (logits.argmax(dim=1) != self.labels[rows])

@@ -2,49 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
+from assay.base.intervals import clopper_pearson
 from assay.base.progress import Step
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
-from assay.methods.evasion.prior import stolen_prior
+from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, scores_of
-from assay.methods.evasion.query_results import query_metrics, success_curve
-from assay.methods.evasion.results import among, gallery, judged, size_in_words
-from assay.methods.finding import Family, Finding
+from assay.methods.evasion.results import (
+    EXAMPLES,
+    LOW_SUCCESS,
+    Labels,
+    Shown,
+    among,
+    gallery,
+    judged,
+    query_metrics,
+    require_right,
+    size_in_words,
+    success_curve,
+)
+from assay.methods.finding import Finding, Samples
 from assay.methods.measures import proportion, within
-from assay.methods.method import Context, Method, Need, require_oracle
-from assay.methods.sampling import drawn
-from assay.methods.stealing.basic import BasicStealing
+from assay.methods.method import Context, OracleMethod
+
+CHECKED = 20
+"""Images that are looked at where an attack found little."""
+
+DECIDING_QUERIES = 5000
+"""Questions an image with which the Square Attack is part of the published AutoAttack."""
+
+DECIDER = f"evasion.square with {DECIDING_QUERIES:,} questions about each image"
 
 TOGETHER = 1 << 22
 """Pixels of the images that are attacked side by side."""
 
-SHOWN = 4
-"""Adversarial images in the picture."""
+
+class Asked(NamedTuple):
+    """What an attack by questions did: n test images, m of them attacked.
+
+    ``rows``, ``true`` and ``before`` (n,) are rows, labels and the target's labels without attack; ``success`` and
+    ``queries`` (m,) are of those it had right. ``after`` (k,) are the labels of the images in ``shown``. ``words``
+    begin the sentence of the verdict. ``checks`` are empty where the attack found enough.
+    """
+
+    rows: NDArray[np.int64]
+    true: Labels
+    before: Labels
+    success: NDArray[np.bool_]
+    queries: NDArray[np.int64]
+    shown: Shown
+    after: Labels
+    ball: Ball
+    words: str
+    checks: Checks
+    classes: int
 
 
-class QueryMethod(Method, QueryOptions):
+class QueryMethod(OracleMethod[Asked], QueryOptions):
     """An untargeted attack by questions on the test images that the target classifies correctly.
 
     The attacker asks about every image once as it is. Those that are answered rightly are attacked; of a limited budget
     each may cost ``max_queries``, and as many images are taken as that allows.
     """
 
-    family: ClassVar[Family] = "evasion"
-    needs: ClassVar[Need] = "posteriors"
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0015", "AML.T0043.001")
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    threat_model: ClassVar[str] = (
-        "Black box, posteriors. The attacker changes an image a little, asks the service about it, and goes on from "
-        "the answers until it is misclassified, whatever the wrong class."
-    )
+    parts = ("non_members",)
 
     max_images: int = Field(
         default=100, ge=1, description="At most so many test images, drawn at random; fewer where the budget ends."
@@ -65,8 +96,8 @@ class QueryMethod(Method, QueryOptions):
         """The surrogate that guides the attack, and words for it."""
         return None, "An attack by questions"
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Asked:
+        """Attack as many test images as the budget allows.
 
         Raises:
             DataError: if test images are missing, or none is classified correctly.
@@ -74,48 +105,99 @@ class QueryMethod(Method, QueryOptions):
             BudgetError: if the oracle does not allow ``max_queries`` for one image.
             AccessError: if the oracle answers with labels only, or a surrogate is needed and was not stolen.
         """
-        oracle = require_oracle(access)
         if data.non_members is None:
             raise DataError("An attack by questions needs test images that the target was not trained on.")
         prior, words = self.prior(context)
-        test = drawn(data.non_members, self._affordable(oracle), context.generator(f"{self.name}: images"))
+        test = drawn(data.non_members, self._affordable(access), context.generator(f"{self.name}: images"))
         ball = self.ball(test.shape)
-        answers = oracle.ask_all(test, context.progress)
+        answers = access.ask_all(test, context.progress)
         answers.require_posteriors()
         before = answers.labels
         targets = np.flatnonzero(before == test.labels)
-        if not len(targets):
-            raise DataError(f"None of the {len(test)} test images is classified correctly; there is nothing to evade.")
-        result = self._attack_all(oracle, prior, test, targets, context)
+        require_right(before == test.labels)
+        result = self._attack_all(access, prior, test, targets, context)
+        chosen = np.argsort(~result.success, kind="stable")[:EXAMPLES]
+        changed = result.adversarial[chosen]
+        shown = Shown(targets[chosen], test.take(targets[chosen]), changed)
+        after = access.evaluator().ask(changed).labels
+        standing = test.take(targets[~result.success][:CHECKED])
+        checks = self._check(access, standing, result.success, ball, context)
+        return Asked(
+            test.rows,
+            test.labels,
+            before,
+            result.success,
+            result.queries,
+            shown,
+            after,
+            ball,
+            words,
+            checks,
+            access.num_classes,
+        )
+
+    def _check(
+        self, oracle: Oracle, standing: torch.Tensor, success: NDArray[np.bool_], ball: Ball, context: Context
+    ) -> Checks:
+        """Whether posteriors change with the image at all, where the success rate is not clearly above what is low.
+
+        The evaluator asks this of the service as the attacker meets it, and it is not charged to the attack.
+        """
+        if not len(standing) or clopper_pearson(int(success.sum()), len(success)).low > LOW_SUCCESS:
+            return Checks()
+        evaluator = oracle.serving_as(oracle.serving.model_copy(update={"budget": None}))
+        noise = ball.surface(standing, context.generator(f"{self.name}: checks"))
+        answers = [evaluator.ask(images).require_posteriors() for images in (standing, noise)]
+        return Checks(flat=(answers[0] == answers[1]).all(axis=1))
+
+    @property
+    def decides(self) -> bool:
+        """Whether this is the strongest attack by posteriors, so that finding little is worth something."""
+        return False
+
+    def account(self, result: Asked, context: Context) -> Finding:
+        """Success and what it cost, judged by the success."""
         metrics = query_metrics(result.success, result.queries, self.max_queries, context.seed)
-        metrics.append(proportion("clean_accuracy", "Accuracy without attack", before == test.labels))
+        right = result.before == result.true
+        metrics.append(proportion("clean_accuracy", "Accuracy without attack", right))
         sentence = (
-            f"{words} that {size_in_words(ball.norm, ball.epsilon)} makes the model err, within {self.max_queries:,} "
-            f"questions about each, on {within(metrics[0])} of the images that it had right."
+            f"{result.words} that {size_in_words(result.ball.norm, result.ball.epsilon)} makes the model err, within "
+            f"{self.max_queries:,} questions about each, on {within(metrics[0])} of the images that it had right."
         )
         if (median := metrics[1].value) is not None:
             sentence += f" Half of these successes took at most {median:g} questions."
-        shown = np.argsort(~result.success, kind="stable")[:SHOWN]
-        adversarial = result.adversarial[shown]
-        after = oracle.evaluator().ask(adversarial).labels
-        clean = test.take(targets[shown])
-        fooled, queries = among(before == test.labels, result.success), np.zeros(len(test), np.int64)
-        queries[targets] = result.queries
+        shown = result.shown
+        metrics += check_metrics(result.checks)
+        against = signs(result.checks) + chance_sign(right, result.classes)
+        decider = what_decides(against, ensemble=False) if against else DECIDER
         return Finding(
             metrics=metrics,
-            verdict=judged(metrics[0], sentence),
+            verdict=earned(judged(metrics[0], sentence), against, self.decides, decider),
             figures=[
                 success_curve({self.about.title: (result.success, result.queries)}, self.max_queries),
-                gallery(clean, adversarial, before[targets[shown]], after, ball.epsilon, context),
+                gallery(
+                    shown.clean,
+                    shown.changed,
+                    result.before[shown.places],
+                    result.after,
+                    result.ball.epsilon,
+                    context,
+                ),
             ],
-            samples={
-                "row": test.rows,
-                "label": test.labels,
-                "predicted": before,
-                "success": fooled,
-                "queries": queries,
-            },
+            samples=self._samples(result, right),
         )
+
+    def _samples(self, result: Asked, right: NDArray[np.bool_]) -> Samples:
+        queries = np.zeros(len(right), np.int64)
+        queries[right] = result.queries
+        capped = np.where(result.success, result.queries, self.max_queries)
+        outcomes = {
+            "success": among(right, result.success),
+            "mean_queries_all": among(right, capped),
+            "clean_accuracy": right.astype(np.float64),
+        }
+        columns = {"label": result.true, "predicted": result.before, "queries": queries}
+        return Samples(result.rows, outcomes=outcomes, columns=columns)
 
     def _affordable(self, oracle: Oracle) -> int:
         if oracle.remaining is None:
@@ -144,26 +226,6 @@ class QueryMethod(Method, QueryOptions):
             np.concatenate([part.success for part in parts]),
             np.concatenate([part.queries for part in parts]),
         )
-
-
-class PriorMethod(QueryMethod):
-    """An attack by questions that a stolen surrogate guides."""
-
-    threat_model: ClassVar[str] = (
-        "Black box, posteriors. The attacker has stolen a surrogate by asking the service, and lets its gradients say "
-        "which changes of an image to ask about next, until the image is misclassified."
-    )
-
-    surrogate: BasicStealing = Field(default=BasicStealing(), description="How the surrogate is stolen beforehand.")
-
-    def requires(self) -> Method:
-        """The theft."""
-        return self.surrogate
-
-    def prior(self, context: Context) -> tuple[WhiteBox | None, str]:
-        """See `QueryMethod.prior`."""
-        box, stolen = stolen_prior(context)
-        return box, f"An attack guided by a copy stolen with {stolen.queries:,} questions"
 
 
 def _watched(ask: Ask, bar: Step) -> Ask:

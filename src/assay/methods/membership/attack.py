@@ -16,6 +16,7 @@ from assay.data.images import Images, Subset
 from assay.data.splits import Splits
 from assay.methods.membership.blind import Blind, blind
 from assay.methods.method import Context, OracleMethod, Result
+from assay.methods.work import Sizes, Work
 
 MOST_OVERLAP = 0.01
 """The share of non-members that may be members too (equal images); they are left out. More is an error."""
@@ -71,6 +72,12 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
         description="Whether a classifier that never asks the model is trained to tell members from non-members. What "
         "it finds is a shift between the two sets, and is not counted as a leak.",
     )
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """One answer for each sample, and arithmetic on them."""
+        members = min(self.max_members or sizes.members, sizes.members)
+        non_members = min(self.max_non_members or sizes.non_members, sizes.non_members)
+        return Work(members=members, non_members=non_members, seconds=3e-5 * (members + non_members))
 
     def ask(self, oracle: Oracle, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.

@@ -14,9 +14,9 @@ from assay.base.intervals import auc_bounds, delong_auc
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding, Lines, Series
+from assay.methods.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.augmentation import images_metric
-from assay.methods.membership.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.results import (
     accuracies,
     auc_metric,

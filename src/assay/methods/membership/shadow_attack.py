@@ -35,6 +35,7 @@ from assay.methods.membership.shadows import Bools
 from assay.methods.membership.verdict import verdict
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows
@@ -134,6 +135,16 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
         description="Whether every sample is asked about a second time, mirrored: of use where the target was trained "
         "on mirrored images, and harmful where it was not.",
     )
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """The shadow models' training, on half of the samples each, and their answers about all in two ways."""
+        known = super().work(sizes)
+        if known is None:
+            return None
+        samples = known.members + known.non_members
+        steps = self.models * samples * (self.epochs / 2 + 2 / 3)  # an answer is a third of a training step
+        moved = samples * (len(self.queries) - 1)
+        return known._replace(forwards=moved, training=steps, trains=self.architecture, shared=True)
 
     @property
     def queries(self) -> tuple[Query, ...]:

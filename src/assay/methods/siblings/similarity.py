@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
-from assay.data.images import Subset
+from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball, Norm
@@ -18,7 +18,6 @@ from assay.methods.evasion.results import judged, size_in_words
 from assay.methods.finding import Finding, Samples
 from assay.methods.measures import within
 from assay.methods.method import Context, WhiteBoxMethod, method
-from assay.methods.sampling import drawn
 from assay.methods.siblings.comparison import (
     Compared,
     Pair,

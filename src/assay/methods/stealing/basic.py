@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-from assay.methods.method import Preset, method
+from assay.methods.about import About
+from assay.methods.method import method
 from assay.methods.stealing.theft import Theft
 
 
@@ -16,14 +15,14 @@ class BasicStealing(Theft):
     and with labels otherwise, a small network from scratch.
     """
 
-    name: ClassVar[str] = "stealing.basic"
-    title: ClassVar[str] = "Model stealing with random questions"
-    summary: ClassVar[str] = "Asks about random images of an auxiliary set and trains a surrogate on the answers."
-    paper: ClassVar[str] = (
+    name = "stealing.basic"
+    about = About(
+        "Model stealing with random questions",
+        "Asks about random images of an auxiliary set and trains a surrogate on the answers.",
         "Zhang et al., SecurityNet: Assessing Machine Learning Vulnerabilities on Public Models, 2024; "
-        "random selection as in Orekondy et al., Knockoff Nets, CVPR 2019"
+        "random selection as in Orekondy et al., Knockoff Nets, CVPR 2019",
     )
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    presets = {
         "quick": {"epochs": 12},
         "standard": {"up_to": 10_000},
         "full": {

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from assay.base.errors import DataError
-from assay.methods.finding import Metric
-from assay.methods.measures import proportion
 from assay.methods.method import Context
 from assay.methods.stealing.strategies import Strategy
 from assay.methods.stealing.thief import OutOfQuestions, Thief
@@ -65,12 +66,8 @@ def copied(
         yield Copy(module, log, spent + thief.held_out)
 
 
-def validation_metric(module: Preprocessed, validation: Transfer, context: Context) -> Metric:
-    """The agreement that the thief sees, on the images held out."""
+def validation_hits(module: Preprocessed, validation: Transfer, context: Context) -> NDArray[np.bool_]:
+    """Where a copy gives the answers that were held out (n,)."""
     labels = predict(module, validation.images, context.device).argmax(dim=1).numpy()
-    return proportion(
-        "validation_agreement",
-        "Agreement on the thief's own validation images",
-        labels == validation.answers.labels,
-        "The thief's estimate, from images of its pool.",
-    )
+    hits: NDArray[np.bool_] = labels == validation.answers.labels
+    return hits

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from assay.access import Spent
 from assay.methods.finding import Interval, Lines, Metric, Series, Table
 from assay.methods.measures import proportion
-from assay.methods.stealing.results import Compared
+from assay.methods.stealing.results import Compared, agreement_scale
 
 
 class Point(NamedTuple):
@@ -30,7 +30,9 @@ class Questions(NamedTuple):
 def cost_metrics(agreed: Metric, points: Sequence[Point], questions: Questions) -> list[Metric]:
     """Agreement per 1,000 images, agreement at the earlier points of the curve, and the evaluator's questions."""
     earlier = [
-        proportion(f"agreement_at_{point.asked}", f"Agreement after {point.asked:,} questions", point.compared.same)
+        proportion(
+            f"agreement_at_{point.asked}", f"Agreement after {point.asked:,} questions", point.compared.same
+        ).judged_by(agreement_scale(point.compared.target_labels))
         for point in points[:-1]
     ]
     return [

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.images import Subset
 from assay.methods.finding import Metric
 from assay.methods.measures import proportion
@@ -85,37 +86,39 @@ def ask_adversarial(
     return answered
 
 
-def fidelity_metrics(answered: Fidelity) -> list[Metric]:
-    """Both papers' adversarial fidelity, each as a share with its interval.
+LABELS = {
+    "adversarial_fidelity_flipped": "Images that flip the surrogate and flip the target too",
+    "adversarial_fidelity_flipped_hard": (
+        "Images that flip the surrogate and are named by the target as by the surrogate"
+    ),
+    "adversarial_agreement_fgsm": "Same answer of surrogate and target to gradient-sign images",
+}
+
+
+def fidelity_outcomes(answered: Fidelity) -> dict[str, Floats]:
+    """Each image's part in either paper's adversarial fidelity (n,), NaN where the image does not count.
 
     ``adversarial_fidelity_flipped`` is the share of images that flip the copy which flip the target too, and its
     ``_hard`` variant the share of them that the target gives the copy's very answer. ``adversarial_agreement_fgsm`` is
     the share of all sign-step images to which both give the same answer, whether or not they fooled anyone.
     """
     flipped, stepped = answered.pgd_target != UNASKED, answered.fgsm_target != UNASKED
-    shares = (
-        (
-            "adversarial_fidelity_flipped",
-            "Images that flip the surrogate and flip the target too",
-            (answered.pgd_target != answered.before)[flipped],
-        ),
-        (
-            "adversarial_fidelity_flipped_hard",
-            "Images that flip the surrogate and are named by the target as by the surrogate",
-            (answered.pgd_target == answered.pgd_surrogate)[flipped],
-        ),
-        (
-            "adversarial_agreement_fgsm",
-            "Same answer of surrogate and target to gradient-sign images",
-            (answered.fgsm_target == answered.fgsm_surrogate)[stepped],
-        ),
+    hits = (
+        (answered.pgd_target != answered.before, flipped),
+        (answered.pgd_target == answered.pgd_surrogate, flipped),
+        (answered.fgsm_target == answered.fgsm_surrogate, stepped),
     )
-    return [
-        proportion(name, label, hits)
-        if len(hits)
-        else Metric(name=name, label=label, value=None, note="No image flipped the surrogate.")
-        for name, label, hits in shares
-    ]
+    return {name: np.where(counts, hit, np.nan) for name, (hit, counts) in zip(LABELS, hits, strict=True)}
+
+
+def fidelity_metrics(answered: Fidelity) -> list[Metric]:
+    """Both papers' adversarial fidelity, each as a share with its interval; see `fidelity_outcomes`."""
+    metrics = []
+    for name, column in fidelity_outcomes(answered).items():
+        hits, label = column[~np.isnan(column)] == 1.0, LABELS[name]
+        nothing = Metric(name=name, label=label, value=None, note="No image flipped the surrogate.")
+        metrics.append(proportion(name, label, hits) if len(hits) else nothing)
+    return metrics
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from assay.access import Spent
 from assay.base.intervals import clopper_pearson
 from assay.data.images import Images
 from assay.data.text_rows import to_texts
-from assay.methods.finding import Gallery, Level, Lines, Metric, Series, Table, Verdict
+from assay.methods.finding import Gallery, Level, Lines, Metric, Scale, Series, Table, Verdict
 from assay.methods.measures import class_name, percent, proportion, resampled, within
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
@@ -23,6 +23,9 @@ HIGH_AGREEMENT = 0.85
 
 LOW_AGREEMENT = 0.60
 """A copy that agrees on less than this (upper bound) is a poor substitute."""
+
+NEVER = 0.1
+"""How far beyond 1 ``high`` lies where the target always answers the same: no agreement means anything then."""
 
 
 class Compared(NamedTuple):
@@ -53,11 +56,23 @@ class Compared(NamedTuple):
         return kl_divergence(self.target, self.surrogate)
 
 
-def stealing_metrics(compared: Compared, spent: Spent, context: Context) -> list[Metric]:
-    """``agreement`` first, then accuracies, their ratio, divergence, queries and price."""
+def agreement_scale(target_labels: NDArray[np.int64]) -> Scale:
+    """What agreement with these answers (n,) is judged by; chance is the share of the commonest answer.
+
+    Where one answer prevails, agreement is cheap: ``low`` is at least chance, and ``high`` at least half way from
+    chance to 1.
+    """
+    chance = float(np.bincount(target_labels).max() / len(target_labels))
+    if chance == 1.0:
+        return Scale(risk="up", chance=1.0, high=1.0 + NEVER, low=1.0)
+    return Scale(risk="up", chance=chance, high=max(HIGH_AGREEMENT, (1 + chance) / 2), low=max(LOW_AGREEMENT, chance))
+
+
+def stealing_metrics(compared: Compared, spent: Spent, context: Context, *, divergence: bool = True) -> list[Metric]:
+    """``agreement`` first, then accuracies, their ratio, divergence if it can be told, queries and price."""
     same, right = compared.same, compared.target_labels == compared.labels
     commonest = np.bincount(compared.target_labels).argmax()
-    trivial = float((compared.target_labels == commonest).mean())
+    scale = agreement_scale(compared.target_labels)
     name = class_name(context.class_names, int(commonest))
     copy_right = compared.surrogate_labels == compared.labels
     metrics = [
@@ -65,8 +80,8 @@ def stealing_metrics(compared: Compared, spent: Spent, context: Context) -> list
             "agreement",
             "Agreement of surrogate and target",
             same,
-            f"Always answering {name} would agree on {percent(trivial)}.",
-        ),
+            f"Always answering {name} would agree on {percent(scale.chance)}.",
+        ).judged_by(scale),
         proportion("surrogate_accuracy", "Accuracy of the surrogate", copy_right),
         proportion("target_accuracy", "Accuracy of the target", right),
     ]
@@ -80,43 +95,46 @@ def stealing_metrics(compared: Compared, spent: Spent, context: Context) -> list
             seed=context.seed,
         )
         metrics.append(ratio)
-    divergence = resampled(
-        "kl_divergence",
-        "KL divergence, target from surrogate",
-        lambda nats: nats.mean(1),
-        compared.divergence,
-        seed=context.seed,
-        unit="nats",
-    )
+    if divergence:
+        nats = resampled(
+            "kl_divergence",
+            "KL divergence, target from surrogate",
+            lambda drawn: drawn.mean(1),
+            compared.divergence,
+            seed=context.seed,
+            unit="nats",
+        )
+        metrics.append(nats)
     exact = "Counted exactly."
     return [
         *metrics,
-        divergence,
         Metric(name="queries", label="Images asked", value=spent.images, unit="images", note=exact),
         Metric(name="price", label="Price of the questions", value=spent.price, unit="US$", note=exact),
     ]
 
 
-def verdict(agreed: Metric, spent: Spent) -> Verdict:
-    """The level by the interval of the agreement.
+def level_of(agreed: Metric) -> Level:
+    """The level by the interval of an agreement on its scale.
 
-    ``high`` if its lower bound is above `HIGH_AGREEMENT`, ``elevated`` if above `LOW_AGREEMENT`; ``low`` if its upper
-    bound is below that; ``undecided`` if the interval holds `LOW_AGREEMENT`.
+    ``high`` if its lower bound is above ``high``, ``elevated`` if above ``low``; ``low`` if its upper bound is below
+    that; ``undecided`` if the interval holds ``low``.
     """
-    if agreed.interval is None:
-        raise ValueError("agreement must have an interval")
-    level: Level = "undecided"
-    if agreed.interval.low > HIGH_AGREEMENT:
-        level = "high"
-    elif agreed.interval.low > LOW_AGREEMENT:
-        level = "elevated"
-    elif agreed.interval.high < LOW_AGREEMENT:
-        level = "low"
+    interval, scale = agreed.interval, agreed.scale
+    if interval is None or scale is None or scale.low is None:
+        raise ValueError("agreement must have an interval and a scale")
+    if interval.low > scale.low:
+        return "high" if interval.low > scale.high else "elevated"
+    return "low" if interval.high < scale.low else "undecided"
+
+
+def verdict(agreed: Metric, spent: Spent) -> Verdict:
+    """The verdict on an agreement; see `level_of`."""
+    level, limit = level_of(agreed), LOW_AGREEMENT if agreed.scale is None else agreed.scale.low or LOW_AGREEMENT
     meaning = {
         "high": "Whoever can ask so much owns a working substitute.",
         "elevated": "It is a usable though imperfect substitute, and more questions would improve it.",
         "low": "It is a poor substitute; a thief would need more questions or a better attack.",
-        "undecided": f"The interval holds {percent(LOW_AGREEMENT)}, where low ends: more test images would decide.",
+        "undecided": f"The interval holds {percent(limit)}, where low ends: more test images would decide.",
     }[level]
     cost = f"{spent.images:,} questions" + (f" (US$ {spent.price:,.2f})" if spent.price else "")
     sentence = f"A copy made from {cost} agrees with the target on {within(agreed)} of unseen images. {meaning}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, xlogy
 
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 
 def agreement(target: NDArray[np.int64], surrogate: NDArray[np.int64]) -> NDArray[np.bool_]:

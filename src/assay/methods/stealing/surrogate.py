@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from assay.base.errors import LoadError
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import Shape
 from assay.methods.stealing.surrogates.lora import merged_state
 from assay.targets.architectures import build

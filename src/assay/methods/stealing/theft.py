@@ -6,40 +6,33 @@ from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from assay.access import Oracle
 from assay.base.errors import AccessError, BudgetError, DataError, UsageError
-from assay.data.images import Images, shape_text
+from assay.data.images import Images, drawn, shape_text
 from assay.data.splits import Splits
-from assay.methods.finding import Family, Figure, Finding
-from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
-from assay.methods.stealing.copies import carry_out, copied, validation_metric
-from assay.methods.stealing.costs import Point, Questions, budget_curve, cost_metrics, cost_table
-from assay.methods.stealing.fidelity import Fidelity, ask_adversarial, fidelity_metrics
+from assay.methods.about import About
+from assay.methods.finding import Finding
+from assay.methods.method import Context, Need, OracleMethod, method
+from assay.methods.stealing.copies import Copy, carry_out, copied, validation_hits
+from assay.methods.stealing.costs import Point, Questions
+from assay.methods.stealing.fidelity import ask_adversarial
 from assay.methods.stealing.learners import Learner, parse_learner
-from assay.methods.stealing.results import (
-    Compared,
-    class_table,
-    differences,
-    stealing_metrics,
-    training_curve,
-    verdict,
-)
+from assay.methods.stealing.results import Compared
+from assay.methods.stealing.stolen import Stolen, account
 from assay.methods.stealing.strategies import Strategy, parse_strategy
 from assay.methods.stealing.surrogate import DESCRIPTION, WEIGHTS, Surrogate, reduced, save_surrogate
 from assay.methods.stealing.surrogates.prepare import Adaptation
 from assay.methods.stealing.thief import Thief
 from assay.methods.stealing.workshop import Workshop
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
 
 @method
-class Theft(Method):
+class Theft(OracleMethod[Stolen]):
     """A copy of the target, made from its answers alone, within an exact number of questions.
 
     Four independent choices make an attack: the strategy (which images to ask about), the learner (how to learn from
@@ -54,29 +47,28 @@ class Theft(Method):
     charged to nobody.
     """
 
-    name: ClassVar[str] = "stealing.theft"
-    family: ClassVar[Family] = "stealing"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "Model stealing, composed"
-    summary: ClassVar[str] = "Steals with any strategy, learner, surrogate and optimiser, within an exact budget."
-    threat_model: ClassVar[str] = (
-        "Black box. The attacker may ask the service about images, has unlabelled images of the same kind or of others "
-        "(the auxiliary set), and knows neither the architecture nor the weights."
-    )
-    paper: ClassVar[str] = (
+    name = "stealing.theft"
+    about = About(
+        "Model stealing, composed",
+        "Steals with any strategy, learner, surrogate and optimiser, within an exact budget.",
         "Zhang et al., SecurityNet, 2024; Model Extraction Attacks Revisited, AsiaCCS 2024; Examining the Threat "
-        "Landscape: Foundation Models and Model Stealing, BMVC 2024; and those that each part names"
+        "Landscape: Foundation Models and Model Stealing, BMVC 2024; and those that each part names",
     )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0024.002", "AML.T0005.001")
-    parts: ClassVar[tuple[str, ...]] = ("non_members", "auxiliary")
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
-    on_text: ClassVar[dict[str, Any]] = {
+    needs: ClassVar[Need] = "label"
+    version = 2
+    parts = ("non_members", "auxiliary")
+    modalities = ("image", "text")
+    on_text = {
         "architecture": "text:cnn",
         "initialisation": "random",
         "resized_to": None,
         "shift": 0,
         "flip": False,
+        "rotate": 0.0,
+        "crop": 1.0,
+        "auto_augment": False,
+        "cutout": 0,
+        "mirrored": False,
         "adversarial_images": 0,
     }
     defaults: ClassVar[dict[str, Any]] = {}
@@ -119,11 +111,32 @@ class Theft(Method):
     learning_rate: float = Field(default=0.002, gt=0.0, description="The learning rate to begin with.")
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0, description="Of sgd alone.")
     weight_decay: float = Field(default=5e-4, ge=0.0, description="Decoupled for adamw and lion.")
-    schedule: Literal["cosine", "step", "constant"] = Field(
-        default="cosine", description="cosine falls to 0; step divides the rate by 10 after 50 and 75 % of the epochs."
+    nesterov: bool = Field(default=False, description="Nesterov's momentum, of sgd alone.")
+    schedule: Literal["cosine", "step", "constant", "linear"] = Field(
+        default="cosine", description="cosine and linear fall to 0; step divides the rate by 10 at each of step_at."
+    )
+    step_at: tuple[float, ...] = Field(default=(0.5, 0.75), description="Shares of the epochs, of step alone.")
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the steps over which the rate rises.")
+    ema: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Decay of an average of the weights to end with; 0: the learner's."
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of an answer spread over all classes, of hard and soft alone.",
     )
     shift: int = Field(default=0, ge=0, description="Pixels by which images are moved at random while training.")
     flip: bool = Field(default=False, description="Mirror images at random while training.")
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Degrees by which images are turned in training.")
+    crop: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="The smallest share of an image that is enlarged while training."
+    )
+    auto_augment: bool = Field(default=False, description="AutoAugment's policy for ImageNet while training.")
+    cutout: int = Field(default=0, ge=0, description="Side of a grey square that images get while training.")
+    mirrored: bool = Field(
+        default=False, description="The copy answers with the mean over an image and its mirror image."
+    )
     test_images: int = Field(default=10_000, ge=1, description="At most so many images to measure agreement on.")
     adversarial_images: int = Field(
         default=0, ge=0, description="Test images, at most, to measure adversarial fidelity on; 0 leaves it out."
@@ -164,13 +177,30 @@ class Theft(Method):
             raise ValueError("the best epoch is chosen on validation images: set validation_share above 0")
         return self
 
+    def work(self, sizes: Sizes) -> Work | None:
+        """Questions, and training on their answers; strategies that train while they ask are not known beforehand."""
+        if self.strategy != "random" or self.learner not in (None, "soft", "hard") or self.resized_to is not None:
+            return None
+        limits = [each for each in (self.budget, None if self.budget else self.up_to, sizes.auxiliary) if each]
+        asked, judged = min(limits), min(self.test_images, sizes.non_members)
+        trained = asked + sum(point for point in self.checkpoints if point < asked)
+        steps = trained * self.epochs + judged * (1 + len(self.checkpoints)) / 3  # an answer is a third of a step
+        return Work(
+            non_members=judged,
+            auxiliary=asked,
+            training=steps,
+            trains=self.architecture,
+            side=self.largest_side,
+            seconds=0.5,
+        )
+
     def files(self) -> tuple[Path, ...]:
         """See `Method.files`: what the copy starts from."""
         start = Path(self.initialisation).expanduser()
         return (start, start / WEIGHTS, start / DESCRIPTION)
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Stolen:
+        """Ask, train the copies, and compare them with the target; the last copy is saved among the artefacts.
 
         Raises:
             DataError: if a needed part of the data is missing or does not fit, or the pool is smaller than the budget.
@@ -178,75 +208,68 @@ class Theft(Method):
             AccessError: if strategy or learner need posteriors and only labels are answered, or the target keeps
                 failing.
         """
-        oracle = require_oracle(access)
         if data.non_members is None:
             raise DataError("Stealing needs test images (non-members) to judge the copy by.")
-        strategy, learner = parse_strategy(self.strategy), self._learner(oracle)
-        _check(strategy, learner, oracle, data.auxiliary)
-        self._check_modality(oracle.modality)
-        budget = self._affordable(oracle, data.auxiliary if strategy.needs_pool else None)
-        workshop = self._workshop(oracle, learner, context)
+        strategy, learner = parse_strategy(self.strategy), self._learner(access)
+        _check(strategy, learner, access, data.auxiliary)
+        self._check_modality(access.modality)
+        budget = self._affordable(access, data.auxiliary if strategy.needs_pool else None)
+        workshop = self._workshop(access, learner, context)
         with context.progress.step("asking the target", budget) as step:
-            thief = Thief(oracle, data.auxiliary, budget, workshop, context, step)
+            thief = Thief(access, data.auxiliary, budget, workshop, context, step)
             least = 1 if self.validation_share else 0
             held_out = min(max(least, round(self.validation_share * budget)), budget - 1)
             validation = thief.hold_out(held_out) if held_out else None
+            thief.stops = tuple(stop - held_out for stop in self.checkpoints)
             carry_out(strategy, thief, exactly=self.budget is not None)
         chosen_by = validation if self.epoch == "best" else None
         copies = list(copied(strategy, thief, workshop, self.checkpoints, chosen_by))
-        spent = oracle.ledger.total()
+        stolen = self._compared(access, copies, data.non_members, thief.held_out, context)
+        workshop.clear()
+        self._save(copies[-1], stolen, access, workshop.size, context)
+        if validation is None:
+            return stolen
+        return stolen._replace(validation=validation_hits(copies[-1].module, validation, context))
 
-        evaluator = oracle.evaluator()
-        test = drawn(data.non_members, self.test_images, context.generator("stealing: test images"))
+    def account(self, result: Stolen, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        return account(result, context)
+
+    def _compared(self, access: Oracle, copies: list[Copy], unseen: Images, held_out: int, context: Context) -> Stolen:
+        """Copies and target on the same test images; what that asks is the evaluator's."""
+        spent, evaluator = access.ledger.total(), access.evaluator()
+        test = drawn(unseen, self.test_images, context.generator("stealing: test images"))
         truth = evaluator.ask_all(test, context.progress, "comparing with the target").require_posteriors()
         compared = evaluator.ledger.images
-        points = [
-            Point(made.asked, Compared(test.labels, truth, predict(made.module, test, context.device).numpy()))
+        points = tuple(
+            Point(
+                made.asked,
+                Compared(
+                    test.labels, truth, predict(made.module, test, context.device, mirrored=self.mirrored).numpy()
+                ),
+            )
             for made in copies
-        ]
+        )
         module, log, _ = copies[-1]
-        last = points[-1].compared
         fidelity = None
         if self.adversarial_images:
-            before, most = last.target_labels, self.adversarial_images
+            before, most = points[-1].compared.target_labels, self.adversarial_images
             fidelity = ask_adversarial(module, test, before, evaluator, most, context)
-        questions = Questions(spent, thief.held_out, compared, evaluator.ledger.images - compared)
-        workshop.clear()
+        questions = Questions(spent, held_out, compared, evaluator.ledger.images - compared)
+        return Stolen(test, points, questions, access.complete, log, None, fidelity)
 
-        metrics = stealing_metrics(last, spent, context)
-        if not oracle.complete:
-            metrics = [metric for metric in metrics if metric.name != "kl_divergence"]
-        metrics += cost_metrics(metrics[0], points, questions)
-        metrics += [validation_metric(module, validation, context)] if validation else []
-        metrics += fidelity_metrics(fidelity) if fidelity else []
+    def _save(self, last: Copy, stolen: Stolen, access: Oracle, size: tuple[int, int], context: Context) -> None:
+        spent = stolen.questions.spent
         surrogate = Surrogate(
             architecture=self.architecture,
-            num_classes=oracle.num_classes,
-            input_shape=oracle.input_shape,
-            size=workshop.size,
+            num_classes=access.num_classes,
+            input_shape=access.input_shape,
+            size=size,
             queries=spent.images,
             price=spent.price,
-            agreement=float(last.same.mean()),
+            agreement=float(stolen.last.same.mean()),
         )
-        figures: list[Figure] = [budget_curve(points)] if len(points) > 1 else []
-        figures += [class_table(last, context.class_names), cost_table(questions)]
-        figures += [training_curve(log)] if log else []
-        gallery = differences(test, last, context)
-        save_surrogate(module, surrogate, context.artefacts)
-        return Finding(
-            metrics=metrics,
-            verdict=verdict(metrics[0], spent),
-            figures=[*figures, gallery] if gallery else figures,
-            samples={
-                "row": test.rows,
-                "label": test.labels,
-                "target": last.target_labels,
-                "surrogate": last.surrogate_labels,
-                "agreement": last.same,
-                "kl_divergence": last.divergence,
-                **_adversarial_samples(fidelity),
-            },
-        )
+        save_surrogate(last.module, surrogate, context.artefacts)
 
     def _check_modality(self, modality: Modality) -> None:
         """Refuse options of images on texts, and the other way round."""
@@ -256,7 +279,8 @@ class Theft(Method):
                 f"The surrogate {self.architecture} cannot take the target's {modality}s: name another architecture, "
                 f"such as {instead}."
             )
-        odd = [name for name in ("shift", "flip", "resized_to", "adversarial_images") if getattr(self, name)]
+        texts = {"architecture", "initialisation"}
+        odd = [name for name, value in self.on_text.items() if name not in texts and getattr(self, name) != value]
         if modality == "text" and odd:
             raise UsageError(f"The option {odd[0]} is for images, and the target reads texts: leave it out.")
 
@@ -293,9 +317,18 @@ class Theft(Method):
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,
+                nesterov=self.nesterov,
                 schedule=self.schedule,
+                step_at=self.step_at,
+                warmup=self.warmup,
+                ema=self.ema,
+                label_smoothing=self.label_smoothing,
                 shift=self.shift,
                 flip=self.flip,
+                rotate=self.rotate,
+                crop=self.crop,
+                auto_augment=self.auto_augment,
+                cutout=self.cutout,
             ),
             num_classes=oracle.num_classes,
             shape=oracle.input_shape,
@@ -320,9 +353,3 @@ def _check(strategy: Strategy, learner: Learner, oracle: Oracle, pool: Images | 
     if oracle.serving.output == "label" and (learner.needs == "posteriors" or strategy.needs_posteriors):
         part = f"learner {learner.name!r}" if learner.needs == "posteriors" else f"strategy {strategy.name!r}"
         raise AccessError(f"The {part} needs posteriors, and the target answers with labels only.")
-
-
-def _adversarial_samples(fidelity: Fidelity | None) -> dict[str, NDArray[np.int64]]:
-    if fidelity is None:
-        return {}
-    return {name: labels for name, labels in fidelity._asdict().items() if name != "before"}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from assay.analysis.claims import load_claims
 from assay.analysis.position import FEWEST
 from assay.catalogue.catalogue import Catalogue, load_catalogue
-from assay.methods.finding import FAMILIES
+from assay.methods.metric import FAMILIES
 from assay.reports.explorer.folder import Folder
 from assay.reports.explorer.models import NUMBERS, Model, gather, page, report_of, table
 from assay.reports.explorer.progress import listing, studies, summary

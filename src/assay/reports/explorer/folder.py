@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.base.errors import WorkspaceError
+from assay.base.files import write_bytes
 
 PAGE = Path(__file__).parent / "page"
 STYLE = Path(__file__).parent.parent / "templates" / "style.css"
@@ -72,12 +72,7 @@ class Folder:
         self._written[path] = digest
         if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return False
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_bytes(path, content, durable=False)
         return True
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from assay.base.digests import digest_json
 from assay.base.errors import WorkspaceError
-from assay.studies.outcome import Outcome
+from assay.studies.outcome import Outcome, read_trial
 
 Stamp = tuple[int, int]
 """A file's time of change, in nanoseconds, and its size."""
@@ -72,20 +68,7 @@ class Reader:
                 state = entry.stat()
                 stamp = (state.st_mtime_ns, state.st_size)
                 if file not in self._known or self._known[file][0] != stamp:
-                    self._known[file] = (stamp, _outcome(file, sealed=folder == "trials"))
+                    self._known[file] = (stamp, read_trial(file, sealed=folder == "trials", figures=False))
             except FileNotFoundError:
                 continue  # an attempt that has become a finished trial in the meantime
             yield file, self._known[file][1]
-
-
-def _outcome(file: Path, sealed: bool) -> Outcome | None:
-    """The outcome in a file; None if it is damaged. ``sealed`` files hold its digest, and are named by its key."""
-    try:
-        content = json.loads(file.read_bytes())
-        plain = content["outcome"] if sealed else content
-        if sealed and content["sha256"] != digest_json(plain):
-            return None
-        outcome = Outcome.model_validate({**plain, "figures": []})
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
-        return None
-    return outcome if outcome.key == file.stem else None

@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from pyarrow import ArrowException
-
-from assay.analysis.difference import FEWEST_PAIRS, Difference, independent, paired
-from assay.base.digests import digest_file
-from assay.methods.finding import Metric
+from assay.analysis.difference import Difference, independent, on_samples
+from assay.analysis.samples import outcomes_of, same_data, samples_of, scores_of
+from assay.methods.metric import Metric
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
-
-SAMPLES = "samples.parquet"
 
 
 class Measured(NamedTuple):
@@ -55,39 +48,18 @@ def same_measurement(outcome: Outcome, result: Result) -> Outcome | str:
 
 
 def compare(new: Measured, old: Measured, alpha: float) -> Difference:
-    """The difference of two numbers, on shared samples where both kept outcomes of them; see `difference`."""
-    if new.outcome.target.data == old.outcome.target.data:
-        pairs = _pairs(_column(new), _column(old))
-        if pairs is not None:
-            return paired(*pairs, 100.0 if new.metric.unit == "%" else 1.0, alpha)
+    """The difference of two numbers: on the samples that both kept of it, else by their intervals, else alone.
+
+    Samples are the outcomes whose mean the metric is, or the scores whose area under the ROC curve it is, of the same
+    data; see `assay.analysis.difference` for what is made of them.
+    """
+    kept = [samples_of(one.outcome, one.artefacts) for one in (new, old)]
+    for column_of in (outcomes_of, scores_of):
+        columns = [column for samples in kept if (column := column_of(samples, new.metric.name)) is not None]
+        if len(columns) < len(kept):
+            continue
+        parts = {part for column in columns for part, _ in column.keys}
+        found = on_samples(columns[0], columns[1], 100.0 if new.metric.unit == "%" else 1.0, alpha)
+        if found is not None and same_data([new.outcome, old.outcome], parts):
+            return found
     return independent(new.metric, old.metric, alpha)
-
-
-Column = dict[int, float]
-
-
-def _column(measured: Measured) -> Column:
-    """Row of the data to its outcome; empty where none was kept, or the file is not the one that was written."""
-    metric, outcome, artefacts = measured
-    if artefacts is None or SAMPLES not in outcome.artefacts:
-        return {}
-    file = artefacts / outcome.key / SAMPLES
-    if not file.is_file() or digest_file(file) != outcome.artefacts[SAMPLES]:
-        return {}
-    try:
-        names = pq.read_schema(file).names
-        if metric.name not in names or "row" not in names:
-            return {}
-        table = pq.read_table(file, columns=["row", metric.name])
-    except (OSError, ArrowException):
-        return {}
-    values = table[metric.name].to_numpy().astype(np.float64)
-    rows = table["row"].to_numpy()
-    return {int(row): float(value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)}
-
-
-def _pairs(new: Column, old: Column) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    shared = sorted(new.keys() & old.keys())
-    if len(shared) < FEWEST_PAIRS:
-        return None
-    return np.array([new[row] for row in shared]), np.array([old[row] for row in shared])

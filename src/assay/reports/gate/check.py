@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from assay.analysis.difference import Difference, tail
 from assay.base.errors import UsageError, nearest
-from assay.methods.finding import Interval, Level, Metric
+from assay.methods.metric import Level, Metric
+from assay.reports.answers import RANK
 from assay.reports.format import count, metric_text, number
-from assay.reports.gate.baseline import Measured, compare, counterpart, same_measurement
 from assay.reports.gate.policy import RELATIVE, Policy, Rule
-from assay.reports.report import RANK
 from assay.reports.results import Result
+from assay.reports.wording import AnswerLevel
 from assay.studies.outcome import Outcome
+
+if TYPE_CHECKING:
+    from assay.analysis.difference import Difference
 
 Status = Literal["passed", "failed", "skipped"]
 
 
 class Judged(NamedTuple):
-    """What became of one rule on one number: ``measured`` and ``reason`` are for people."""
+    """What became of one rule on one number: ``measured`` and ``reason`` are for people, ``level`` is the verdict's."""
 
     status: Status
     measured: str
     reason: str
+    level: AnswerLevel = "not assessed"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule on one target. ``line`` is the rule's in the policy file."""
+    """One rule on one target, whose ``file`` is known if it was read from one. ``line`` is the rule's in the policy."""
 
     rule: Rule
     line: int
     target: str
+    file: str | None
     status: Status
     measured: str
     reason: str
+    level: AnswerLevel = "not assessed"
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,29 @@ def check(policy: Policy, results: Sequence[Result], baseline: Sequence[Result] 
     if baseline is None and any(rule.relative for rule in policy.rules):
         raise UsageError("The policy has rules that are relative to a baseline: name one with --baseline.")
     comparisons = sum(rule.relative * max(1, len(_done(rule, result))) for rule in policy.rules for result in results)
+    alpha = _alpha(comparisons)
     checks = [
-        Check(rule, line, result.report.target.name, *_worst(_judge(rule, result, baseline or (), tail(comparisons))))
+        _check(rule, line, result, _worst(_judge(rule, result, baseline or (), alpha)))
         for result in results
         for rule, line in zip(policy.rules, policy.lines, strict=True)
     ]
     return Gate(policy, tuple(checks), comparisons)
+
+
+def _alpha(comparisons: int) -> float:
+    """The probability with which any one of so many comparisons may err; see `assay.analysis.difference.tail`."""
+    if not comparisons:
+        return 0.0
+    from assay.analysis.difference import tail
+
+    return tail(comparisons)
+
+
+def _check(rule: Rule, line: int, result: Result, judged: Judged) -> Check:
+    target = result.report.target
+    file = target.facts.get("file")
+    known = file if isinstance(file, str) else None
+    return Check(rule, line, target.name, known, *judged)
 
 
 def _worst(judged: Iterator[Judged]) -> Judged:
@@ -132,9 +153,12 @@ def _answer(rule: Rule, result: Result) -> Judged:
     worst: Level = rule.worst or "low"
     if RANK[answer.level] > RANK[worst]:
         return Judged(
-            "failed", answer.level, f"The answer is {answer.level}, and may be {worst} at worst. {answer.sentence}"
+            "failed",
+            answer.level,
+            f"The answer is {answer.level}, and may be {worst} at worst. {answer.sentence}",
+            answer.level,
         )
-    return Judged("passed", answer.level, "")
+    return Judged("passed", answer.level, "", answer.level)
 
 
 def _number(rule: Rule, outcome: Outcome, result: Result, baseline: Sequence[Result], alpha: float) -> Judged:
@@ -142,61 +166,91 @@ def _number(rule: Rule, outcome: Outcome, result: Result, baseline: Sequence[Res
     if metric is None:
         hint = nearest(rule.metric or "", (metric.name for metric in outcome.metrics))
         return Judged("failed", "", f"{rule.method} reports no {rule.metric}: {hint}")
-    interval = _interval(metric)
-    if isinstance(interval, str):
-        return Judged("failed", metric_text(metric), interval)
-    reasons = []
-    if rule.max is not None and not interval.high <= rule.max:
-        reasons.append(f"The interval reaches up to {number(interval.high)}, and may reach {rule.max:g} at most.")
-    if rule.min is not None and not interval.low >= rule.min:
-        reasons.append(f"The interval reaches down to {number(interval.low)}, and must stay at or above {rule.min:g}.")
+    bounds = _bounds(metric)
+    if isinstance(bounds, str):
+        return Judged("failed", metric_text(metric), bounds)
+    reasons = [_outside(rule, metric, *bounds)]
     measured = metric_text(metric)
     if rule.relative:
-        compared = _against(Measured(metric, outcome, result.artefacts), result, baseline, alpha)
+        compared = _against(metric, outcome, result, baseline, alpha)
         if isinstance(compared, str):
-            return Judged("failed", measured, " ".join([*reasons, compared]))
-        measured += f"; {compared.value:+.3g} against the baseline [{compared.low:+.3g}, {compared.high:+.3g}]"
+            return Judged("failed", measured, " ".join([*filter(None, reasons), compared]))
+        measured += f"; {compared.value:+.3g} against the baseline{_span(compared)}"
         reasons += [
             _beyond(getattr(rule, name), compared, name) for name in RELATIVE if getattr(rule, name) is not None
         ]
     told = " ".join(reason for reason in reasons if reason)
-    return Judged("failed" if told else "passed", measured, told)
+    level = outcome.verdict.level if outcome.verdict else "not assessed"
+    return Judged("failed" if told else "passed", measured, told, level)
 
 
-def _against(new: Measured, result: Result, baseline: Sequence[Result], alpha: float) -> Difference | str:
+def _outside(rule: Rule, metric: Metric, low: float, high: float) -> str:
+    """Why a number is not within a rule's absolute bounds; empty if it is."""
+    told = []
+    if rule.max is not None and not high <= rule.max:
+        what = "The interval reaches up to" if metric.interval else "The number, which has no interval, is"
+        told.append(f"{what} {number(high)}, and may {'reach' if metric.interval else 'be'} {rule.max:g} at most.")
+    if rule.min is not None and not low >= rule.min:
+        what = "The interval reaches down to" if metric.interval else "The number, which has no interval, is"
+        told.append(f"{what} {number(low)}, and must stay at or above {rule.min:g}.")
+    return " ".join(told)
+
+
+def _span(compared: Difference) -> str:
+    if compared.low is None or compared.high is None:
+        return f" ({compared.how})"
+    return f" [{compared.low:+.3g}, {compared.high:+.3g}]"
+
+
+def _against(
+    metric: Metric, outcome: Outcome, result: Result, baseline: Sequence[Result], alpha: float
+) -> Difference | str:
     """The difference from the baseline, or why there is none."""
+    from assay.reports.gate.baseline import Measured, compare, counterpart, same_measurement
+
     other = counterpart(result, baseline)
     if other is None:
         return f"The baseline has no result for {result.report.target.name}, or several."
-    old = same_measurement(new.outcome, other)
+    old = same_measurement(outcome, other)
     if isinstance(old, str):
         return old
-    metric = next((metric for metric in old.metrics if metric.name == new.metric.name), None)
-    if metric is None:
-        return f"The baseline's {old.method.name} reports no {new.metric.name}."
-    if isinstance(why := _interval(metric), str):
+    before = next((one for one in old.metrics if one.name == metric.name), None)
+    if before is None:
+        return f"The baseline's {old.method.name} reports no {metric.name}."
+    if isinstance(why := _bounds(before), str):
         return f"The baseline's number cannot be used: {why}"
-    return compare(new, Measured(metric, old, other.artefacts), alpha)
+    return compare(Measured(metric, outcome, result.artefacts), Measured(before, old, other.artefacts), alpha)
 
 
 def _beyond(tolerance: float, compared: Difference, name: str) -> str:
     """Why a difference is more than is tolerated; empty where it may be chance."""
     rises = name == "max_increase"
+    verb = "rises" if rises else "falls"
+    if compared.low is None or compared.high is None:
+        change = compared.value if rises else -compared.value
+        told = (
+            f"It {verb} by {number(abs(change))} against the baseline ({compared.how}, so the difference alone decides)"
+        )
+        return f"{told}; {tolerance:g} is tolerated." if change > tolerance else ""
     surely = compared.low if rises else -compared.high
     if surely <= tolerance:
         return ""
-    verb = "rises" if rises else "falls"
     return (
         f"It {verb} by {number(abs(compared.value))} against the baseline, surely by more than {number(surely)} "
         f"({compared.how}); {tolerance:g} is tolerated."
     )
 
 
-def _interval(metric: Metric) -> Interval | str:
-    """The interval that decides a rule; or why none can."""
+def _bounds(metric: Metric) -> tuple[float, float] | str:
+    """What decides a rule: the bounds of a number's interval, or a judged number alone; or why nothing can.
+
+    A number with a scale has been judged by a verdict without an interval (a p-value, say), and so it is here.
+    """
     note = f" {metric.note}" if metric.note else ""
-    if metric.value is None or math.isnan(metric.value):
+    if metric.value is None:
         return f"{metric.name} has no value.{note}"
-    if metric.interval is None or math.isnan(metric.interval.low) or math.isnan(metric.interval.high):
-        return f"{metric.name} has no interval, and a rule is decided by its bound.{note}"
-    return metric.interval
+    if metric.interval is not None:
+        return metric.interval.low, metric.interval.high
+    if metric.scale is not None:
+        return metric.value, metric.value
+    return f"{metric.name} has no interval, and a rule is decided by its bound.{note}"

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
-from assay.methods.finding import Family
-from assay.methods.method import METHODS
+from assay.methods.index import find_method
+from assay.methods.metric import Family
 
 _HEAD = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 
@@ -123,11 +123,13 @@ def read_policy(path: Path) -> Policy:
     except ValidationError as error:
         raise UsageError(f"The policy {path.name} is wrong: {_sentence(error)}") from None
     for number, rule in enumerate(rules, start=1):
-        if rule.method is not None and rule.method not in METHODS.names():
-            raise UsageError(
-                f"The policy {path.name} is wrong: rule {number}: there is no method {rule.method!r}; "
-                f"{nearest(rule.method, METHODS.names())}"
-            )
+        if rule.method is None:
+            continue
+        try:
+            find_method(rule.method)
+        except UsageError as error:
+            told = str(error)
+            raise UsageError(f"The policy {path.name} is wrong: rule {number}: {told[0].lower()}{told[1:]}") from None
     lines = [number for number, line in enumerate(text.splitlines(), start=1) if _HEAD.match(line)]
     return Policy(path, tuple(rules), tuple(lines) if len(lines) == len(rules) else (1,) * len(rules))
 

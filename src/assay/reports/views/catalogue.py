@@ -11,7 +11,7 @@ from assay.catalogue.agreement import Agreement
 from assay.catalogue.annotation import Vote, to_text
 from assay.catalogue.codebook import CODEBOOK, CODES
 from assay.catalogue.measurement import Measurement
-from assay.catalogue.merge import Record
+from assay.catalogue.record import Record
 from assay.catalogue.stats import Statistics
 from assay.reports.views.page import Cell, Table, View
 

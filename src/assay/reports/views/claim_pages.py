@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from assay.analysis.claims.claim import Checked, Claim
 from assay.base.errors import UsageError
+from assay.reports.pages import render
 from assay.reports.views.claims import MEANING, checks, counts
 
 if TYPE_CHECKING:
@@ -51,17 +53,12 @@ def write_pages(claims: Sequence[Claim], folder: Path) -> None:
 
 def index(claims: Sequence[Claim]) -> str:
     """All claims by paper, with links to their pages."""
-    parts = ["".join(f"<p>{html.escape(line)}</p>" for line in counts(claims))]
-    rows = "".join(f"<tr><td>{_verdict(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in MEANING.items())
-    parts.append(f"<table><tbody>{rows}</tbody></table>")
-    for paper in dict.fromkeys(claim.paper for claim in claims):
-        rows = "".join(_row(claim) for claim in claims if claim.paper == paper)
-        head = "".join(f"<th>{name}</th>" for name in ("", "claim", "published", "authors' tables", "our run"))
-        parts.append(
-            f"<h2>{html.escape(paper[0].upper() + paper[1:])}</h2>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        )
-    return _document("Published claims", "".join(parts))
+    papers: dict[str, list[Claim]] = {}
+    for claim in claims:
+        papers.setdefault(claim.paper, []).append(claim)
+    return _rendered(
+        "claims_index.html", title="Published claims", counts=counts(claims), meaning=MEANING, papers=papers
+    )
 
 
 def page(claim: Claim) -> str:
@@ -75,22 +72,20 @@ def page(claim: Claim) -> str:
         ("Rule as of", claim.written),
         ("Why", claim.why),
     )
-    told = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in facts if text)
-    verdicts = f"By the authors' tables: {_verdict(claim.recomputed)}. By our own run: {_verdict(claim.own)}."
-    body = f'<p><a href="index.html">All claims</a></p><p>{verdicts}</p><dl>{told}</dl>'
-    if claim.checks:
-        table = checks(claim)
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in table.rows
-        )
-        body += f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    for check in claim.checks:
-        chart = picture(check)
-        if chart is not None:
-            caption = f"{check.what}: {check.found.measured} ({check.found.verdict})"
-            body += f"<figure>{_svg(chart)}<figcaption>{html.escape(caption)}</figcaption></figure>"
-    return _document(f"{claim.id}: {claim.statement}", body)
+    drawn = [(picture(check), check) for check in claim.checks]
+    figures = [
+        (_svg(chart), f"{check.what}: {check.found.measured} ({check.found.verdict})")
+        for chart, check in drawn
+        if chart is not None
+    ]
+    return _rendered(
+        "claim.html",
+        title=f"{claim.id}: {claim.statement}",
+        claim=claim,
+        facts=facts,
+        table=checks(claim) if claim.checks else None,
+        figures=figures,
+    )
 
 
 def picture(check: Checked) -> Chart | None:
@@ -117,31 +112,11 @@ def picture(check: Checked) -> Chart | None:
     return intervals(drawn, y or "value", check.what, zero=bool(y))
 
 
-def _row(claim: Claim) -> str:
-    cells = (
-        f'<a href="{claim.id}.html">{claim.id}</a>',
-        html.escape(claim.statement),
-        html.escape(claim.published),
-        _verdict(claim.recomputed),
-        _verdict(claim.own),
-    )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def _rendered(template: str, **values: Any) -> str:
+    return render(template, style=Markup(STYLE), signs=SIGNS, **values)
 
 
-def _verdict(name: str) -> str:
-    return f'<span class="verdict">{SIGNS[name]} {name}</span>'
-
-
-def _svg(chart: Chart) -> str:
+def _svg(chart: Chart) -> Markup:
     buffer = io.StringIO()
     chart.save(buffer, format="svg")
-    return buffer.getvalue()
-
-
-def _document(title: str, body: str) -> str:
-    name = html.escape(title)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{name}</title><style>{STYLE}</style></head><body><h1>{name}</h1>{body}</body></html>\n"
-    )
+    return Markup(buffer.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -104,25 +103,19 @@ def _together(charts: Sequence[Chart]) -> Chart:
 
 
 def _page(view: View, drawing: str) -> str:
-    title = html.escape(view.title)
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in view.notes)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{title}</h1>{notes}{drawing}"
-        f"{''.join(map(_table, view.tables))}</body></html>\n"
+    from markupsafe import Markup
+
+    from assay.reports.pages import render
+
+    return render(
+        "view.html",
+        title=view.title,
+        style=Markup(STYLE),
+        notes=view.notes,
+        drawing=Markup(drawing),
+        tables=view.tables,
+        text=_text,
     )
-
-
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-    rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.rows)
-    caption = f"<caption>{html.escape(table.title)}</caption>"
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _cell(value: Cell) -> str:
-    kind = "" if isinstance(value, str) else ' class="number"'
-    return f"<td{kind}>{html.escape(_text(value))}</td>"
 
 
 def _text(value: Cell) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -27,10 +28,10 @@ class Member:
 
     def node(self) -> str:
         """The name of its machine."""
-        return os.uname().nodename
+        return platform.node()
 
     def run(self, job: str) -> Iterator[str]:
-        """See `assay.studies.workers.supervisor.Supervisor.run`; texts, so that both sides check what they get."""
+        """Have a job done by this node's worker; jobs and events are JSON, so that both sides check what they get."""
         try:
             for event in self.supervisor.run(Job.model_validate_json(job)):
                 yield event.model_dump_json()
@@ -93,11 +94,9 @@ class ClusterSlot:
         self._stopped = False
 
     def run(self, job: Job) -> Iterator[Event]:
-        """See `assay.studies.workers.slots.Slot`."""
         return drive(job, self._attempt)
 
     def stop(self) -> None:
-        """See `assay.studies.workers.slots.Slot`."""
         self._stopped = True
         self._release()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -34,7 +35,7 @@ class LocalSlot(Supervisor):
     """A worker process of this machine."""
 
     def __init__(self, number: int, threads: int, limits: Limits, logs: Path, device: str) -> None:
-        self.name = f"{os.uname().nodename}-{number + 1}"
+        self.name = f"{platform.node()}-{number + 1}"
         super().__init__(limits, threads, log=logs / f"worker-{number + 1}.log", environment=_one_gpu(number, device))
 
 

@@ -17,7 +17,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _WITH_AUXILIARY_HEADS, "ince
 
 
 def timm_library(name: str) -> ModuleType:
-    """timm, if it has a network of that name, with or without the tag of its weights.
+    """Import timm and check that it has a network of that name, with or without the tag of its weights.
 
     Raises:
         UsageError: if it has none.
@@ -30,7 +30,7 @@ def timm_library(name: str) -> ModuleType:
 
 
 def torchvision_models(name: str) -> ModuleType:
-    """Torchvision's models, if it has a classifier of that name.
+    """Import torchvision's models and check that they include a classifier of that name.
 
     Raises:
         UsageError: if it has none.
@@ -40,6 +40,17 @@ def torchvision_models(name: str) -> ModuleType:
     if name not in known:
         raise UsageError(f"torchvision has no classifier {name!r}: {nearest(name, known)}")
     return models
+
+
+def libraries_of(name: str) -> list[str]:
+    """The libraries that have a network of that name, which may end in the tag of its weights: timm, torchvision."""
+    architecture, _, tag = name.partition(".")
+    models = import_torchvision().models
+    found = ["timm"] if import_timm().is_model(architecture) else []
+    if architecture in models.list_models(module=models):
+        tags = models.get_model_weights(architecture).__members__
+        found += ["torchvision"] if not tag or tag in tags else []
+    return found
 
 
 def build_timm(
@@ -70,7 +81,7 @@ def build_timm(
 
 
 def build_torchvision(name: str, num_classes: int, input_shape: Shape) -> torch.nn.Module:
-    """One of torchvision's classifiers, for colour images. A tag of weights after the name is passed over.
+    """One of torchvision's classifiers, for colour images. A tag of weights after the name is ignored.
 
     Raises:
         UsageError: if torchvision has none of that name.

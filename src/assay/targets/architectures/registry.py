@@ -1,4 +1,4 @@
-"""The registry of architectures, and one way to build ours, timm's and torchvision's."""
+"""The registry of architectures, and one function that builds Assay's, timm's and torchvision's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small convolutional network for any images: what an attacker trains where nothing is known of the target."""
+"""A small convolutional network for any images: the default surrogate of an attacker who does not know the target."""
 
 from __future__ import annotations
 

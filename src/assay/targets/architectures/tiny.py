@@ -1,4 +1,4 @@
-"""A residual network and a vision transformer so small that hundreds of them can be trained on a few cores."""
+"""A residual network and a vision transformer small enough to train hundreds of them on a few cores."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ class TinyVit(nn.Module):
 
 @ARCHITECTURES.add("tiny-vit")
 def tiny_vit(num_classes: int, input_shape: Shape) -> nn.Module:
-    """See `TinyVit`; about 140,000 parameters."""
+    """A `TinyVit` of about 140,000 parameters."""
     return TinyVit(num_classes, input_shape)

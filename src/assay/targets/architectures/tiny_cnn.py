@@ -1,4 +1,4 @@
-"""A very small convolutional network: what many shadow models are trained with where cores are few."""
+"""A very small convolutional network, for training many shadow models on few cores."""
 
 from __future__ import annotations
 

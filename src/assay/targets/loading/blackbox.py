@@ -1,4 +1,4 @@
-"""Networks that another runtime evaluates: answers can be had, gradients cannot."""
+"""Networks evaluated by another runtime: outputs without gradients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from assay.base.errors import LoadError
 from assay.data.images import Shape
 
-Floats = NDArray[np.float32]
-Run = Callable[[Floats], Floats]
+Batch = NDArray[np.float32]
+Run = Callable[[Batch], Batch]
 """Preprocessed images float32 (n, c, h, w) to answers float32 (n, classes)."""
 
 LEAST = 1e-30
-"""What a probability of 0 is taken for, where its logarithm is needed."""
+"""Lower bound of probabilities before their logarithm is taken."""
 
 
 class Logarithm(torch.nn.Module):
@@ -30,9 +30,8 @@ class Logarithm(torch.nn.Module):
 class BlackBox(torch.nn.Module):
     """A runtime's network as a module without parameters, giving logits.
 
-    Whether its answers are probabilities is found out by asking it about a few images; then their logarithms are the
-    logits. ``step`` is the distance between two neighbouring answers of a quantised network, which are rounded and
-    therefore do not quite sum to 1.
+    Whether it returns probabilities is tested on a few images; if so, the logits are their logarithms. ``step`` is the
+    distance between neighbouring outputs of a quantised network, whose rounded probabilities do not quite sum to 1.
     """
 
     def __init__(self, run: Run, shape: Shape, name: str, step: float = 0.0) -> None:
@@ -56,7 +55,7 @@ class BlackBox(torch.nn.Module):
         return logits
 
 
-def in_batches(ask: Run, images: Floats, size: int) -> Floats:
+def in_batches(ask: Run, images: Batch, size: int) -> Batch:
     """Answers to images in batches of exactly ``size``; the last is filled up with zeros."""
     answers = []
     for start in range(0, len(images), size):
@@ -67,17 +66,17 @@ def in_batches(ask: Run, images: Floats, size: int) -> Floats:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what another runtime complains of, without the full stop."""
+    """The first line of another runtime's error message, without the full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
-def are_probabilities(answers: Floats, step: float = 0.0) -> bool:
+def are_probabilities(answers: Batch, step: float = 0.0) -> bool:
     """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
     slack = 1e-3 + answers.shape[1] * step / 2
     return bool((answers >= 0).all() and (np.abs(answers.sum(axis=1) - 1.0) <= slack).all())
 
 
-def probes(shape: Shape) -> Floats:
+def probes(shape: Shape) -> Batch:
     """Eight images of a shape, of different brightness and noise, on the scales that networks commonly take."""
     noise = np.random.default_rng(0).random((2, *shape), dtype=np.float32)
     flat = np.stack([np.full(shape, value, np.float32) for value in (0.0, 1.0)])

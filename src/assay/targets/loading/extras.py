@@ -1,4 +1,4 @@
-"""Libraries that come with an extra of the package."""
+"""Optional libraries, installed by the extras of the package."""
 
 from __future__ import annotations
 

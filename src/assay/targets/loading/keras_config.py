@@ -1,4 +1,4 @@
-"""The JSON that Keras keeps beside its weights, read as data: which layer is applied to what."""
+"""Keras's JSON configuration of a network, read as data: its layers and how they are connected."""
 
 from __future__ import annotations
 

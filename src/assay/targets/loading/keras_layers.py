@@ -1,4 +1,4 @@
-"""How each kind of Keras layer is built from its options and its weights."""
+"""Builders of Keras layers from their options and weights."""
 
 from __future__ import annotations
 

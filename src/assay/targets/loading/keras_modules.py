@@ -1,4 +1,4 @@
-"""What Keras's layers compute, as torch modules over NCHW images: its paddings, and its orders of numbers."""
+"""Keras's layers as torch modules over NCHW images, with Keras's padding and axis order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State dictionaries: found in a checkpoint, and put into a network."""
+"""State dictionaries: extraction from a checkpoint, and loading into a network."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assay.base.errors import LoadError
 from assay.data.images import Shape
-from assay.targets.loading.blackbox import BlackBox, Floats, in_batches, probes, reason
+from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, probes, reason
 from assay.targets.loading.extras import require
 from assay.targets.loading.tflite_twin import Twin, read_twin
 
@@ -41,7 +41,7 @@ class Port(NamedTuple):
     scale: float
     zero: int
 
-    def quantise(self, values: Floats) -> NDArray[Any]:
+    def quantise(self, values: Batch) -> NDArray[Any]:
         """Real values as stored numbers, rounded and clipped to the type's range."""
         if np.issubdtype(self.dtype, np.floating):
             return values.astype(self.dtype, copy=False)
@@ -49,7 +49,7 @@ class Port(NamedTuple):
         stored: NDArray[Any] = np.rint(values / (self.scale or 1.0)) + self.zero
         return stored.clip(limits.min, limits.max).astype(self.dtype, copy=False)
 
-    def dequantise(self, stored: NDArray[Any]) -> Floats:
+    def dequantise(self, stored: NDArray[Any]) -> Batch:
         """Stored numbers as real values."""
         values = stored.astype(np.float32)
         return (values - self.zero) * np.float32(self.scale) if self.scale else values
@@ -83,7 +83,7 @@ def _read(interpreter: Any, path: Path) -> TfliteFile:
     shape = (sizes[2], sizes[0], sizes[1]) if last else (sizes[0], sizes[1], sizes[2])
     runner = _Runner(interpreter, source, answer)
 
-    def run(images: Floats) -> Floats:
+    def run(images: Batch) -> Batch:
         return runner.ask(images.transpose(0, 2, 3, 1) if last else images)
 
     network = BlackBox(run, shape, path.name, answer.scale)
@@ -119,7 +119,7 @@ class _Runner:
         if not self.resizable:
             self._allocate(source.shape[0])
 
-    def ask(self, images: Floats) -> Floats:
+    def ask(self, images: Batch) -> Batch:
         """Answers (n, classes) to images in the file's own layout."""
         if not self.resizable:
             return in_batches(self._invoke, images, self.size)
@@ -143,7 +143,7 @@ class _Runner:
         self.interpreter.allocate_tensors()
         self.size = count
 
-    def _invoke(self, images: Floats) -> Floats:
+    def _invoke(self, images: Batch) -> Batch:
         self.interpreter.set_tensor(self.source.position, self.source.quantise(images))
         self.interpreter.invoke()
         return self.answer.dequantise(self.interpreter.get_tensor(self.answer.position)).reshape(len(images), -1)

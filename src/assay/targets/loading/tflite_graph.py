@@ -1,4 +1,4 @@
-"""The graph of a TFLite file as plain data: tensors, with their numbers and scales, and operators in order."""
+"""The graph of a TFLite file as plain data: tensors with values and scales, and operators in order."""
 
 from __future__ import annotations
 

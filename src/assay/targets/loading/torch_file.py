@@ -1,4 +1,4 @@
-"""PyTorch checkpoints: tensors only, whatever else the pickle asks for."""
+"""PyTorch checkpoints, read as tensors only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint holds, read by PyTorch's unpickler for weights, which calls nothing that the file names.
+    """Read a checkpoint by PyTorch's weights-only unpickler, which calls nothing that the file names.
 
     Raises:
         UnsafeFileError: if the file asks for code: a whole pickled module, or worse.

@@ -1,5 +1,5 @@
-"""Texts as rows of bytes, and networks that read such rows.
+"""Networks that classify texts, given as rows of bytes.
 
-`rows` turns texts into rows and back, `tokens` rows into tokens, `network.TextNetwork` tokens into logits; `families`
-builds networks by name, `pretrained` gives them public or local weights.
+`tokens` turns texts into tokens and `network.TextNetwork` tokens into logits; `families` builds networks by name,
+`pretrained` loads public or local weights.
 """

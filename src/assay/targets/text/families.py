@@ -17,7 +17,7 @@ from assay.targets.text.transformer import FAMILIES, from_options
 
 
 class Options(Frozen):
-    """What may stand after the ``?`` of a name; ``layers`` and ``heads`` are for transformers.
+    """Options after the ``?`` of a name; ``layers`` and ``heads`` apply to transformers.
 
     ``read`` is ``words`` (each at one of ``places``) or ``bytes``.
     """
@@ -30,7 +30,7 @@ class Options(Frozen):
     places: int = Field(default=8192, ge=1)
 
     def tokeniser(self) -> Tokeniser:
-        """As the options say."""
+        """The tokeniser that the options describe."""
         return Bytes(self.tokens) if self.read == "bytes" else HashedWords(self.tokens, self.places)
 
 

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
 class TextNetwork(nn.Module):
     """From rows of bytes (n, 1, 1, length) in [0, 1], as `assay.data.text_rows` makes them, to logits (n, classes).
 
-    No gradient reaches the rows: what moves texts must move words.
+    No gradient reaches the rows: an attack on texts must exchange words.
     """
 
     def __init__(self, tokeniser: Tokeniser, encoder: Encoder, width: int, num_classes: int) -> None:
@@ -45,7 +45,7 @@ class TextNetwork(nn.Module):
         return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
 
     def word_vectors(self, words: list[str]) -> torch.Tensor:
-        """What the network knows a word by, (words, d): the mean of its tokens' vectors, on the CPU.
+        """Embeddings of words, (words, d): the mean of each word's token vectors, on the CPU.
 
         Tokens that stand for nothing in the text (the start, separators) are left out.
         """

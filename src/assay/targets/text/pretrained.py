@@ -1,4 +1,4 @@
-"""Text networks from a folder of weights: MiniLM from its package, or one's own."""
+"""Text networks from a folder of weights: MiniLM from its package, or the user's own."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def folder_network(folder: Path, options: dict[str, Any], num_classes: int) -> T
 
 
 def load_encoder(network: TextNetwork, folder: Path) -> None:
-    """Put a folder's ``model.safetensors`` into a network's encoder. Its own classifier or pooler is passed over.
+    """Put a folder's ``model.safetensors`` into a network's encoder. The file's classifier and pooler are ignored.
 
     Raises:
         LoadError: if the file is missing, damaged or lacks a tensor.

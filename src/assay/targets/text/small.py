@@ -18,7 +18,7 @@ class Bag(Encoder):
         self.embedding = nn.Embedding(size, width, padding_idx=PAD)
 
     def table(self) -> torch.Tensor:
-        """See `Encoder.table`."""
+        """The word vectors, (places, width)."""
         return self.embedding.weight
 
     def forward(self, tokens: Tokens) -> torch.Tensor:
@@ -41,7 +41,7 @@ class Convolutional(Encoder):
         self.dropout = nn.Dropout(0.5)
 
     def table(self) -> torch.Tensor:
-        """See `Encoder.table`."""
+        """The word vectors, (places, width)."""
         return self.embedding.weight
 
     def forward(self, tokens: Tokens) -> torch.Tensor:

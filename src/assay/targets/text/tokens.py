@@ -1,4 +1,4 @@
-"""Tokenisers: from texts to numbered tokens, without a hub and without anything that has to be fitted."""
+"""Tokenisers that need neither a hub nor fitting."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class HashedWords(Tokeniser):
         self.places, self.size = places, places + FIRST
 
     def numbers(self, text: str) -> list[int]:
-        """See `Tokeniser.numbers`."""
+        """The start token, then one token for each word, at most `longest`."""
         return [START, *(FIRST + _place(word, self.places) for word in words(text)[: self.longest - 1])]
 
 
@@ -77,7 +77,7 @@ class Bytes(Tokeniser):
     size = 256 + FIRST
 
     def numbers(self, text: str) -> list[int]:
-        """See `Tokeniser.numbers`."""
+        """The start token, then one token for each byte of UTF-8, at most `longest`."""
         return [START, *(FIRST + byte for byte in text.encode("utf-8", "replace")[: self.longest - 1])]
 
 
@@ -102,6 +102,6 @@ class FileTokens(Tokeniser):
         self.size = self._tokenizer.get_vocab_size()
 
     def numbers(self, text: str) -> list[int]:
-        """See `Tokeniser.numbers`."""
+        """The tokens that the file's rules give, or one padding token for an empty text."""
         found: list[int] = self._tokenizer.encode(text).ids
         return found or [self.pad]

@@ -1,8 +1,7 @@
-"""Transformers of the library transformers, from a configuration, never from a hub."""
+"""Encoders of the library transformers, built from a configuration, never downloaded."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
@@ -19,12 +18,11 @@ FAMILIES = ("bert", "roberta", "distilbert", "xlnet")
 
 
 def library() -> Any:
-    """transformers, which is told to stay offline.
+    """Import transformers. Nothing here asks it for anything from a hub.
 
     Raises:
         UsageError: if it is not installed.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import_torchvision()  # transformers imports it, and fails where it cannot be imported plainly
     return require("transformers", "text", "Text networks of the transformer families")
 
@@ -37,7 +35,7 @@ class Transformer(Encoder):
         self.model = model
 
     def table(self) -> torch.Tensor:
-        """See `Encoder.table`."""
+        """The token embeddings, (tokens, d)."""
         found: nn.Embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         return found.weight
 

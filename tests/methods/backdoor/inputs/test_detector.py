@@ -10,14 +10,13 @@ from assay.data.splits import Splits
 from assay.methods.backdoor.inputs.neo import Neo
 from assay.methods.backdoor.inputs.parts import Stamped
 from assay.methods.backdoor.inputs.results import (
-    ALARM,
     Judged,
     detector_metrics,
     verdict_on_patches,
     verdict_on_suspects,
 )
 from assay.methods.backdoor.inputs.scale_up import ScaleUp
-from assay.methods.backdoor.inputs.search import Searched
+from assay.methods.backdoor.inputs.search import ALARM, Searched
 from assay.methods.backdoor.inputs.strip import Strip
 from assay.methods.backdoor.inputs.teco import Teco
 from assay.methods.backdoor.triggers import Patch, Screened
@@ -47,8 +46,7 @@ def test_one_or_three_channels_two_classes_and_no_labels(tmp_path, name, channel
     finding, _ = examine(SMALL[name], tmp_path, Quadrants(classes=classes), 150, channels=channels, classes=classes)
     assert finding.metric(f"{name}_auroc").value is not None
     assert finding.metric("trigger_success").value > 0.9
-    columns = {len(column) for column in finding.samples.values()}
-    assert len(columns) == 1
+    assert len(finding.samples.table()["measured"]) == len(finding.samples)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -76,7 +74,7 @@ def test_suspects_that_carry_the_trigger_are_told(tmp_path, name):
     assert finding.verdict.level in ("elevated", "high")
     assert finding.verdict.metric == f"{name}_flagged_at_0.05"
     assert "of 40 suspicious images" in finding.verdict.sentence
-    suspect = finding.samples["suspect"]
+    suspect = finding.samples.positive
     assert suspect.sum() == 40
     assert sorted(finding.samples["row"][suspect]) == list(range(40))
     assert np.median(finding.samples["p_value"][suspect]) < 0.05 < np.median(finding.samples["p_value"][~suspect])
@@ -98,7 +96,7 @@ def test_one_suspect_gets_a_p_value(tmp_path):
     finding, _ = examine(Strip(), tmp_path, Quadrants(), suspects=one)
     assert finding.verdict.level == "undecided"
     assert "The most suspicious has a p-value of" in finding.verdict.sentence
-    assert finding.samples["p_value"][finding.samples["suspect"]].max() < 0.05
+    assert finding.samples["p_value"][finding.samples.positive].max() < 0.05
 
 
 def test_suspects_of_another_shape_are_refused_and_their_labels_do_not_matter():

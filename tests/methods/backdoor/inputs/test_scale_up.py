@@ -15,7 +15,9 @@ from oracles import input_detectors as oracle
 def test_against_a_loop(tmp_path_factory, seed, channels):
     folder, network, images = tmp_path_factory.mktemp("s"), Quadrants(), pictures(6, seed, channels)
     method = ScaleUp(factors=(1.5, 2.0, 4.0))
-    found = method.measure(oracle_of(folder, network, channels), images, torch.empty(0), context_of(folder), "them")
+    found = method.measurements(
+        oracle_of(folder, network, channels), images, torch.empty(0), context_of(folder), "them"
+    )
 
     def predict(one):
         return int(network(torch.from_numpy(one)[None]).argmax())

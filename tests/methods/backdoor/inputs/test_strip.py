@@ -38,7 +38,7 @@ def test_entropies_are_those_of_overlaid_images_over_classes(tmp_path):
     network, images = Quadrants(backdoored=False), pictures(20, 3)
     method, context = Strip(overlays=7), context_of(tmp_path)
     pool = pictures(9, 4).take(np.arange(9))
-    found = method.measure(oracle_of(tmp_path, network), images, pool, context, "these")
+    found = method.measurements(oracle_of(tmp_path, network), images, pool, context, "these")
     drawn = torch.randint(9, (20, 7), generator=context.generator("strip: overlays of these"))
     posteriors = [
         [network(((image + pool[k]) / 2)[None]).softmax(1)[0].tolist() for k in row]
@@ -53,7 +53,7 @@ def test_asks_what_it_announces_and_is_refused_before_the_first_question(tmp_pat
     evaluated = len(parts.evaluation)
     most = questions(oracle, len(parts.screening), evaluated) + 5 * (len(parts.calibration) + 2 * evaluated)
     asked = oracle.ledger.images + oracle.ledger.duplicates
-    of_target = evaluated - int(finding.samples["suspect"].sum())
+    of_target = evaluated - int(finding.samples.positive.sum())
     assert asked == most - 5 * of_target
     again = tmp_path / "again"
     again.mkdir()
@@ -63,17 +63,17 @@ def test_asks_what_it_announces_and_is_refused_before_the_first_question(tmp_pat
 
 def test_thresholds_come_from_the_calibration_images_alone(tmp_path, monkeypatch):
     measured = {}
-    really = Strip.measure
+    really = Strip.measurements
 
     def spy(self, oracle, images, pool, context, purpose):
         measured[purpose] = images.rows.tolist() if hasattr(images, "rows") else images.source.rows.tolist()
         return really(self, oracle, images, pool, context, purpose)
 
-    monkeypatch.setattr(Strip, "measure", spy)
+    monkeypatch.setattr(Strip, "measurements", spy)
     finding, _ = examine(Strip(), tmp_path, Quadrants())
     parts = divide(400, 1000, context_of(tmp_path).generator("input detectors: parts"))
     assert measured["calibration images"] == parts.calibration.tolist()
-    clean = ~finding.samples["suspect"]
+    clean = ~finding.samples.positive
     assert np.array_equal(finding.samples["row"][clean], parts.evaluation)
     assert not set(finding.samples["row"].tolist()) & set(parts.calibration.tolist())
 
@@ -86,7 +86,7 @@ def test_answers_with_labels_only_are_not_enough(tmp_path):
 def test_a_clipped_sum_is_an_option(tmp_path):
     images, pool = pictures(10, 3), pictures(9, 4).take(np.arange(9))
     oracle, context = oracle_of(tmp_path, Quadrants()), context_of(tmp_path)
-    blend, total = (Strip(overlay=how).measure(oracle, images, pool, context, "x") for how in ("blend", "sum"))
+    blend, total = (Strip(overlay=how).measurements(oracle, images, pool, context, "x") for how in ("blend", "sum"))
     assert not np.allclose(blend, total)
     assert stamped(pool).max() == 1.0
     assert detector.InputDetector in Strip.__mro__

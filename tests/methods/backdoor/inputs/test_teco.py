@@ -43,7 +43,7 @@ def test_first_changes_and_their_deviation_against_a_loop(tmp_path_factory, seed
     assert found.tolist() == expected
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(teco, "CORRUPTIONS", {change.__name__: change for change in made})
-        measured = Teco().measure(oracle, images, torch.empty(0), context_of(folder), "them")
+        measured = Teco().measurements(oracle, images, torch.empty(0), context_of(folder), "them")
     assert measured.tolist() == pytest.approx([deviation(row) for row in expected])
 
 

@@ -9,21 +9,21 @@ from assay.methods.backdoor.models.augmentations import (
     FURTHER,
     MIRRORED,
     TINT,
-    bent,
+    blended,
     blurred,
+    colour_jitter,
     cropped,
+    cutmix,
     erased,
-    laid_over,
-    mixed,
+    gamma_changed,
+    mixup,
     noisy,
-    pasted,
-    recoloured,
     rotated,
     shifts,
     tinted,
 )
 
-BY_NAME = {handling.name: handling for handling in (*shifts(9), MIRRORED, *FURTHER)}
+BY_NAME = {augmentation.name: augmentation for augmentation in (*shifts(9), MIRRORED, *FURTHER)}
 
 
 def images(count=64, shape=(3, 12, 16)):
@@ -92,16 +92,16 @@ def test_squares_are_filled_with_the_mean_colour_or_noise():
 
 def test_colours_change_within_bounds():
     grey = torch.full((2000, 3, 4, 4), 0.5)
-    means = recoloured(grey, seeded()).mean((1, 2, 3))
+    means = colour_jitter(grey, seeded()).mean((1, 2, 3))
     assert means.min() == pytest.approx(0.3, abs=0.01)
     assert means.max() == pytest.approx(0.7, abs=0.01)
     stripes = torch.tensor([0.4, 0.6]).repeat(2000, 3, 4, 2)
-    changed = recoloured(stripes, seeded())
+    changed = colour_jitter(stripes, seeded())
     ratio = (changed[:, 0, 0, 1] - changed[:, 0, 0, 0]) / changed.mean((1, 2, 3)) / 0.4
     assert ratio.min() == pytest.approx(0.6, abs=0.01)
     assert ratio.max() == pytest.approx(1.4, abs=0.01)
     reddish = torch.tensor([0.6, 0.5, 0.4])[:, None, None].expand(2000, 3, 4, 4)
-    changed = recoloured(reddish, seeded())
+    changed = colour_jitter(reddish, seeded())
     ratio = (changed[:, 0] - changed[:, 2]).mean((1, 2)) / changed.mean((1, 2, 3)) / 0.4
     assert 0.36 - 0.02 < ratio.min() < 0.45
     assert 1.7 < ratio.max() < 1.96 + 0.02
@@ -109,7 +109,7 @@ def test_colours_change_within_bounds():
 
 def test_gamma_is_the_same_for_all_of_an_image():
     before = torch.tensor([0.2, 0.5]).repeat(1000, 1, 4, 2)
-    powers = bent(before, seeded()).log() / before.log()
+    powers = gamma_changed(before, seeded()).log() / before.log()
     assert torch.allclose(powers, powers[:, :, :1, :1], atol=1e-5)
     assert powers.min() == pytest.approx(0.607, abs=0.01)
     assert powers.max() == pytest.approx(1.649, abs=0.01)
@@ -125,7 +125,7 @@ def test_every_channel_is_tinted_for_itself():
 
 def test_a_tenth_of_another_image_is_laid_over():
     before = torch.cat([torch.zeros(50, 1, 2, 2), torch.ones(50, 1, 2, 2)])
-    found = laid_over(before, seeded())
+    found = blended(before, seeded())
     torch.testing.assert_close(found.unique(), torch.tensor([0.0, 0.1, 0.9, 1.0]))
 
 
@@ -161,7 +161,7 @@ def test_crops_lie_within_the_image():
 @pytest.mark.parametrize(("alpha", "variance"), [(1.0, 1 / 12), (0.2, 1 / 5.6)])
 def test_shares_of_mixed_images_have_the_beta_distribution(alpha, variance):
     pairs = torch.cat([torch.zeros(1000, 1, 1, 1), torch.ones(1000, 1, 1, 1)])
-    found = mixed(alpha)(pairs, seeded())
+    found = mixup(alpha)(pairs, seeded())
     of_both = found[(found > 0) & (found < 1)]
     assert len(of_both) == pytest.approx(1000, abs=60)
     assert of_both.mean() == pytest.approx(0.5, abs=0.03)
@@ -170,7 +170,7 @@ def test_shares_of_mixed_images_have_the_beta_distribution(alpha, variance):
 
 def test_pasted_squares_are_of_another_image():
     each = torch.arange(100.0).div(100)[:, None, None, None].expand(-1, 1, 10, 10)
-    found = pasted(each, seeded())
+    found = cutmix(each, seeded())
     for before, after in zip(each, found, strict=True):
         assert len(set(after.unique().tolist()) - {float(before[0, 0, 0])}) <= 1
     assert 0.1 < (found != each).float().mean() < 0.5

@@ -22,6 +22,7 @@ from assay.methods.backdoor.models.null import (
     shipped_nulls,
 )
 from methods.backdoor.models.toys import toy_target
+from oracles import backdoor as oracle
 
 GREY, COLOUR, GREY_VIT = (
     Kind(labels=10, channels=1, side=28),
@@ -53,6 +54,13 @@ def test_the_p_value_holds_for_clean_networks():
         assert np.mean(alarms) <= 0.055
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_p_value_is_that_of_a_slow_reference_in_which_no_network_measures_itself(seed):
+    clean, odd = normal(24, seed), {"a": 1.8, "b": 12.0}
+    judged = judge("x", odd, GREY, {"x": models(GREY, clean)})
+    assert judged.p_value == pytest.approx(oracle.p_value_among_clean(odd, clean), rel=1e-9)
+
+
 def test_networks_are_measured_by_those_most_like_them():
     near = models(GREY, normal(25))
     far = models(COLOUR, normal(25, 1, shift=50.0), 100)
@@ -60,14 +68,22 @@ def test_networks_are_measured_by_those_most_like_them():
     judged = judge("x", {"a": 8.0, "b": 10.0}, GREY, found)
     assert judged.alarm
     assert judged.models == 50
-    assert judged.places["a"] > 5 > 1 > abs(judged.places["b"])
+    assert judged.z_scores["a"] > 5 > 1 > abs(judged.z_scores["b"])
     assert not judge("x", {"a": 50.0, "b": 10.0}, COLOUR, found).alarm
     assert judge("x", {"a": 58.0, "b": 10.0}, COLOUR, found).alarm
     few = {"x": near[:FEWEST_ALIKE] + far}
-    assert judge("x", {"a": 8.0, "b": 10.0}, GREY, few).places["a"] > 5
-    assert judge("x", {"a": 8.0, "b": 10.0}, GREY_VIT, few).places["a"] > 5, "channels count before architecture"
+    assert judge("x", {"a": 8.0, "b": 10.0}, GREY, few).z_scores["a"] > 5
+    assert judge("x", {"a": 8.0, "b": 10.0}, GREY_VIT, few).z_scores["a"] > 5, "channels count before architecture"
     fewer = {"x": near[: FEWEST_ALIKE - 1] + far}
-    assert abs(judge("x", {"a": 8.0, "b": 10.0}, GREY, fewer).places["a"]) < 3, "too few grey ones to measure by"
+    assert abs(judge("x", {"a": 8.0, "b": 10.0}, GREY, fewer).z_scores["a"]) < 3, "too few grey ones to measure by"
+
+
+def test_networks_with_batch_normalisation_are_measured_by_such():
+    plain, normed = (GREY.model_copy(update={"normalised": known}) for known in (False, True))
+    found = {"x": models(plain, normal(25)) + models(normed, normal(25, 1, shift=50.0), 100)}
+    assert judge("x", {"a": 8.0, "b": 10.0}, plain, found).alarm
+    assert not judge("x", {"a": 50.0, "b": 10.0}, normed, found).alarm
+    assert not judge("x", {"a": 8.0, "b": 10.0}, GREY, found).alarm, "it is not known which of them it is like"
 
 
 def test_clean_networks_of_several_kinds_are_seldom_flagged():
@@ -117,7 +133,7 @@ def test_a_statistic_that_does_not_apply_is_compared_among_networks_that_have_it
     assert has.alarm
     lacks = judge("x", {"a": 0.0, "b": 10.0}, GREY, null)
     assert lacks.models == 50
-    assert set(lacks.places) == {"a", "b"}
+    assert set(lacks.z_scores) == {"a", "b"}
 
 
 def test_calibration_refuses_what_is_no_null():
@@ -142,7 +158,8 @@ def test_files_come_back(tmp_path):
 
 
 def test_the_kind_of_a_network():
-    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3, side=6)
+    plain = Kind(labels=3, channels=3, side=6, normalised=False)
+    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == plain
     target = toy_target()
     target.module.add_module("norm", torch.nn.LayerNorm(3))
     assert kind_of(WhiteBox(target)).transformer

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from assay.access.remote.amazon import AmazonService
 from assay.access.remote.inputs import text
@@ -28,8 +29,8 @@ class AmazonComprehend(AmazonService):
     classes = ("Positive", "Negative", "Neutral", "Mixed")
     batch = 25
 
+    @override
     def ask(self, id: str, inputs: torch.Tensor) -> Rows:
-        """See `Service.ask`."""
         return self.parse(self.call("batch_detect_sentiment", **self.build(inputs)), len(inputs))
 
     def build(self, inputs: torch.Tensor) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from typing_extensions import override
 
 from assay.access.remote.amazon import AmazonService
 from assay.access.remote.inputs import png
@@ -27,8 +28,8 @@ class AmazonRekognition(AmazonService):
 
     classes = ("ANGRY", "CALM", "CONFUSED", "DISGUSTED", "FEAR", "HAPPY", "SAD", "SURPRISED")
 
+    @override
     def ask(self, id: str, inputs: torch.Tensor) -> Rows:
-        """See `Service.ask`."""
         return self.parse(self.call("detect_faces", **self.build(inputs)))
 
     def build(self, inputs: torch.Tensor) -> dict[str, Any]:

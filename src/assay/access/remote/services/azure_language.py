@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from assay.access.remote.address import Address, check_url
 from assay.access.remote.failures import ChangedError
@@ -43,16 +44,16 @@ class AzureLanguage(HttpService):
         self._version: str | None = None
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return check_url(self.address.place)
 
     def secrets(self) -> dict[str, str]:
         """The key."""
         return {"Ocp-Apim-Subscription-Key": credential(KEY, self.title)}
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         options = self.address.options
         documents = [
             {"id": str(number), "language": options.get("language", "en"), "text": text(row)}
@@ -66,7 +67,7 @@ class AzureLanguage(HttpService):
         return Call.post_json(f"/language/:analyze-text?api-version={VERSION}", content)
 
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`; documents may come in any order."""
+        """The rows in the order of the questions; documents may come in any order."""
         content, who = reply.json(), self.address.shown
         try:
             results = content["results"]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 import torch
+from typing_extensions import override
 
 from assay.access.remote.address import Address, check_url
 from assay.access.remote.http import Call, Reply
@@ -42,12 +43,12 @@ class FacePlusPlus(HttpService):
             raise UsageError(f"{address.shown} is not understood: write facepp:us or facepp:cn.")
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return check_url(self.address.options.get("endpoint", SITES[self.address.place]))
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         form = {
             "api_key": credential(KEY, self.title),
             "api_secret": credential(SECRET, self.title),
@@ -61,8 +62,8 @@ class FacePlusPlus(HttpService):
             {"Content-Type": "application/x-www-form-urlencoded"},
         )
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         content, who = reply.json(), self.address.shown
         try:
             faces = content["faces"]

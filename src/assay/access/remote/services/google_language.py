@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+from typing_extensions import override
 
 from assay.access.remote.address import check_url
 from assay.access.remote.http import Call, Reply
@@ -37,23 +38,23 @@ class GoogleLanguage(HttpService):
     kind: Kind = "label"
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return check_url(self.address.options.get("endpoint", "https://language.googleapis.com"))
 
     def secrets(self) -> dict[str, str]:
         """The key."""
         return {"X-Goog-Api-Key": credential(KEY, self.title)}
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         document = {"type": "PLAIN_TEXT", "content": text(inputs[0])}
         if language := self.address.options.get("language"):
             document["language"] = language
         return Call.post_json("/v1/documents:analyzeSentiment", {"document": document, "encodingType": "UTF8"})
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         content = reply.json()
         try:
             score = content["documentSentiment"]["score"]

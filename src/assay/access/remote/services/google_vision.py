@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from assay.access.remote.address import check_url
 from assay.access.remote.http import Call, Reply
@@ -46,24 +47,24 @@ class GoogleVision(HttpService):
     batch = 16
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return check_url(self.address.options.get("endpoint", "https://vision.googleapis.com"))
 
     def secrets(self) -> dict[str, str]:
         """The key."""
         return {"X-Goog-Api-Key": credential(KEY, self.title)}
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         feature = [{"type": "FACE_DETECTION", "maxResults": 1}]
         requests = [
             {"image": {"content": base64.b64encode(png(each)).decode()}, "features": feature} for each in inputs
         ]
         return Call.post_json("/v1/images:annotate", {"requests": requests})
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         content = reply.json()
         answers = content.get("responses") if isinstance(content, dict) else None
         if not isinstance(answers, list) or len(answers) != count:

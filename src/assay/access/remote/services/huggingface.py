@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from assay.access.remote.address import Address, check_url
 from assay.access.remote.http import Call, Reply
@@ -32,8 +33,8 @@ class HuggingFace(HttpService):
         self.batch = self.number("batch", self.batch)
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return self.address.place
 
     def secrets(self) -> dict[str, str]:
@@ -71,13 +72,13 @@ class HuggingFaceImage(HuggingFace):
     example: ClassVar[str] = "huggingface-image:https://ENDPOINT"
     options: ClassVar[dict[str, str]] = {}
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         image = base64.b64encode(png(inputs[0])).decode()
         return Call.post_json("", {"inputs": image, "parameters": {"top_k": len(self.classes)}})
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         return self.row(reply.json())
 
 
@@ -91,13 +92,13 @@ class HuggingFaceText(HuggingFace):
     modality: ClassVar[Literal["image", "text", "any"]] = "text"
     batch = 16
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         texts = [text(row) for row in inputs]
         return Call.post_json("", {"inputs": texts, "parameters": {"top_k": len(self.classes)}})
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         listed = reply.json()
         if not isinstance(listed, list) or len(listed) != count:
             raise DataError(f"{self.address.shown} did not answer with one list for each of {count} texts.")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from assay.access.remote import protocol
 from assay.access.remote.address import PROTOCOL, Address
@@ -64,8 +65,8 @@ class OpenInference(HttpService):
             raise UsageError(f"{address.shown}: scale must be a number.") from None
 
     @property
+    @override
     def url(self) -> str:
-        """See `Service.url`."""
         return self._root
 
     def secrets(self) -> dict[str, str]:
@@ -85,8 +86,8 @@ class OpenInference(HttpService):
         return self._described
 
     @property
+    @override
     def reads(self) -> Modality:
-        """See `Service.reads`."""
         return self.known.modality
 
     def connect(self) -> None:
@@ -132,8 +133,8 @@ class OpenInference(HttpService):
             )
         return str(names[0])
 
+    @override
     def build(self, id: str, inputs: torch.Tensor) -> Call:
-        """See `HttpService.build`."""
         tensor = self._tensor(inputs)
         wanted: dict[str, Any] = {"name": self.known.output_name}
         raw = b""
@@ -167,8 +168,8 @@ class OpenInference(HttpService):
         array = array.astype(protocol.DATATYPES[known.datatype])
         return Tensor(known.input_name, array.shape, known.datatype, array, [])
 
+    @override
     def parse(self, reply: Reply, id: str, count: int) -> Rows:
-        """See `HttpService.parse`."""
         answer = protocol.read_answer(reply, self.known.output_name, self.address.shown)
         if answer.id not in (None, "", id):
             raise DataError(f"{self.address.shown} answered another request: {answer.id} in place of {id}.")

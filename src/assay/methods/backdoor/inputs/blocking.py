@@ -33,6 +33,21 @@ class Block(NamedTuple):
         return slice(self.left, self.left + self.side)
 
 
+class Region(NamedTuple):
+    """A region of an image (c, h, w) that hides another class, and leads clean images to the class that it shows.
+
+    ``label`` is the image's class, ``beneath`` the one that shows when the region is blocked, ``share`` the share of
+    clean images that the region leads to ``label``, ``clean`` (c, h, w) one of these images.
+    """
+
+    image: torch.Tensor
+    place: Block
+    label: int
+    beneath: int
+    share: float
+    clean: torch.Tensor
+
+
 def blocks(shape: Shape, side: int, stride: int) -> list[Block]:
     """All places of a block on images (c, h, w), ``stride`` pixels apart, flush with every edge.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
 
 
 def threshold(calibration: Floats, false_rejections: float) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,22 +11,39 @@ from pydantic import Field
 
 from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.base.intervals import Floats
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
-from assay.methods.backdoor.inputs.calibration import Floats, p_values
-from assay.methods.backdoor.inputs.figures import histogram, patch_gallery, patch_table, suspects_gallery
+from assay.methods.backdoor.inputs.blocking import Region
+from assay.methods.backdoor.inputs.figures import (
+    histogram,
+    patch_gallery,
+    patch_table,
+    region_gallery,
+    suspects_gallery,
+)
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES, Parts, Stamped, divide
 from assay.methods.backdoor.inputs.results import (
     FALSE_REJECTIONS,
     Judged,
     detector_metrics,
+    judged_samples,
     verdict_on_patches,
     verdict_on_suspects,
 )
 from assay.methods.backdoor.inputs.search import Searched, questions, search, search_metrics
-from assay.methods.finding import Family, Figure, Finding, Metric, Verdict
-from assay.methods.method import Context, Method, require_oracle
-from assay.methods.sampling import drawn
+from assay.methods.finding import Figure, Finding, Metric
+from assay.methods.method import Context, OracleMethod
+
+EXAMINER = (
+    "Black box. Somebody who trained the model, or poisoned its training data, may have taught it a trigger that means "
+    "one class. The examiner has clean images that the model was not trained on, asks the model about them and, where "
+    "there are some, about suspicious ones; the trigger is not known."
+)
+"""The threat model of input detectors."""
+
+ATLAS = ("AML.T0018.000", "AML.T0043.004")
+"""The techniques of MITRE ATLAS that they look for: a planted backdoor, and a trigger put into an input."""
 
 
 class Roles(NamedTuple):
@@ -38,7 +55,23 @@ class Roles(NamedTuple):
     suspects: Images
 
 
-class InputDetector(Method):
+class Examined(NamedTuple):
+    """What a detector measured: images by their role, their suspicion, and the patch that was found where one was.
+
+    ``clean_rows`` and ``suspect_rows`` are rows of the parts of the data that the images are from. ``asked`` counts the
+    images that the oracle was asked about for the measurements, ``regions`` are what `InputDetector.regions` found.
+    """
+
+    roles: Roles
+    judged: Judged
+    found: Searched | None
+    clean_rows: NDArray[np.int64]
+    suspect_rows: NDArray[np.int64]
+    asked: int
+    regions: list[Region]
+
+
+class InputDetector(OracleMethod[Examined]):
     """A method that gives every image a measurement, and flags those whose measurement is rare among clean images.
 
     What is judged are the target's suspects. Where it has none, what is done is ours and none of the papers': square
@@ -48,19 +81,13 @@ class InputDetector(Method):
     measured on images that carry the best patch. A model is never cleared: triggers of another kind, place or size, or
     for some classes only, are not looked for. No labels of the clean images are used.
 
-    A subclass implements `measure`. ``measured`` says what that is, ``sign`` is -1 where a low value is suspicious.
+    A subclass implements `measurements`. ``measured`` says what that is, ``sign`` is -1 where a low value is
+    suspicious.
     """
 
-    family: ClassVar[Family] = "backdoor"
-    version: ClassVar[int] = 2
-    threat_model: ClassVar[str] = (
-        "Somebody who trained the model, or poisoned its training data, may have taught it a trigger that means one "
-        "class. The examiner has clean images that the model was not trained on, asks the model about them and, where "
-        "there are some, about suspicious ones; the trigger is not known."
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000", "AML.T0043.004")
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    uses: ClassVar[tuple[str, ...]] = ("suspects",)
+    parts = ("non_members",)
+    uses = ("suspects",)
+    version = 3
     short: ClassVar[str]
     detector: ClassVar[str]
     measured: ClassVar[str]
@@ -72,50 +99,54 @@ class InputDetector(Method):
         description="At most so many clean images are used, for all purposes together, and at most so many suspects.",
     )
 
-    def measure(self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str) -> Floats:
-        """Measurements (n,) of images; ``pool`` (m, c, h, w) are clean images that are not judged.
+    def measurements(
+        self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
+    ) -> Floats:
+        """One number for each of some images (n,); ``pool`` (m, c, h, w) are clean images that are not judged.
 
         ``purpose`` names the images to the reader, and draws randomness of their own.
         """
         raise NotImplementedError
 
     def questions(self, oracle: Oracle) -> int:
-        """Images that `measure` asks about for each image, at most; what is not known beforehand is left out."""
+        """Images that `measurements` asks about for each image, at most; what is not known beforehand is left out."""
         raise NotImplementedError
 
-    def evidence(self, oracle: Oracle, roles: Roles, judged: Judged, context: Context) -> list[Figure]:
-        """More to show of the most suspicious images."""
+    def regions(self, oracle: Oracle, roles: Roles, judged: Judged) -> list[Region]:
+        """Parts of the most suspicious images to show, where the detector looks for such."""
         return []
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Examined:
+        """See `OracleMethod.measure`.
 
         Raises:
             DataError: if clean images are missing or too few.
             BudgetError: if the budget does not cover what is sure to be asked.
         """
-        oracle = require_oracle(access)
         if data.non_members is None:
             raise DataError(f"{self.detector} needs clean images that the target was not trained on.")
         parts = divide(len(data.non_members), self.max_images, context.generator("input detectors: parts"))
-        self._check_budget(oracle, parts, data.suspects)
+        self._check_budget(access, parts, data.suspects)
         calibration, clean = (Subset(data.non_members, rows) for rows in (parts.calibration, parts.evaluation))
         pool = data.non_members.take(parts.pool)
+        found = None
         if data.suspects is None:
-            found = search(oracle, data.non_members.take(parts.screening), clean, context)
-            suspects = Subset(clean, found.others)
-            stamped = Stamped(suspects, found.patch.stamp, str(found.patch))
-            roles = Roles(pool, calibration, clean, stamped)
-            return self._finding(oracle, roles, parts.evaluation, parts.evaluation[found.others], found, context)
-        chosen = drawn(data.suspects, self.max_images, context.generator("input detectors: suspects"))
-        return self._finding(
-            oracle, Roles(pool, calibration, clean, chosen), parts.evaluation, chosen.rows, None, context
-        )
+            found = search(access, data.non_members.take(parts.screening), clean, context)
+            stamped = Stamped(Subset(clean, found.others), found.patch.stamp, str(found.patch))
+            roles, suspect_rows = Roles(pool, calibration, clean, stamped), parts.evaluation[found.others]
+        else:
+            chosen = drawn(data.suspects, self.max_images, context.generator("input detectors: suspects"))
+            roles, suspect_rows = Roles(pool, calibration, clean, chosen), chosen.rows
+        before = access.ledger.images
+        judged = self.judge(access, roles, found is not None, context)
+        asked = access.ledger.images - before
+        regions = self.regions(access, roles, judged)
+        return Examined(roles, judged, found, parts.evaluation, suspect_rows, asked, regions)
 
     def judge(self, oracle: Oracle, roles: Roles, stamped: bool, context: Context) -> Judged:
         """The suspicion of images of every role; ``stamped`` says that the suspects are known to carry a trigger."""
         calibration, clean, suspects = (
-            self.sign * self.measure(oracle, images, roles.pool, context, purpose)
+            self.sign * self.measurements(oracle, images, roles.pool, context, purpose)
             for images, purpose in (
                 (roles.calibration, "calibration images"),
                 (roles.clean, "clean images"),
@@ -124,46 +155,27 @@ class InputDetector(Method):
         )
         return Judged(self.short, self.detector, self.measured, self.sign, stamped, calibration, clean, suspects)
 
-    def _finding(
-        self,
-        oracle: Oracle,
-        roles: Roles,
-        clean_rows: NDArray[np.int64],
-        suspect_rows: NDArray[np.int64],
-        found: Searched | None,
-        context: Context,
-    ) -> Finding:
-        before = oracle.ledger.images
-        judged = self.judge(oracle, roles, found is not None, context)
+    def account(self, result: Examined, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        judged, found = result.judged, result.found
         metrics = detector_metrics(judged, context.seed)
-        metrics.append(_questions_metric(oracle.ledger.images - before, judged))
-        verdict: Verdict
+        metrics.append(_questions_metric(result.asked, judged))
         figures: list[Figure] = [histogram(judged, "suspicious" if found is None else f"stamped ({found.patch})")]
         if found is None:
             rate = FALSE_REJECTIONS[-1]
             named = {metric.name: metric for metric in metrics}
-            verdict = verdict_on_suspects(
-                judged, named[f"{self.short}_flagged_at_{rate:g}"], named[f"{self.short}_frr_at_{rate:g}"]
-            )
-            figures.append(suspects_gallery(roles.suspects, judged, suspect_rows, context))
+            flagged, rejected = (named[f"{self.short}_{kind}_at_{rate:g}"] for kind in ("flagged", "frr"))
+            verdict = verdict_on_suspects(judged, flagged, rejected)
+            figures.append(suspects_gallery(result.roles.suspects, judged, result.suspect_rows, context))
         else:
             searched = search_metrics(found, context)
             verdict = verdict_on_patches(found, searched, metrics[0], self.detector, context)
             metrics = [*searched, *metrics]
-            figures += [patch_gallery(roles.clean, found, context), patch_table(found, context.class_names)]
-        suspect = np.arange(len(clean_rows) + len(suspect_rows)) >= len(clean_rows)
-        suspicion = np.concatenate([judged.clean, judged.suspects])
-        return Finding(
-            metrics=metrics,
-            verdict=verdict,
-            figures=[*figures, *self.evidence(oracle, roles, judged, context)],
-            samples={
-                "suspect": suspect,
-                "row": np.concatenate([clean_rows, suspect_rows]),
-                "measured": self.sign * suspicion,
-                "p_value": p_values(suspicion, judged.calibration),
-            },
-        )
+            figures += [patch_gallery(result.roles.clean, found, context), patch_table(found, context.class_names)]
+        if result.regions:
+            figures.append(region_gallery(result.regions, context))
+        samples = judged_samples(judged, found, result.clean_rows, result.suspect_rows)
+        return Finding(metrics=metrics, verdict=verdict, figures=figures, samples=samples)
 
     def _check_budget(self, oracle: Oracle, parts: Parts, suspects: Images | None) -> None:
         judged = len(parts.evaluation)

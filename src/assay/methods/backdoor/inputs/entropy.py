@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assay.methods.backdoor.inputs.calibration import Floats
+from assay.base.intervals import Floats
 
 Overlay = Literal["blend", "sum"]
 

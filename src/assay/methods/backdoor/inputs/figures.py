@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.data.images import Images
+from assay.methods.backdoor.inputs.blocking import Region, blocked, dominant_colour, transplanted
 from assay.methods.backdoor.inputs.results import Judged
 from assay.methods.backdoor.inputs.search import Searched
 from assay.methods.finding import Gallery, Histogram, Table
@@ -88,4 +89,25 @@ def suspects_gallery(
             [save_png(picture, context.artefacts / f"suspect_{place}.png")]
             for place, picture in enumerate(images.take(worst))
         ],
+    )
+
+
+def region_gallery(regions: list[Region], context: Context) -> Gallery:
+    """Images, with a region blocked, and the region on a clean image."""
+    names, files, rows = context.class_names, [], []
+    for number, region in enumerate(regions):
+        pictures = (
+            region.image,
+            blocked(region.image, [region.place], dominant_colour(region.image))[0],
+            transplanted(region.image, region.place, region.clean[None])[0],
+        )
+        files.append([save_png(p, context.artefacts / f"region_{number}_{k}.png") for k, p in enumerate(pictures)])
+        change = f"{class_name(names, region.label)} → {class_name(names, region.beneath)}"
+        rows.append(f"{change} when blocked; leads {percent(region.share)} of clean images to the former")
+    return Gallery(
+        title="Regions that hide another class",
+        caption="A trigger is a region that hides another class and leads clean images to the class that it shows.",
+        columns=["image", "blocked", "region on a clean image"],
+        rows=rows,
+        files=files,
     )

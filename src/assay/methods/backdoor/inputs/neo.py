@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.images import Images
-from assay.methods.backdoor.inputs.blocking import Block, blocked, blocks, dominant_colour, transplanted
-from assay.methods.backdoor.inputs.calibration import Floats
-from assay.methods.backdoor.inputs.detector import InputDetector, Roles
+from assay.methods.about import About
+from assay.methods.backdoor.inputs.blocking import Block, Region, blocked, blocks, dominant_colour, transplanted
+from assay.methods.backdoor.inputs.detector import ATLAS, EXAMINER, InputDetector, Roles
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES
 from assay.methods.backdoor.inputs.results import Judged
-from assay.methods.finding import Figure, Gallery
-from assay.methods.measures import class_name, percent
-from assay.methods.method import Context, Need, Preset, method
-from assay.methods.pictures import save_png
+from assay.methods.method import Context, method
 
 T = TypeVar("T")
 
@@ -54,21 +52,25 @@ class Neo(InputDetector):
     edge. Triggers that are larger or lie all over the image are not found, nor one in the dominant colour.
     """
 
-    name: ClassVar[str] = "backdoor.neo"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "NEO (blocked regions, confirmed on clean images)"
-    summary: ClassVar[str] = (
-        "Looks in each suspicious image for a region that, pasted onto clean images, leads them to the same class; "
-        "without suspicious images, tries generic patches as triggers."
+    name = "backdoor.neo"
+    needs = "label"
+    about = About(
+        title="NEO (blocked regions, confirmed on clean images)",
+        summary=(
+            "Looks in each suspicious image for a region that, pasted onto clean images, leads them to the same class; "
+            "without suspicious images, tries generic patches as triggers."
+        ),
+        paper=(
+            "Udeshi et al., Model Agnostic Defence against Backdoor Attacks in Machine Learning, arXiv 1908.02203, "
+            "2019; the search among generic patches is Assay's own."
+        ),
+        threat_model=EXAMINER,
+        atlas=ATLAS,
     )
-    paper: ClassVar[str] = (
-        "Udeshi et al., Model Agnostic Defence against Backdoor Attacks in Machine Learning, arXiv 1908.02203, 2019; "
-        "the search among generic patches is Assay's own."
-    )
-    short: ClassVar[str] = "neo"
-    detector: ClassVar[str] = "NEO"
-    measured: ClassVar[str] = "Share of clean images that the best region leads to the image's class"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {}, "full": {"max_images": 1000, "stride": 1}}
+    short = "neo"
+    detector = "NEO"
+    measured = "Share of clean images that the best region leads to the image's class"
+    presets = {"standard": {}, "full": {"max_images": 1000, "stride": 1}}
 
     max_images: int = Field(
         default=300,
@@ -85,8 +87,10 @@ class Neo(InputDetector):
         side, stride = (max(1, round(part * shorter / 32)) for part in (self.side, self.stride))
         return blocks(oracle.input_shape, side, min(stride, side))
 
-    def measure(self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str) -> Floats:
-        """See `InputDetector.measure`: shares (n,) in [0, 1]."""
+    def measurements(
+        self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
+    ) -> Floats:
+        """See `InputDetector.measurements`: shares (n,) in [0, 1]."""
         places, of_pool = self.places(oracle), oracle.ask(pool).labels
         shares = np.zeros(len(images))
         with context.progress.step(f"blocking {purpose}", len(images)) as bar:
@@ -100,33 +104,16 @@ class Neo(InputDetector):
         """See `InputDetector.questions`; how many regions are candidates is not known beforehand."""
         return 1 + len(self.places(oracle))
 
-    def evidence(self, oracle: Oracle, roles: Roles, judged: Judged, context: Context) -> list[Figure]:
-        """The most suspicious images with their regions, which have been asked about before and cost nothing."""
+    def regions(self, oracle: Oracle, roles: Roles, judged: Judged) -> list[Region]:
+        """See `InputDetector.regions`: they have been asked about before, and cost nothing."""
         worst = np.argsort(-judged.suspects, kind="stable")[:4]
-        places, of_pool, names = self.places(oracle), oracle.ask(roles.pool).labels, context.class_names
-        rows: list[str] = []
-        files: list[list[str]] = []
+        places, of_pool = self.places(oracle), oracle.ask(roles.pool).labels
+        regions = []
         for image in roles.suspects.take(worst):
             found = locate(oracle, image, places, roles.pool, of_pool, self.confirmations)
-            if found.place is None:
-                continue
-            pictures = {
-                "image": image,
-                "blocked": blocked(image, [found.place], dominant_colour(image))[0],
-                "region on a clean image": transplanted(image, found.place, roles.pool[:1])[0],
-            }
-            files.append(
-                [save_png(p, context.artefacts / f"neo_{len(rows)}_{k}.png") for k, p in enumerate(pictures.values())]
-            )
-            change = f"{class_name(names, found.label)} → {class_name(names, found.beneath)}"
-            rows.append(f"{change} when blocked; leads {percent(found.share)} of clean images to the former")
-        if not rows:
-            return []
-        caption = "A trigger is a region that hides another class and leads clean images to the class that it shows."
-        columns = ["image", "blocked", "region on a clean image"]
-        return [
-            Gallery(title="Regions that hide another class", caption=caption, columns=columns, rows=rows, files=files)
-        ]
+            if found.place is not None:
+                regions.append(Region(image, found.place, found.label, found.beneath, found.share, roles.pool[0]))
+        return regions
 
 
 def locate(

@@ -8,7 +8,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from assay.methods.backdoor.inputs.calibration import Floats, p_values
+from assay.base.intervals import Floats
+from assay.methods.backdoor.inputs.calibration import p_values
 
 
 @cache

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.images import Images, batches
-from assay.methods.backdoor.inputs.calibration import Floats
-from assay.methods.backdoor.inputs.detector import InputDetector
-from assay.methods.method import Context, Need, Preset, method
+from assay.methods.about import About
+from assay.methods.backdoor.inputs.detector import ATLAS, EXAMINER, InputDetector
+from assay.methods.method import Context, method
 
 BATCH = 256
 """Images asked about at a time."""
@@ -40,28 +39,34 @@ class ScaleUp(InputDetector):
     the highest, no threshold flags anything, and the error rates say so.
     """
 
-    name: ClassVar[str] = "backdoor.scale_up"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "SCALE-UP (predictions under multiplied pixels)"
-    summary: ClassVar[str] = (
-        "Multiplies the pixels of each suspicious image and flags those whose prediction stays; without suspicious "
-        "images, tries generic patches as triggers."
+    name = "backdoor.scale_up"
+    needs = "label"
+    about = About(
+        title="SCALE-UP (predictions under multiplied pixels)",
+        summary=(
+            "Multiplies the pixels of each suspicious image and flags those whose prediction stays; without suspicious "
+            "images, tries generic patches as triggers."
+        ),
+        paper=(
+            "Guo et al., SCALE-UP: An Efficient Black-box Input-level Backdoor Detection via Analyzing Scaled "
+            "Prediction Consistency, ICLR 2023; the search among generic patches is Assay's own."
+        ),
+        threat_model=EXAMINER,
+        atlas=ATLAS,
     )
-    paper: ClassVar[str] = (
-        "Guo et al., SCALE-UP: An Efficient Black-box Input-level Backdoor Detection via Analyzing Scaled Prediction "
-        "Consistency, ICLR 2023; the search among generic patches is Assay's own."
-    )
-    short: ClassVar[str] = "scale_up"
-    detector: ClassVar[str] = "SCALE-UP"
-    measured: ClassVar[str] = "Scaled prediction consistency"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {"max_images": 2000}, "full": {"max_images": 5000}}
+    short = "scale_up"
+    detector = "SCALE-UP"
+    measured = "Scaled prediction consistency"
+    presets = {"standard": {"max_images": 2000}, "full": {"max_images": 5000}}
 
     factors: Factors = Field(
         default=(3.0, 5.0, 7.0, 9.0, 11.0), min_length=1, description="What the pixels are multiplied by, one by one."
     )
 
-    def measure(self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str) -> Floats:
-        """See `InputDetector.measure`: consistency (n,); the pool is not used."""
+    def measurements(
+        self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
+    ) -> Floats:
+        """See `InputDetector.measurements`: consistency (n,); the pool is not used."""
         shares = []
         with context.progress.step(f"scaling {purpose}", len(images)) as bar:
             for batch in batches(images, BATCH):

@@ -9,14 +9,23 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.images import Images, batches
-from assay.methods.backdoor.inputs.calibration import Floats
 from assay.methods.backdoor.inputs.null import clean_leads, lead_p_value
 from assay.methods.backdoor.inputs.parts import Change
 from assay.methods.backdoor.triggers import Patch, Screened, generic_patches, pull_towards
-from assay.methods.finding import Metric
+from assay.methods.finding import Metric, Scale
 from assay.methods.measures import class_name, proportion, resampled
 from assay.methods.method import Context
+
+ALARM = 0.02
+"""A patch's lead with a p-value of at most this is taken for a sign of a backdoor."""
+
+PATCH_P_VALUE = Scale(risk="down", chance=0.5, high=ALARM, log=True)
+"""What the p-value of a patch's lead is judged by."""
+
+TRIGGER_SUCCESS = Scale(risk="up", chance=0.0, high=0.5)
+"""What the success of a patch is judged by."""
 
 BATCH = 256
 """Images asked about at a time."""
@@ -93,7 +102,7 @@ def search_metrics(found: Searched, context: Context) -> list[Metric]:
             success,
             rival,
             Metric(name="patch_lead", label=label, value=None, note=reason),
-            Metric(name="patch_p_value", label="p-value of the lead", value=None, note=reason),
+            Metric(name="patch_p_value", label="p-value of the lead", value=None, note=reason, scale=PATCH_P_VALUE),
         ]
     columns = (found.before, found.after, found.after_rival)
     measured = resampled(
@@ -111,8 +120,9 @@ def search_metrics(found: Searched, context: Context) -> list[Metric]:
         value=lead_p_value(measured.value or 0.0, context.weights),
         n=known,
         note=f"The share of {known} clean models, and this one, whose patches lead by as much; no interval.",
+        scale=PATCH_P_VALUE,
     )
-    return [success, rival, measured, p_value]
+    return [success.judged_by(TRIGGER_SUCCESS), rival, measured, p_value]
 
 
 def labels(oracle: Oracle, images: Images, change: Change) -> Labels:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
 
 from assay.access import Oracle
+from assay.base.intervals import Floats
 from assay.data.images import Images, batches
-from assay.methods.backdoor.inputs.calibration import Floats
+from assay.methods.about import About
 from assay.methods.backdoor.inputs.corruptions import CORRUPTIONS, SEVERITIES, Corruption
-from assay.methods.backdoor.inputs.detector import InputDetector
+from assay.methods.backdoor.inputs.detector import ATLAS, EXAMINER, InputDetector
 from assay.methods.backdoor.inputs.parts import FEWEST_IMAGES
-from assay.methods.method import Context, Need, Preset, method
+from assay.methods.method import Context, method
 
 BATCH = 256
 """Images corrupted and asked about at a time."""
@@ -29,21 +28,25 @@ class Teco(InputDetector):
     `corruptions.CORRUPTIONS`, like ImageNet-C's, which the authors use, but scaled to the image's size.
     """
 
-    name: ClassVar[str] = "backdoor.teco"
-    needs: ClassVar[Need] = "label"
-    title: ClassVar[str] = "TeCo (uneven robustness to corruptions)"
-    summary: ClassVar[str] = (
-        "Corrupts each suspicious image in fifteen ways and flags those that withstand some kinds much longer than "
-        "others; without suspicious images, tries generic patches as triggers."
+    name = "backdoor.teco"
+    needs = "label"
+    about = About(
+        title="TeCo (uneven robustness to corruptions)",
+        summary=(
+            "Corrupts each suspicious image in fifteen ways and flags those that withstand some kinds much longer than "
+            "others; without suspicious images, tries generic patches as triggers."
+        ),
+        paper=(
+            "Liu et al., Detecting Backdoors During the Inference Stage Based on Corruption Robustness Consistency, "
+            "CVPR 2023; the search among generic patches is Assay's own."
+        ),
+        threat_model=EXAMINER,
+        atlas=ATLAS,
     )
-    paper: ClassVar[str] = (
-        "Liu et al., Detecting Backdoors During the Inference Stage Based on Corruption Robustness Consistency, CVPR "
-        "2023; the search among generic patches is Assay's own."
-    )
-    short: ClassVar[str] = "teco"
-    detector: ClassVar[str] = "TeCo"
-    measured: ClassVar[str] = "Deviation of the first severity that changes the prediction"
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"standard": {}, "full": {"max_images": 2000}}
+    short = "teco"
+    detector = "TeCo"
+    measured = "Deviation of the first severity that changes the prediction"
+    presets = {"standard": {}, "full": {"max_images": 2000}}
 
     max_images: int = Field(
         default=400,
@@ -51,8 +54,10 @@ class Teco(InputDetector):
         description="At most so many clean images for all purposes together, and suspects.",
     )
 
-    def measure(self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str) -> Floats:
-        """See `InputDetector.measure`: deviations (n,) in [0, 2.5]; the pool is not used."""
+    def measurements(
+        self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
+    ) -> Floats:
+        """See `InputDetector.measurements`: deviations (n,) in [0, 2.5]; the pool is not used."""
         generator = context.generator(f"teco: corruptions of {purpose}")
         deviations = []
         with context.progress.step(f"corrupting {purpose}", len(images)) as bar:

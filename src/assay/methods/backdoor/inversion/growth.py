@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
+from assay.base.intervals import Floats
 from assay.data.images import Shape
 from assay.methods.backdoor.inversion.feed import Feed
-from assay.methods.backdoor.inversion.rules import Floats
 from assay.methods.backdoor.inversion.search import AT_ONCE
 
 MOMENTUM = 0.9

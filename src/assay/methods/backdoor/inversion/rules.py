@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
+
 Flags = NDArray[np.bool_]
 Arms = NDArray[np.int64]
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
+from assay.base.intervals import Floats
 from assay.methods.backdoor.inversion.forms import Form, Variables
-from assay.methods.backdoor.inversion.rules import Arms, Flags, Floats, Rule, Weights
+from assay.methods.backdoor.inversion.rules import Arms, Flags, Rule, Weights
 
 AT_ONCE = 1 << 19
 """Pixel values of stamped images in one pass through the network: 170 images of 3x32x32."""

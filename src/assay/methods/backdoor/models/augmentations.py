@@ -35,22 +35,22 @@ CROPPED = 0.6
 """The shortest side of what is cut out, as a share."""
 
 Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Images (n, c, h, w) in [0, 1] to images of the same shape, each handled at random."""
+"""Images (n, c, h, w) in [0, 1] to images of the same shape, each augmented at random."""
 
 
-class Handling(NamedTuple):
+class Augmentation(NamedTuple):
     """What is done to images, by its name."""
 
     name: str
     change: Change
 
 
-def shifts(side: int) -> list[Handling]:
+def shifts(side: int) -> list[Augmentation]:
     """Shifts of images with so many pixels on the shorter side; the first leaves them as they are."""
     found = []
     for pixels in dict.fromkeys(round(share * side) for share in SHIFTS):
         name = f"shifted by up to {pixels} pixel{'s' * (pixels > 1)}" if pixels else "as they are"
-        found.append(Handling(name, partial(_shifted, pixels)))
+        found.append(Augmentation(name, partial(_shifted, pixels)))
     return found
 
 
@@ -80,7 +80,7 @@ def erased(side: float, fill: Literal["black", "colour", "noise"]) -> Change:
     return change
 
 
-def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def colour_jitter(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Brightness, then contrast, then saturation, times 1 - `COLOURS` to 1 + `COLOURS`."""
     factors = 1 + COLOURS * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
     images = (images * factors[0]).clamp(0, 1)
@@ -88,7 +88,7 @@ def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     return torch.lerp(images.mean(1, keepdim=True), images, factors[2]).clamp(0, 1)
 
 
-def bent(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def gamma_changed(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Each value to a power between exp(-`GAMMA`) and exp(`GAMMA`)."""
     return images ** torch.exp(GAMMA * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1))
 
@@ -99,7 +99,7 @@ def tinted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return (images * (1 + TINT * (2 * drawn - 1))).clamp(0, 1)
 
 
-def mixed(alpha: float) -> Change:
+def mixup(alpha: float) -> Change:
     """Means of two images, by shares from a beta distribution of twice alpha (Zhang et al., "mixup", ICLR 2018)."""
 
     def change(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -110,12 +110,12 @@ def mixed(alpha: float) -> Change:
     return change
 
 
-def laid_over(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def blended(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Nine tenths of each image, and one of another."""
     return torch.lerp(images, _others(images, generator), 0.1)
 
 
-def pasted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def cutmix(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A square of another image, anywhere and of any size (Yun et al., "CutMix", ICCV 2019)."""
     inside = _squares(images, torch.rand(len(images), generator=generator).sqrt(), generator)
     return torch.where(inside, _others(images, generator), images)
@@ -164,25 +164,25 @@ def _squares(images: torch.Tensor, sides: torch.Tensor, generator: torch.Generat
     return torch.logical_and(down[:, None, :, None], right[:, None, None, :])
 
 
-MIRRORED = Handling("mirrored at random", mirrored)
+MIRRORED = Augmentation("mirrored at random", mirrored)
 
 FURTHER = (
-    Handling("with small squares blackened", erased(0.25, "black")),
-    Handling("with large squares blackened", erased(0.5, "black")),
-    Handling("with small squares made of one colour", erased(0.25, "colour")),
-    Handling("with large squares made of one colour", erased(0.5, "colour")),
-    Handling("with small squares made noise", erased(0.25, "noise")),
-    Handling("with large squares made noise", erased(0.5, "noise")),
-    Handling("with other brightness, contrast and saturation", recoloured),
-    Handling("with other gamma", bent),
-    Handling("with tinted channels", tinted),
-    Handling("mixed in pairs", mixed(1.0)),
-    Handling("mixed in pairs, mostly a little", mixed(0.2)),
-    Handling("with a tenth of another laid over", laid_over),
-    Handling("with squares of others pasted in", pasted),
-    Handling("with noise", noisy),
-    Handling("blurred", blurred),
-    Handling("rotated", rotated),
-    Handling("cropped and enlarged", cropped),
+    Augmentation("with small squares blackened", erased(0.25, "black")),
+    Augmentation("with large squares blackened", erased(0.5, "black")),
+    Augmentation("with small squares made of one colour", erased(0.25, "colour")),
+    Augmentation("with large squares made of one colour", erased(0.5, "colour")),
+    Augmentation("with small squares made noise", erased(0.25, "noise")),
+    Augmentation("with large squares made noise", erased(0.5, "noise")),
+    Augmentation("with other brightness, contrast and saturation", colour_jitter),
+    Augmentation("with other gamma", gamma_changed),
+    Augmentation("with tinted channels", tinted),
+    Augmentation("mixed in pairs", mixup(1.0)),
+    Augmentation("mixed in pairs, mostly a little", mixup(0.2)),
+    Augmentation("with a tenth of another laid over", blended),
+    Augmentation("with squares of others pasted in", cutmix),
+    Augmentation("with noise", noisy),
+    Augmentation("blurred", blurred),
+    Augmentation("rotated", rotated),
+    Augmentation("cropped and enlarged", cropped),
 )
 """What is done to moved images, to all or to a share of them."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError, DataError
+from assay.data.images import drawn
 from assay.data.splits import Splits
-from assay.methods.sampling import drawn
 
 FEWEST_IMAGES = 20
 """Clean images below which neither a search nor a success rate means anything."""

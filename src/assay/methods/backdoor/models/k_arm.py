@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
 
+from assay.access import WhiteBox
+from assay.base.intervals import Floats
 from assay.base.progress import Step
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
-from assay.methods.backdoor.inversion.rules import Arms, Floats, Rule
+from assay.methods.backdoor.inversion.rules import Arms, Rule
 from assay.methods.backdoor.inversion.search import Search
 from assay.methods.backdoor.models.clean import clean_images
-from assay.methods.backdoor.models.judging import finding_of
-from assay.methods.finding import Family, Finding
-from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
+from assay.methods.backdoor.models.inversion_method import InversionMethod, inverted
+from assay.methods.backdoor.models.results import Inverted
+from assay.methods.method import Context, method
 
 REFERENCE_AREA = 224 * 224
 """Pixels of the images that the paper's constants were chosen for; sizes are carried to that scale."""
@@ -27,7 +28,7 @@ EXPLOIT = 1e4
 
 
 @method
-class KArm(Method):
+class KArm(InversionMethod):
     """The patches of Neural Cleanse, but the label of each round is chosen by an epsilon-greedy bandit.
 
     After a warm-up, in which every label's patch succeeds and shrinks, a round goes to the label with the largest
@@ -40,21 +41,18 @@ class KArm(Method):
     with those only.
     """
 
-    name: ClassVar[str] = "backdoor.k_arm"
-    family: ClassVar[Family] = "backdoor"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "K-Arm"
-    summary: ClassVar[str] = "Searches the smallest patch of the most promising labels, against random other labels."
-    threat_model: ClassVar[str] = (
-        "Somebody who trained the model, or poisoned its training data, may have taught it that a patch means one "
-        "class. The examiner has the network and some clean images, without labels."
+    name = "backdoor.k_arm"
+    about = About(
+        title="K-Arm",
+        summary="Searches the smallest patch of the most promising labels, against random other labels.",
+        paper="Shen et al., Backdoor Scanning for Deep Neural Networks through K-Arm Optimization, ICML 2021",
+        threat_model=(
+            "Somebody who trained the model, or poisoned its training data, may have taught it that a patch means one "
+            "class. The examiner has the network and some clean images, without labels."
+        ),
     )
-    paper: ClassVar[str] = (
-        "Shen et al., Backdoor Scanning for Deep Neural Networks through K-Arm Optimization, ICML 2021"
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {"full": {"images": 128, "rounds": 1000, "finish": 100}}
+    version = 2
+    presets = {"full": {"images": 128, "rounds": 1000, "finish": 100}}
 
     images: int = Field(default=64, ge=2, description="Clean images to search with, at most.")
     held_out: int = Field(default=500, ge=2, description="Clean images to measure recovered triggers on, at most.")
@@ -69,18 +67,17 @@ class KArm(Method):
     success: float = Field(default=0.99, gt=0, le=1, description="Share of a round's images that must be moved.")
     patience: int = Field(default=5, ge=1, description="Rounds in a row that change the weight of the size.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> Inverted:
+        """See `WhiteBoxMethod.measure`: a trigger for every label.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.
             AccessError: if there are no usable gradients, or the network ignores its input.
         """
-        box = require_white_box(access)
-        clean = clean_images(box, data, self.images, self.held_out, context.generator("k-arm: images"))
+        clean = clean_images(access, data, self.images, self.held_out, context.generator("k-arm: images"))
         chance = context.generator("k-arm: bandit")
-        controls = torch.randperm(box.num_classes, generator=chance)[: self.controls].numpy()
-        form, every = Patch(box.input_shape), np.arange(box.num_classes)
+        controls = torch.randperm(access.num_classes, generator=chance)[: self.controls].numpy()
+        form, every = Patch(access.input_shape), np.arange(access.num_classes)
         rule = Rule(
             success=self.success,
             patience=self.patience,
@@ -88,7 +85,7 @@ class KArm(Method):
             down_power=1.0,
             stop_patience=2 * self.patience,
         )
-        search = Search(box, form, every, rule, context.generator("k-arm: start"))
+        search = Search(access, form, every, rule, context.generator("k-arm: start"))
         feed = Feed(clean.search, self.batch_size, context.generator("k-arm: batches"))
         with context.progress.step(self.about.title, self.warm_rounds + self.rounds + self.finish) as bar:
             for _ in range(self.warm_rounds):
@@ -100,7 +97,7 @@ class KArm(Method):
             finished = np.unique(np.append(controls, best))
             self._finish(search, feed, finished, bar)
         sizes = form.size(search.best).double().numpy()
-        return finding_of(self.name, box, search, sizes, clean, context, unit="image", arms=finished)
+        return inverted(access, search, sizes, clean, unit="image", finished=finished)
 
     def _play(self, search: Search, feed: Feed, chance: torch.Generator, bar: Step) -> None:
         """The bandit's rounds, until they are spent or the smallest patch has stopped."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
+from assay.base.intervals import Floats
 from assay.methods.backdoor.inversion.search import AT_ONCE
-from assay.methods.backdoor.models.outliers import Floats
 
 SETTLED = 1e-5
 """A label whose summed margin changes by a smaller share than this in a step has arrived."""

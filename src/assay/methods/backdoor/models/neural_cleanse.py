@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -11,21 +10,22 @@ from pydantic import Field
 from assay.access import WhiteBox
 from assay.base.errors import UsageError
 from assay.data.splits import Splits
+from assay.methods.about import About
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.rules import Rule
 from assay.methods.backdoor.inversion.search import Search
 from assay.methods.backdoor.models.clean import clean_images
-from assay.methods.backdoor.models.judging import finding_of
-from assay.methods.finding import Family, Finding
-from assay.methods.method import Context, Method, Need, Preset, method, require_white_box
+from assay.methods.backdoor.models.inversion_method import InversionMethod, inverted
+from assay.methods.backdoor.models.results import Inverted
+from assay.methods.method import Context, method
 
 MANY_LABELS = 100
 """From so many labels on, the search begins only within a time limit."""
 
 
 @method
-class NeuralCleanse(Method):
+class NeuralCleanse(InversionMethod):
     """For every label, the smallest patch that leads all images to it; a label whose patch is an outlier is suspect.
 
     The reference implementation's algorithm, all labels at once: each has its own mask, pattern, weight of the size and
@@ -35,22 +35,20 @@ class NeuralCleanse(Method):
     the smallest patch is than the median of the others, against clean models; the papers' index is reported beside it.
     """
 
-    name: ClassVar[str] = "backdoor.neural_cleanse"
-    family: ClassVar[Family] = "backdoor"
-    needs: ClassVar[Need] = "white-box"
-    title: ClassVar[str] = "Neural Cleanse"
-    summary: ClassVar[str] = "Searches, for every label, the smallest patch that leads all images to it."
-    threat_model: ClassVar[str] = (
-        "Somebody who trained the model, or poisoned its training data, may have taught it that a patch means one "
-        "class. The examiner has the network and some clean images, without labels."
+    name = "backdoor.neural_cleanse"
+    about = About(
+        title="Neural Cleanse",
+        summary="Searches, for every label, the smallest patch that leads all images to it.",
+        paper=(
+            "Wang et al., Neural Cleanse: identifying and mitigating backdoor attacks in neural networks, IEEE S&P 2019"
+        ),
+        threat_model=(
+            "Somebody who trained the model, or poisoned its training data, may have taught it that a patch means one "
+            "class. The examiner has the network and some clean images, without labels."
+        ),
     )
-    paper: ClassVar[str] = (
-        "Wang et al., Neural Cleanse: identifying and mitigating backdoor attacks in neural networks, IEEE S&P 2019"
-    )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0018.000",)
-    parts: ClassVar[tuple[str, ...]] = ("non_members",)
-    version: ClassVar[int] = 2
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    version = 3
+    presets = {
         "full": {"images": 1000, "batches": 31, "rounds": 1000},
     }
 
@@ -70,21 +68,20 @@ class NeuralCleanse(Method):
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
     time_limit: float | None = Field(default=None, gt=0, description="Seconds that the search may be expected to take.")
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: WhiteBox, data: Splits, context: Context) -> Inverted:
+        """See `WhiteBoxMethod.measure`: a trigger for every label.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.
             AccessError: if there are no usable gradients, or the network ignores its input.
             UsageError: if the search would take longer than the time limit, or has many labels and no limit.
         """
-        box = require_white_box(access)
-        clean = clean_images(box, data, self.images, self.held_out, context.generator("neural cleanse: images"))
-        form = Patch(box.input_shape, self.grid)
-        labels = np.arange(box.num_classes)
-        search = Search(box, form, labels, self._rule(), context.generator("neural cleanse: start"))
+        clean = clean_images(access, data, self.images, self.held_out, context.generator("neural cleanse: images"))
+        form = Patch(access.input_shape, self.grid)
+        labels = np.arange(access.num_classes)
+        search = Search(access, form, labels, self._rule(), context.generator("neural cleanse: start"))
         feed = Feed(clean.search, self.batch_size, context.generator("neural cleanse: batches"))
-        self._check_time(box, form, feed, context)
+        self._check_time(access, form, feed, context)
         with context.progress.step(self.about.title, self.rounds) as bar:
             for _ in range(self.rounds):
                 if len(active := search.active) == 0:
@@ -92,7 +89,7 @@ class NeuralCleanse(Method):
                 search.round(feed.take(self.batches), active)
                 bar.advance()
         sizes = form.size(search.best).double().numpy()
-        return finding_of(self.name, box, search, sizes, clean, context, unit="image")
+        return inverted(access, search, sizes, clean, unit="image")
 
     def _rule(self) -> Rule:
         shared = set(self.__class__.model_fields) & set(Rule.__dataclass_fields__)

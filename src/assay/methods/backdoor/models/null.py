@@ -11,19 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 from scipy.stats import t as student
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError, LoadError
 from assay.base.frozen import Frozen
-
-Floats = NDArray[np.float64]
+from assay.base.intervals import Floats
+from assay.methods.backdoor.models.layers import running_means
+from assay.methods.finding import Scale
 
 SHIPPED = "null.json"
 ALPHA = 0.05
 """The share of clean networks that may be flagged."""
+
+P_VALUE = Scale(risk="down", chance=0.5, high=ALPHA, log=True)
+"""What a p-value among clean networks is judged by."""
 
 FEWEST_MODELS = 19
 """Clean networks below which no p-value can reach `ALPHA`: the smallest is 1 / (n + 1)."""
@@ -33,12 +36,16 @@ FEWEST_ALIKE = 10
 
 
 class Kind(Frozen):
-    """What a null depends on: labels, channels, pixels along an image's shorter side, and whether a transformer."""
+    """What a null depends on: labels, channels, pixels along an image's shorter side, and the architecture.
+
+    ``normalised`` is whether there is batch normalisation, None where that is not known.
+    """
 
     labels: int = Field(ge=2)
     channels: int = Field(ge=1)
     side: int = Field(ge=1)
     transformer: bool = False
+    normalised: bool | None = None
 
     def like(self, other: Kind) -> bool:
         """Whether a clean network of the other kind tells about this one: labels and side within a factor of 2."""
@@ -68,13 +75,13 @@ _NULLS = TypeAdapter(Nulls)
 class Judged(NamedTuple):
     """A p-value against ``models`` clean networks described by ``of``; None if there are too few of them.
 
-    ``places`` says of each statistic how many standard deviations of the clean networks it lies above their mean.
+    ``z_scores`` says of each statistic how many standard deviations of the clean networks it lies above their mean.
     """
 
     p_value: float | None
     models: int
     of: str
-    places: dict[str, float]
+    z_scores: dict[str, float]
 
     @property
     def alarm(self) -> bool:
@@ -85,9 +92,12 @@ class Judged(NamedTuple):
 def kind_of(box: WhiteBox) -> Kind:
     """The kind of a network; one with layer normalisation or attention counts as a transformer."""
     layers = (torch.nn.LayerNorm, torch.nn.MultiheadAttention)
-    transformer = any(isinstance(module, layers) for module in box.module.modules())
     return Kind(
-        labels=box.num_classes, channels=box.input_shape[0], side=min(box.input_shape[1:]), transformer=transformer
+        labels=box.num_classes,
+        channels=box.input_shape[0],
+        side=min(box.input_shape[1:]),
+        transformer=any(isinstance(module, layers) for module in box.module.modules()),
+        normalised=bool(running_means(box)),
     )
 
 
@@ -149,21 +159,23 @@ def judge(detector: str, statistics: Mapping[str, float], kind: Kind, nulls: Nul
     if len(near) < FEWEST_MODELS:
         return Judged(None, len(near), f"{len(near)} clean networks with like numbers of labels and pixels", {})
     words, models = most_alike(kind, near)
-    places = _places(statistics, statistics, models)
+    z_scores = _z_scores(statistics, statistics, models)
     rest = [
-        _places(model.statistics, statistics, most_alike(model.kind, [m for m in near if m is not model])[1]).max()
+        _z_scores(model.statistics, statistics, most_alike(model.kind, [m for m in near if m is not model])[1]).max()
         for model in near
     ]
     of = f"{len(near)} clean networks, measured by those of {words}"
-    named = dict(zip(statistics, places.tolist(), strict=True))
-    return Judged(p_value(float(places.max()), np.array(rest)), len(near), of, named)
+    named = dict(zip(statistics, z_scores.tolist(), strict=True))
+    return Judged(p_value(float(z_scores.max()), np.array(rest)), len(near), of, named)
 
 
 def most_alike(kind: Kind, models: list[CleanModel]) -> tuple[str, list[CleanModel]]:
     """The narrowest group of at least `FEWEST_ALIKE` models that a kind belongs to, and what they share with it."""
     channels = [m for m in models if m.kind.channels == kind.channels]
     transformer = [m for m in models if m.kind.transformer == kind.transformer]
+    normalised = [m for m in transformer if kind.normalised is not None and m.kind.normalised == kind.normalised]
     groups = {
+        "the same channels, architecture and normalisation": [m for m in normalised if m in channels],
         "the same channels and architecture": [m for m in channels if m.kind.transformer == kind.transformer],
         "the same channels": channels,
         "the same architecture": transformer,
@@ -173,7 +185,7 @@ def most_alike(kind: Kind, models: list[CleanModel]) -> tuple[str, list[CleanMod
     return large[0] if large else ("any channels and architecture", models)
 
 
-def _places(row: Mapping[str, float], names: Iterable[str], models: list[CleanModel]) -> Floats:
+def _z_scores(row: Mapping[str, float], names: Iterable[str], models: list[CleanModel]) -> Floats:
     """Statistics by their names (k,), standardised by models."""
     wanted = list(names)
     values = np.array([[model.statistics[name] for name in wanted] for model in models])
@@ -183,8 +195,8 @@ def _places(row: Mapping[str, float], names: Iterable[str], models: list[CleanMo
 def standardised(row: Floats, values: Floats) -> Floats:
     """A row (k,) less the mean of ``values`` (n, k), over their standard deviation (0 where they do not vary)."""
     spread = values.std(0, ddof=1)
-    places: Floats = np.divide(row - values.mean(0), spread, out=np.zeros_like(row), where=spread > 0)
-    return places
+    z_scores: Floats = np.divide(row - values.mean(0), spread, out=np.zeros_like(row), where=spread > 0)
+    return z_scores
 
 
 def p_value(statistic: float, clean: Floats) -> float:

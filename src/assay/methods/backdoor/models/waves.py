@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from assay.access import WhiteBox
+from assay.base.intervals import Floats
 from assay.data.images import Shape
 from assay.methods.backdoor.inversion.search import AT_ONCE
-from assay.methods.backdoor.models.outliers import Floats
 
 CYCLES = 8
 """Cycles per image, at most, along each side."""

@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.stats import hmean, ttest_ind
 from torch import nn
 
 from assay.base.errors import DataError
+from assay.base.intervals import Floats
 from assay.methods.method import Context
 from assay.training import Recipe, fit
-
-Floats = NDArray[np.float64]
 
 WIDTH = 100
 RECIPE = Recipe(

@@ -11,9 +11,8 @@ from assay.access import Oracle
 from assay.access.policies import parse_policy
 from assay.access.policies.owner import keep_network
 from assay.base.progress import Progress
-from assay.data.images import Images
+from assay.data.images import Images, drawn
 from assay.methods.method import Context
-from assay.methods.sampling import drawn
 from assay.training import Loss, Recipe, fit, plain_loss, seeded_build
 
 ARCHITECTURE = "tiny-cnn"

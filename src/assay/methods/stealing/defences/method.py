@@ -5,25 +5,28 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from assay.access import Oracle, Serving
 from assay.access.detectors import Traffic
 from assay.access.policies import parse_policy
 from assay.base.errors import AccessError, BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
-from assay.methods.finding import Family, Figure, Finding
-from assay.methods.method import Context, Method, Need, Preset, method, require_oracle
-from assay.methods.sampling import drawn
+from assay.methods.about import About
+from assay.methods.finding import Finding
+from assay.methods.method import Context, OracleMethod, method
 from assay.methods.stealing.defences.detection import Noticed, asked, noticed, posted
 from assay.methods.stealing.defences.keeping import Kept
 from assay.methods.stealing.defences.results import (
     Row,
     defence_metrics,
+    defence_samples,
     detection_metrics,
     detection_table,
     key_of,
@@ -33,13 +36,28 @@ from assay.methods.stealing.defences.results import (
 )
 from assay.methods.stealing.defences.thieves import School, adaptive, naive, served
 from assay.methods.stealing.defences.utility import Service
+from assay.methods.stealing.results import agreement_scale
 from assay.methods.stealing.strategies import parse_strategy
 from assay.methods.stealing.theft import Theft
 from assay.training import Recipe
 
 
+class Measured(NamedTuple):
+    """Test images and what the target says of them (n,), thieves of it as served and behind policies, and detectors.
+
+    ``as_served`` (n,) is where the copy of the service as it is agrees. ``refused`` says which policies cannot apply.
+    """
+
+    test: Subset
+    target: NDArray[np.int64]
+    as_served: NDArray[np.bool_]
+    rows: list[Row]
+    refused: list[str]
+    noticed: list[Noticed]
+
+
 @method
-class Defences(Method):
+class Defences(OracleMethod[Measured]):
     """Response policies, each alone, against a thief who believes his answers and one who knows the policy.
 
     Both thieves ask about the same random images of the auxiliary set, have the same architecture and recipe, and are
@@ -52,22 +70,18 @@ class Defences(Method):
     Where a policy needs a network of the owner's it is trained here on the members, and kept beside the workspace.
     """
 
-    name: ClassVar[str] = "stealing.defences"
-    family: ClassVar[Family] = "stealing"
-    needs: ClassVar[Need] = "posteriors"
-    title: ClassVar[str] = "Defences against stealing"
-    summary: ClassVar[str] = "Measures what response policies cost users and thieves, and whom detectors notice."
-    threat_model: ClassVar[str] = (
-        "The owner tries out defences. The thief asks the service for posteriors, has unlabelled images (the auxiliary "
-        "set), and either ignores the defence or knows it with its parameters, but not the owner's seeds and networks."
-    )
-    paper: ClassVar[str] = (
+    name = "stealing.defences"
+    about = About(
+        "Defences against stealing",
+        "Measures what response policies cost users and thieves, and whom detectors notice.",
         "Each policy and detector names its own; adaptive thieves as asked for by Athalye et al., Obfuscated Gradients "
-        "Give a False Sense of Security, ICML 2018"
+        "Give a False Sense of Security, ICML 2018",
+        "The owner tries out defences. The thief asks the service for posteriors, has unlabelled images (the auxiliary "
+        "set), and either ignores the defence or knows it with its parameters, but not the owner's seeds and networks.",
+        ("AML.T0024.002", "AML.M0002", "AML.M0004"),
     )
-    atlas: ClassVar[tuple[str, ...]] = ("AML.T0024.002", "AML.M0002", "AML.M0004")
-    parts: ClassVar[tuple[str, ...]] = ("members", "non_members", "auxiliary")
-    presets: ClassVar[dict[Preset, dict[str, Any]]] = {
+    parts = ("members", "non_members", "auxiliary")
+    presets = {
         "standard": {},
         "full": {
             "up_to": 10_000,
@@ -112,60 +126,56 @@ class Defences(Method):
             raise ValueError("each may be named once")
         return texts
 
-    def run(self, access: Any, data: Splits, context: Context) -> Finding:
-        """See `Method.run`.
+    def measure(self, access: Oracle, data: Splits, context: Context) -> Measured:
+        """Steal as served and behind each policy, naively and adaptively, and show detectors what was asked.
 
         Raises:
             UsageError: if a policy or strategy is unknown or not valid.
             DataError: if a part of the data is missing.
             BudgetError: if the oracle allows no question.
         """
-        oracle = require_oracle(access)
         if data.members is None or data.non_members is None or data.auxiliary is None:
             raise DataError("Defences are measured with members, non-members and an auxiliary set; one is missing.")
         for text in self.policies:
             parse_policy(text)
         for text in self.strategies:
             parse_strategy(text)
-        questions = self._questions(oracle, data.auxiliary, context)
+        questions = self._questions(access, data.auxiliary, context)
         test = drawn(data.non_members, self.test_images, context.generator("defences: test images"))
         recipe = Recipe(epochs=self.epochs, batch_size=64, optimiser="adam", learning_rate=self.learning_rate)
         school = School(questions, self.architecture, self.largest_side, recipe, test, context)
-        truth = oracle.evaluator().ask_all(test, context.progress, "answers for the test images").require_posteriors()
+        truth = access.evaluator().ask_all(test, context.progress, "answers for the test images").require_posteriors()
         target = truth.argmax(axis=1)
-        kept = Kept(oracle, data.members, context)
+        kept = Kept(access, data.members, context)
         rows: list[Row] = []
         refused: list[str] = []
         with context.progress.step("thieves", 1 + 2 * len(self.policies)) as step:
-            as_served = naive(oracle, school) == target
+            as_served = naive(access, school) == target
             step.advance()
             for text in self.policies:
                 behind = kept.prepared(text)
                 try:
-                    answers = served(oracle.evaluator(), behind).ask_all(test).require_posteriors()
+                    answers = served(access.evaluator(), behind).ask_all(test).require_posteriors()
                 except AccessError as error:
                     refused.append(str(error))
                     continue
                 copies = (
-                    naive(served(oracle, behind), school),
-                    adaptive(served(oracle, behind), parse_policy(behind), school),
+                    naive(served(access, behind), school),
+                    adaptive(served(access, behind), parse_policy(behind), school),
                 )
                 rows.append(Row(text, Service(test.labels, truth, answers), *(copy == target for copy in copies)))
                 step.advance(2)
-        found = self._noticed(oracle, data, questions, context)
-        metrics = defence_metrics(as_served, rows, context.seed)
-        figures: list[Figure] = [table(metrics, rows, refused), picture(metrics, rows)]
+        return Measured(test, target, as_served, rows, refused, self._noticed(access, data, questions, context))
+
+    def account(self, result: Measured, context: Context) -> Finding:
+        """See `OracleMethod.account`."""
+        metrics = defence_metrics(result.as_served, result.rows, agreement_scale(result.target), context.seed)
+        costs = table(metrics, result.rows, result.refused)
         return Finding(
-            metrics=[*metrics, *detection_metrics(found)],
-            verdict=verdict(metrics, rows),
-            figures=[*figures, detection_table(found)],
-            samples={
-                "row": test.rows,
-                "agrees_as_served": as_served,
-                **{f"agrees_naive_{key_of(row.policy)}": row.naive for row in rows},
-                **{f"agrees_adaptive_{key_of(row.policy)}": row.adaptive for row in rows},
-                **{f"changed_{key_of(row.policy)}": row.service.changed for row in rows},
-            },
+            metrics=[*metrics, *detection_metrics(result.noticed)],
+            verdict=verdict(metrics, result.rows),
+            figures=[costs, picture(metrics, result.rows), detection_table(result.noticed)],
+            samples=defence_samples(result.test.rows, result.as_served, result.rows),
         )
 
     def _noticed(self, oracle: Oracle, data: Splits, questions: Images, context: Context) -> list[Noticed]:
@@ -195,6 +205,6 @@ class Defences(Method):
             test_images=1,
         )
         with tempfile.TemporaryDirectory() as folder:
-            theft.run(heard, data, replace(context, artefacts=Path(folder)))
+            theft.measure(heard, data, replace(context, artefacts=Path(folder)))
         stream = torch.cat(images)
         return Traffic(stream, oracle.evaluator().ask(stream))

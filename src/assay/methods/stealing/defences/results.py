@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.methods.finding import Level, Lines, Metric, Series, Table, Verdict
+from assay.base.intervals import Floats
+from assay.methods.finding import Lines, Metric, Samples, Scale, Series, Table, Verdict
 from assay.methods.measures import percent, proportion, resampled, within
 from assay.methods.stealing.defences.detection import Noticed
 from assay.methods.stealing.defences.utility import Service, utility_metrics
-from assay.methods.stealing.results import HIGH_AGREEMENT, LOW_AGREEMENT
+from assay.methods.stealing.results import level_of
 
 MOST_CHANGED = 0.01
 """A policy that changes more of the labels than this costs its users too much to be recommended."""
@@ -27,27 +28,33 @@ class Row(NamedTuple):
     naive: NDArray[np.bool_]
     adaptive: NDArray[np.bool_]
 
+    @property
+    def key(self) -> str:
+        """The policy as part of a metric's name."""
+        return key_of(self.policy)
+
 
 def key_of(text: str) -> str:
     """A policy's or strategy's text as part of a metric's name: letters, digits and underscores."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
-def defence_metrics(as_served: NDArray[np.bool_], rows: Sequence[Row], seed: int) -> list[Metric]:
+def defence_metrics(as_served: NDArray[np.bool_], rows: Sequence[Row], scale: Scale, seed: int) -> list[Metric]:
     """Agreement as served; then for each policy its utility cost, and agreement left and lost by thief.
 
-    ``as_served`` says where the copy of the service as it is agrees (n,). What is lost is a difference of proportions
-    on the same test images, with a paired bootstrap interval.
+    ``as_served`` says where the copy of the service as it is agrees (n,); ``scale`` judges agreement. What is lost is
+    a difference of proportions on the same test images, with a paired bootstrap interval.
     """
-    metrics = [proportion("agreement_as_served", "Agreement of a copy of the service as it is", as_served)]
+    whole = proportion("agreement_as_served", "Agreement of a copy of the service as it is", as_served)
+    metrics = [whole.judged_by(scale)]
     for row in rows:
-        key = key_of(row.policy)
+        key = row.key
         metrics += utility_metrics(row.service, key, row.policy, seed)
         for thief, agreed in (("naive", row.naive), ("adaptive", row.adaptive)):
             label = f"Agreement of the {thief} thief's copy, {row.policy}"
             lost = as_served.astype(np.float64) - agreed
             metrics += [
-                proportion(f"agreement_{thief}_{key}", label, agreed),
+                proportion(f"agreement_{thief}_{key}", label, agreed).judged_by(scale),
                 resampled(
                     f"agreement_lost_{thief}_{key}",
                     f"Agreement that the {thief} thief loses, {row.policy}",
@@ -57,6 +64,18 @@ def defence_metrics(as_served: NDArray[np.bool_], rows: Sequence[Row], seed: int
                 ),
             ]
     return metrics
+
+
+def defence_samples(test: NDArray[np.int64], as_served: NDArray[np.bool_], rows: Sequence[Row]) -> Samples:
+    """Where each copy agrees, and what each policy changes, on the n test images with these rows (n,)."""
+    outcomes: dict[str, Floats] = {"agreement_as_served": as_served.astype(np.float64)}
+    for row in rows:
+        outcomes |= {
+            f"agreement_naive_{row.key}": row.naive.astype(np.float64),
+            f"agreement_adaptive_{row.key}": row.adaptive.astype(np.float64),
+            f"labels_changed_{row.key}": row.service.changed.astype(np.float64),
+        }
+    return Samples(test, outcomes=outcomes)
 
 
 def table(metrics: list[Metric], rows: Sequence[Row], refused: Sequence[str]) -> Table:
@@ -69,7 +88,7 @@ def table(metrics: list[Metric], rows: Sequence[Row], refused: Sequence[str]) ->
         ]
     ]
     for row in rows:
-        key = key_of(row.policy)
+        key = row.key
         of = {name: known[f"{name}_{key}"] for name in COLUMNS}
         lines.append([row.policy, *(_bounded(of[name]) for name in COLUMNS)])
     missing = f" Not measured: {' '.join(refused)}" if refused else ""
@@ -101,7 +120,7 @@ def picture(metrics: list[Metric], rows: Sequence[Row]) -> Lines:
     order = sorted(rows, key=lambda row: float(row.service.distance.mean()))
     series = []
     for thief in ("naive", "adaptive"):
-        points = [known["agreement_as_served"], *(known[f"agreement_{thief}_{key_of(row.policy)}"] for row in order)]
+        points = [known["agreement_as_served"], *(known[f"agreement_{thief}_{row.key}"] for row in order)]
         series.append(
             Series(
                 name=f"{thief} thief",
@@ -174,16 +193,7 @@ def verdict(metrics: list[Metric], rows: Sequence[Row]) -> Verdict:
     left = as_served
     if best is not None:
         thief = "naive" if best.naive.mean() > best.adaptive.mean() else "adaptive"
-        left = known[f"agreement_{thief}_{key_of(best.policy)}"]
-    if left.interval is None:
-        raise ValueError("agreement must have an interval")
-    level: Level = "undecided"
-    if left.interval.low > HIGH_AGREEMENT:
-        level = "high"
-    elif left.interval.low > LOW_AGREEMENT:
-        level = "elevated"
-    elif left.interval.high < LOW_AGREEMENT:
-        level = "low"
+        left = known[f"agreement_{thief}_{best.key}"]
     if best is None:
         sentence = (
             f"Every policy that was measured changes more than {percent(MOST_CHANGED)} of the labels. As served, a "
@@ -196,7 +206,7 @@ def verdict(metrics: list[Metric], rows: Sequence[Row]) -> Verdict:
             f"as served {percent(_value(as_served))}. As the lowest of several, chosen after measuring, it is "
             "a little too low."
         )
-    return Verdict(level=level, metric=left.name, sentence=sentence)
+    return Verdict(level=level_of(left), metric=left.name, sentence=sentence)
 
 
 def _bounded(metric: Metric) -> str:

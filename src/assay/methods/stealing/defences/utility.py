@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.base.intervals import bootstrap
+from assay.base.intervals import Floats, bootstrap
 from assay.methods.finding import Interval, Metric
 from assay.methods.measures import proportion, resampled
-
-Floats = NDArray[np.float64]
 
 BINS = 15
 """Bins of equal width in which confidence and accuracy are compared."""

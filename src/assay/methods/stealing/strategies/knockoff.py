@@ -13,8 +13,9 @@ from sklearn.cluster import MiniBatchKMeans
 from torch.nn.functional import adaptive_avg_pool2d
 
 from assay.access import Answers
+from assay.base.intervals import Floats
 from assay.data.images import Images
-from assay.methods.stealing.bandit import Floats, GradientBandit, Rescaled
+from assay.methods.stealing.bandit import GradientBandit, Rescaled
 from assay.methods.stealing.strategies.rounds import drawn
 from assay.methods.stealing.strategies.strategy import STRATEGIES, Strategy
 from assay.methods.stealing.thief import Thief

@@ -8,7 +8,7 @@ import torch
 
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.progress import Progress, silent
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import Shape, shape_text
 from assay.methods.stealing.surrogates.lora import adapt
 from assay.methods.stealing.surrogates.probe import Frozen, LinearProbe

@@ -9,7 +9,7 @@ from torch import nn
 
 from assay.base.errors import DataError
 from assay.base.progress import Progress, silent
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import Images, batches
 from assay.targets.module import Preprocessed
 

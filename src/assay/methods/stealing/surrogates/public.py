@@ -11,7 +11,7 @@ from assay.base.digests import digest_file
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.base.vision import import_torchvision
-from assay.catalogue.record import Preprocessing, Weights
+from assay.catalogue.weights import Preprocessing, Weights
 from assay.methods.stealing.surrogates.probe import head_name
 from assay.targets.architectures import build
 from assay.targets.architectures.libraries import build_timm, build_torchvision

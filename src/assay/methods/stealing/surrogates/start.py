@@ -11,7 +11,7 @@ import torch
 
 from assay.base.errors import DataError, UsageError
 from assay.base.progress import Progress
-from assay.catalogue.record import Preprocessing
+from assay.catalogue.weights import Preprocessing
 from assay.data.images import Shape
 from assay.methods.stealing.surrogate import DESCRIPTION, load_network
 from assay.methods.stealing.surrogates.public import fit_but_head, public_network

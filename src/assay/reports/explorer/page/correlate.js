@@ -135,9 +135,9 @@
       }),
       h("h2", null, "Correlation"),
       assay.region("Correlation", h("table", { class: "plain correlation" },
-        h("thead", null, h("tr", null, ["Models", "n", "Pearson's r", "95 % interval", "Spearman's rho", "95 % interval", "Resamples"].map((title, place) => h("th", { scope: "col", class: place ? "number" : null }, title)))),
+        h("thead", null, h("tr", null, ["Models", "n", "Pearson's r", "95 % interval", "Spearman's rho", "95 % interval"].map((title, place) => h("th", { scope: "col", class: place ? "number" : null }, title)))),
         h("tbody", null, rows))),
-      h("p", { class: "quiet" }, "Intervals are percentiles of resampled models. Looking at many pairs finds some by chance: what is to be reported should be tested with assay analysis, which corrects for that. On a logarithmic axis r is still that of the numbers themselves."),
+      h("p", { class: "quiet" }, "Intervals are Fisher's, with the jackknife's error where that is larger. Looking at many pairs finds some by chance: what is to be reported should be tested with assay analysis, which corrects for that. On a logarithmic axis r is still that of the numbers themselves."),
       h("h2", null, "Models"), table.node,
     ];
     return { shown, judge };
@@ -145,7 +145,7 @@
 
   function judged(part) {
     const found = assay.statistics.correlate(Float64Array.from(part, (p) => p.x), Float64Array.from(part, (p) => p.y));
-    if (!found) return [h("span", { class: "quiet" }, part.length < assay.statistics.FEWEST ? "too few" : "constant"), "", "", "", ""];
-    return [found.r.toFixed(3), interval(found.rInterval), found.rho.toFixed(3), interval(found.rhoInterval), assay.whole(found.resamples)];
+    if (!found) return [h("span", { class: "quiet" }, part.length < assay.statistics.FEWEST ? "too few" : "constant"), "", "", ""];
+    return [found.r.toFixed(3), interval(found.rInterval), found.rho.toFixed(3), interval(found.rhoInterval)];
   }
 })();

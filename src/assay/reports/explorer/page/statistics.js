@@ -36,79 +36,63 @@ assay.statistics = (() => {
     return { codes, size: sorted.length };
   }
 
-  // Ranks of codes 0 to size - 1, ties sharing their mean rank, into ranked; counted, not sorted, because a resample
-  // repeats a few codes. counts has room for every code.
-  function ranks(codes, counts, ranked) {
-    counts.fill(0);
-    for (let i = 0; i < codes.length; i++) counts[codes[i]] += 1;
+  // Ranks, ties sharing their mean rank.
+  function ranked({ codes, size }) {
+    const counts = new Float64Array(size);
+    for (const code of codes) counts[code] += 1;
     let before = 0;
-    for (let code = 0; code < counts.length; code++) {
+    for (let code = 0; code < size; code++) {
       const own = counts[code];
       counts[code] = before + (own + 1) / 2;
       before += own;
     }
-    for (let i = 0; i < codes.length; i++) ranked[i] = counts[codes[i]];
-    return ranked;
+    return Float64Array.from(codes, (code) => counts[code]);
   }
-
-  const ranked = ({ codes, size }) => ranks(codes, new Float64Array(size), new Float64Array(codes.length));
 
   function spearman(x, y) {
     return pearson(ranked(dense(x)), ranked(dense(y)));
   }
 
-  // Mulberry32: a generator of numbers in [0, 1) from 32 bits of state.
-  function generator(seed) {
-    let state = seed >>> 0;
-    return () => {
-      state = (state + 0x6d2b79f5) >>> 0;
-      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-      return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-    };
-  }
-
-  // The q-th quantile of sorted values, linear between neighbours.
-  function quantile(sorted, q) {
-    const at = q * (sorted.length - 1);
-    const below = Math.floor(at);
-    const above = Math.min(below + 1, sorted.length - 1);
-    return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
-  }
-
-  const RESAMPLES = 2000;
-  const WORK = 4e6; // resampled pairs: with more models there are fewer resamples, and the page says how many
   const FEWEST = 5;
+  const NEARLY_ONE = 1 - 1e-12;
+  const NORMAL = 1.959963984540054;
 
-  // n, r and rho of pairs, each with its 95 % interval from resampled pairs (percentiles); null if there are fewer than
-  // 5 pairs or a side does not vary.
-  function correlate(x, y, seed = 0) {
+  // The 95 % interval of r of pairs on Fisher's scale, as `assay.analysis.correlation.z_interval` has it: the error of z
+  // is the larger of that for normal pairs (or ranks) and the jackknife's.
+  function interval(x, y, r, ofRanks) {
+    const n = x.length;
+    const clip = (value) => Math.max(-NEARLY_ONE, Math.min(NEARLY_ONE, value));
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / n;
+    const [middleX, middleY] = [mean(x), mean(y)];
+    const sums = [0, 0, 0, 0, 0];
+    const terms = (i) => {
+      const [a, b] = [x[i] - middleX, y[i] - middleY];
+      return [a, b, a * a, b * b, a * b];
+    };
+    for (let i = 0; i < n; i++) terms(i).forEach((value, k) => { sums[k] += value; });
+    const zs = new Float64Array(n);
+    for (let i = 0; i < n; i++) {
+      const left = terms(i).map((value, k) => (sums[k] - value) / (n - 1));
+      const spread = (left[2] - left[0] ** 2) * (left[3] - left[1] ** 2);
+      zs[i] = Math.atanh(clip(spread > 0 ? (left[4] - left[0] * left[1]) / Math.sqrt(spread) : 0));
+    }
+    const centre = mean(zs);
+    const jackknife = Math.sqrt(((n - 1) / n) * zs.reduce((sum, z) => sum + (z - centre) ** 2, 0));
+    const half = NORMAL * Math.max(Math.sqrt((ofRanks ? 1 + r ** 2 / 2 : 1) / (n - 3)), jackknife);
+    const z = Math.atanh(clip(r));
+    return [Math.min(Math.tanh(z - half), r), Math.max(Math.tanh(z + half), r)];
+  }
+
+  // n, r and rho of pairs, each with its 95 % interval; null if there are fewer than 5 pairs or a side does not vary.
+  function correlate(x, y) {
     const n = x.length;
     const [a, b] = [dense(x), dense(y)];
     if (n < FEWEST || a.size < 2 || b.size < 2) return null;
-    const resamples = Math.max(400, Math.min(RESAMPLES, Math.floor(WORK / n)));
-    const random = generator(seed);
-    const found = [new Float64Array(resamples), new Float64Array(resamples)];
-    const [u, v] = [new Float64Array(n), new Float64Array(n)];
-    const [s, t] = [new Int32Array(n), new Int32Array(n)];
-    const [countsX, countsY] = [new Float64Array(a.size), new Float64Array(b.size)];
-    for (let round = 0; round < resamples; round++) {
-      for (let i = 0; i < n; i++) {
-        const pick = Math.floor(random() * n);
-        u[i] = x[pick];
-        v[i] = y[pick];
-        s[i] = a.codes[pick];
-        t[i] = b.codes[pick];
-      }
-      found[0][round] = pearson(u, v);
-      found[1][round] = pearson(ranks(s, countsX, u), ranks(t, countsY, v));
-    }
-    const [r, rho] = found.map((values) => {
-      values.sort();
-      return [quantile(values, 0.025), quantile(values, 0.975)];
-    });
-    return { n, resamples, r: pearson(x, y), rInterval: r, rho: spearman(x, y), rhoInterval: rho };
+    const r = pearson(x, y);
+    const placed = [ranked(a), ranked(b)];
+    const rho = pearson(placed[0], placed[1]);
+    return { n, r, rInterval: interval(x, y, r, false), rho, rhoInterval: interval(placed[0], placed[1], rho, true) };
   }
 
-  return { pearson, spearman, quantile, correlate, FEWEST };
+  return { pearson, spearman, correlate, FEWEST };
 })();
