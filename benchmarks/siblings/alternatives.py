@@ -61,7 +61,7 @@ def run(folder: Path, images: int, only: str, attacks: tuple[str, ...]) -> None:
         on = bench(target, images)
         priors = hands(target, on)
         pixels, labels = on.attacked.take(np.arange(len(on.attacked))), torch.from_numpy(on.attacked.labels)
-        for attack, prior in planned(priors, ("transfer", "gfcs")):
+        for attack, prior in planned(priors, ("transfer", "p-rgf", "gfcs")):
             file = folder / f"{target}--{attack}--{prior}.json".replace("/", "_").replace(" ", "_")
             if file.exists() or attack not in attacks:
                 continue
@@ -127,7 +127,7 @@ def evidence(folder: Path) -> Evidence:
         date=day.isoformat(),
         source="benchmarks/siblings/alternatives.py",
         configuration=f"CIFAR-10, L2 ball of {EPSILON:g}, at most {CAP:,} questions an image (a failure counts as "
-        "that), the same correctly classified images for all attacks; transfer followed by GFCS, GFCS alone, and "
+        "that), the same correctly classified images for all attacks; transfer followed by GFCS, P-RGF, GFCS and "
         "Square; two independent networks, alone and together",
         tables={"gains": rows},
     )
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--only", default="")
-    parser.add_argument("--attacks", nargs="+", default=["transfer", "gfcs", "square"])
+    parser.add_argument("--attacks", nargs="+", default=["transfer", "p-rgf", "gfcs", "square"])
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--evidence", type=Path)
     options = parser.parse_args()
