@@ -116,6 +116,6 @@ def _time_training(target: Target, architecture: str, side: int) -> float | None
         fit(network, images[:count], labels[:count], recipe, seed=0, device=target.device)
         return (time.perf_counter() - began) / count
 
-    seconds(2 * FEW)  # what is imported and allocated at the first step is not the step's
+    seconds(BATCH)  # imports, and kernels that are compiled for a shape, are the first step's alone
     once = seconds(BATCH)
     return once if once * len(images) > 2 * LONGEST else seconds(len(images))
