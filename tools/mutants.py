@@ -28,8 +28,8 @@ from typing import Literal, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LIST = Path(__file__).with_suffix(".toml")
 
-PATIENCE = 300.0
-"""Seconds after which a test that does not end counts as one that fails."""
+PATIENCE = 900.0
+"""Seconds in which a mutant's tests must end."""
 
 FAILED = 1
 """Pytest's exit code where tests ran and some failed; other codes than this and 0 mean that they did not run."""
@@ -108,7 +108,11 @@ def copy_repository(root: Path, to: Path) -> None:
 
 
 def run_tests(tests: Sequence[str], root: Path, patience: float = PATIENCE) -> tuple[int, str]:
-    """Pytest's exit code and output for tests of a copy, which stops at the first failure."""
+    """Pytest's exit code and output for tests of a copy, which stops at the first failure.
+
+    Raises:
+        MutantError: if they do not end.
+    """
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     # The copy's sources come before an installed package.
@@ -118,7 +122,7 @@ def run_tests(tests: Sequence[str], root: Path, patience: float = PATIENCE) -> t
             command, cwd=root, env=environment, capture_output=True, text=True, timeout=patience, check=False
         )
     except subprocess.TimeoutExpired:
-        return FAILED, f"no end after {patience:g} seconds"
+        raise MutantError(f"{', '.join(tests)}: no end after {patience:g} seconds.") from None
     return done.returncode, done.stdout + done.stderr
 
 

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
+from assay.methods.evasion.ascent import pgd
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.gradients import fgsm_step, loss_gradient
 from assay.methods.evasion.greedy import GreedyOptions, gfcs
 from assay.methods.evasion.losses import cross_entropy
-from assay.methods.evasion.pgd import pgd
 from assay.methods.evasion.prior_guided import RgfOptions, p_rgf
 from assay.methods.evasion.square import SquareOptions, square
 from assay.targets.reference import load_target

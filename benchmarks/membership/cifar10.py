@@ -25,8 +25,9 @@ from assay.methods.membership.metrics_attack import MetricAttacks
 from assay.methods.membership.mlp_attack import MlpAttack
 from assay.methods.membership.pooled_attack import Pooled
 from assay.methods.membership.quantile_attack import QuantileRegression
-from assay.methods.membership.results import Scores, auc_metric, true_positive_rates
+from assay.methods.membership.results import auc_metric, true_positive_rates
 from assay.methods.membership.rmia_attack import Rmia
+from assay.methods.membership.roc import Scores
 from assay.methods.method import Method
 from assay.studies import Trial, run_trials
 from assay.studies.samples import SAMPLES, read_samples

@@ -29,7 +29,7 @@ from assay.compression.compression import Workshop, compress, is_compression, pa
 from assay.data.images import Subset
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.queries import QueryOptions
-from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
+from assay.methods.siblings.attackers import Averaged, in_hand, refitted
 from assay.methods.siblings.campaigns import Attack, run_attack
 from assay.methods.siblings.comparison import Pair, compare, similarity_metrics
 from assay.methods.siblings.unpairing import Order, Unpairing, unpaired

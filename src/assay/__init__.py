@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.base.cores import wait_passively
 from assay.base.lazy import lazily
+
+wait_passively()
 
 if TYPE_CHECKING:
     from assay.access import Serving

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ from assay.reports.report import Report, assemble
 from assay.reports.results import Result
 from assay.reports.writing import own_folder, write_report
 from assay.reports.writing import write_reports as write_results
-from assay.studies import Outcome, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies import Outcome, Trial, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.sanity_check import look
+from assay.studies.schedule import Expected, expect, run_expected, tiers
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
 from assay.targets.target import Target
@@ -66,6 +69,98 @@ class Audit:
         return notebook_html(self.report)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An opened target and its trials. ``began`` is when preparing began, by `time.monotonic`."""
+
+    target: Target
+    trials: list[Trial]
+    workspace: Workspace
+    progress: Progress
+    began: float
+
+    def expected(self) -> list[Expected]:
+        """What each trial will take, by what it says of itself and a calibration of a second or so."""
+        return expect(self.trials, self.workspace)
+
+    def run(
+        self,
+        expected: Sequence[Expected] | None = None,
+        *,
+        minutes: float | None = None,
+        heard: Callable[[Audit, bool], None] = lambda audit, first: None,
+    ) -> Audit:
+        """Run what is not finished.
+
+        Args:
+            expected: what `expected` said; progress then shows the time that is left of all.
+            minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
+                first; what does not fit is skipped, and its outcome says so.
+            heard: called after each method with what is there so far, and whether every question was just gone through
+                for the first time.
+
+        Raises:
+            UsageError: if ``minutes`` is not above 0.
+            WorkspaceError: if the workspace cannot be written; finished trials are kept.
+        """
+        if minutes is not None and not 0 < minutes < float("inf"):
+            raise UsageError(f"The minutes must be more than 0, not {minutes:g}.")
+        if expected is None and minutes is None:
+            ran = run_trials(self.trials, self.workspace, self.progress)
+            return Audit(ran.outcomes, self.workspace, ran.reused)
+        known = self.expected() if expected is None else list(expected)
+        so_far: list[Outcome] = []
+        rounds = 0
+
+        def hear(outcome: Outcome, last: bool) -> None:
+            nonlocal rounds
+            so_far.append(outcome)
+            rounds += last
+            heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
+
+        groups = [known] if minutes is None else tiers(known)
+        until = None if minutes is None else self.began + 60 * minutes - RESERVE
+        ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
+        order = {trial.key: place for place, trial in enumerate(self.trials)}
+        return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
+
+
+RESERVE = 3.0
+"""Seconds kept for the report, where a time is set."""
+
+
+def prepare(
+    target: Target | str,
+    *,
+    preset: Preset | None = "quick",
+    methods: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    serving: Serving | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    workspace: Workspace | Path | str = "assay-workspace",
+    data: str | None = None,
+    suspects: str | None = None,
+    device: str = "auto",
+    live: bool = False,
+    budget: int | None = None,
+    price_per_1000: float | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Open a target and plan what is to be run on it; see `audit`, which also runs it."""
+    began = time.monotonic()
+    progress = progress or silent()
+    chosen = plan_methods(preset, methods, options)
+    kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    if isinstance(target, str):
+        place = Place(reference=target, data=data, suspects=suspects, terms=Terms(live, budget, price_per_1000))
+        target = open_place(place, kept, device=device, seed=seed, progress=progress)
+    else:
+        place = Place(reference=target.digest)
+    changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
+    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
+    return Prepared(target, trials, kept, progress, began)
+
+
 def audit(
     target: Target | str,
     *,
@@ -82,6 +177,7 @@ def audit(
     budget: int | None = None,
     price_per_1000: float | None = None,
     progress: Progress | None = None,
+    minutes: float | None = None,
 ) -> Audit:
     """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
@@ -101,23 +197,29 @@ def audit(
         budget: for a service: the most images that this workspace ever asks of it.
         price_per_1000: for a service that does not say: US dollars per 1,000 images.
         progress: where to report to; nowhere by default.
+        minutes: all must be done in so many; see `Prepared.run`.
 
     Raises:
         AssayError: if the target cannot be loaded, or a method, option or value is wrong. A method that fails does
             not raise: its outcome says why.
     """
-    progress = progress or silent()
-    chosen = plan_methods(preset, methods, options)
-    kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
-    if isinstance(target, str):
-        place = Place(reference=target, data=data, suspects=suspects, terms=Terms(live, budget, price_per_1000))
-        target = open_place(place, kept, device=device, seed=seed, progress=progress)
-    else:
-        place = Place(reference=target.digest)
-    changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
-    trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]))
-    ran = run_trials(trials, kept, progress)
-    return Audit(ran.outcomes, kept, ran.reused)
+    prepared = prepare(
+        target,
+        preset=preset,
+        methods=methods,
+        options=options,
+        serving=serving,
+        seed=seed,
+        workspace=workspace,
+        data=data,
+        suspects=suspects,
+        device=device,
+        live=live,
+        budget=budget,
+        price_per_1000=price_per_1000,
+        progress=progress,
+    )
+    return prepared.run(minutes=minutes)
 
 
 def expand(references: Sequence[str]) -> list[str]:

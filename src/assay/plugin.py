@@ -33,6 +33,7 @@ from assay.methods.evasion.fixed_epsilon import FixedEpsilon
 from assay.methods.evasion.minimum_norm import MinimumNorm
 from assay.methods.finding import Finding, Interval, Lines, Metric, Samples, Scale, Series, Table, Verdict
 from assay.methods.method import Context, Method, OracleMethod, WhiteBoxMethod, method
+from assay.methods.work import Sizes, Work
 
 __all__ = [
     "About",
@@ -50,9 +51,11 @@ __all__ = [
     "Samples",
     "Scale",
     "Series",
+    "Sizes",
     "Table",
     "Verdict",
     "WhiteBox",
     "WhiteBoxMethod",
+    "Work",
     "method",
 ]

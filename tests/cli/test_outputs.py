@@ -58,7 +58,7 @@ def test_membership_is_judged_and_the_rest_is_skipped_with_the_reason(here: Path
     for name in set(outcomes) - done:
         assert outcomes[name]["status"] == "skipped"
         assert "recorded answers only" in outcomes[name]["reason"] or "white-box" in outcomes[name]["reason"]
-    assert {"stealing.basic", "evasion.fgsm"} <= set(outcomes) - done
+    assert {"stealing.basic", "evasion.autoattack"} <= set(outcomes) - done
     assert report["target"]["name"] == "posteriors"
     found = {metric["name"]: metric["value"] for metric in outcomes["membership.metrics"]["metrics"]}
     given = answers()

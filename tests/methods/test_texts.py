@@ -141,7 +141,7 @@ def test_a_target_file_of_texts_is_audited_through_the_same_door(tmp_path: Path)
     found = audit(str(write_folder(tmp_path)), workspace=tmp_path / "w", device="cpu")
     states = {outcome.method.name: outcome.status for outcome in found.outcomes}
     assert states["membership.metrics"] == states["stealing.basic"] == "done"
-    assert states["evasion.fgsm"] == "skipped"
+    assert states["evasion.autoattack"] == "skipped"
     assert found.outcomes[0].target.class_names == ("ham", "spam")
     assert found.write(tmp_path / "report").is_file()
 

@@ -112,3 +112,52 @@ def slow_apgd(module, image, label, ball, start, steps, loss):
         if value > best_value:
             best, best_value, best_gradient = following, value, gradient
     return best
+
+
+def slow_onto_plane(point, normal, gap, norm):
+    """The least change of a point in the unit cube with <normal, change> = gap, by bisecting its size."""
+    point, normal = [float(x) for x in point], [float(w) for w in normal]
+
+    def change(size):
+        moved = []
+        for x, w in zip(point, normal, strict=True):
+            direction = (w > 0) - (w < 0) if gap > 0 else (w < 0) - (w > 0)
+            length = size if norm == "linf" else size * abs(w)
+            moved.append(min(max(x + direction * length, 0.0), 1.0) - x)
+        return moved
+
+    low, high = 0.0, 1e9
+    for _ in range(200):
+        middle = (low + high) / 2
+        brought = abs(sum(w * c for w, c in zip(normal, change(middle), strict=True)))
+        low, high = (middle, high) if brought < abs(gap) else (low, middle)
+    return change(high)
+
+
+def slow_fab(module, image, label, target, norm, steps):
+    """FAB towards one class on one image: the nearest misclassified point, and its distance."""
+    point, best, least = image.clone(), image.clone(), math.inf
+
+    def size(change):
+        flat = [abs(float(c)) for c in change.flatten()]
+        return max(flat) if norm == "linf" else sum(c * c for c in flat) ** 0.5
+
+    for _ in range(steps):
+        pixels = point.clone().requires_grad_(True)
+        logits = module(pixels[None])[0]
+        difference = logits[target] - logits[label]
+        difference.backward()
+        slope, gap = pixels.grad, -float(difference.detach())
+        from_image = gap + float((slope * (point - image)).sum())
+        ways = []
+        for start, wanted in ((point, gap), (image, from_image)):
+            way = slow_onto_plane(start.flatten(), slope.flatten(), wanted, norm)
+            ways.append(torch.tensor(way).view(image.shape))
+        first, second = (max(size(way), 1e-8) for way in ways)
+        lean = min(first / (first + second), 0.1)
+        point = ((point + 1.05 * ways[0]) * (1 - lean) + (image + 1.05 * ways[1]) * lean).clamp(0, 1)
+        if int(module(point[None])[0].argmax()) != label:
+            if size(point - image) < least:
+                best, least = point, size(point - image)
+            point = image + 0.9 * (point - image)
+    return best, least

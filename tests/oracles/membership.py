@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
+import scipy.stats
+
 FLOOR = 1e-30
 
 
@@ -81,6 +83,38 @@ def tpr_at_fpr(members, non_members, rate):
         if false <= rate * len(non_members) + 1e-12 * len(non_members):
             best = true / len(members)
     return best
+
+
+def tpr_at_most(members, non_members, false_positives):
+    """The true-positive rate of the most permissive threshold that flags so many non-members at most."""
+    best = 0.0
+    for _, true, false in operating_points(members, non_members):
+        if false <= false_positives:
+            best = max(best, true / len(members))
+    return best
+
+
+def binomial_quantile(share, n, rate):
+    total = 0.0
+    for k in range(n + 1):
+        total += math.comb(n, k) * rate**k * (1 - rate) ** (n - k)
+        if total >= share - 1e-12:
+            return k
+    return n
+
+
+def tpr_bounds(members, non_members, rate):
+    """Zou and Donner's combination of the interval at a known threshold and of the band of likely thresholds."""
+    m, n = len(members), len(non_members)
+    value = tpr_at_fpr(members, non_members, rate)
+    strict = tpr_at_most(members, non_members, binomial_quantile(0.025, n, rate) - 1)
+    lax = tpr_at_most(members, non_members, binomial_quantile(0.975, n, rate))
+    hits = round(value * m)
+    low = scipy.stats.beta.ppf(0.025, hits, m - hits + 1) if hits else 0.0
+    high = scipy.stats.beta.ppf(0.975, hits + 1, m - hits) if hits < m else 1.0
+    below = math.sqrt((value - low) ** 2 + (value - strict) ** 2)
+    above = math.sqrt((high - value) ** 2 + (lax - value) ** 2)
+    return max(0.0, value - below), min(1.0, value + above)
 
 
 def balanced_accuracy(members, non_members):

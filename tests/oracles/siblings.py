@@ -50,3 +50,9 @@ def ratio_slowly(costly: list[list[int]], cheap: list[list[int]]) -> float:
         return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
     return min(median(attack) for attack in costly) / min(median(attack) for attack in cheap)
+
+
+def auc_slowly(scores: np.ndarray, members: np.ndarray) -> float:  # type: ignore[type-arg]
+    """The share of pairs in which the member scores higher, ties counting one half."""
+    inside, outside = scores[members], scores[~members]
+    return float(sum((a > outside).sum() + 0.5 * (a == outside).sum() for a in inside) / (len(inside) * len(outside)))

@@ -41,6 +41,8 @@ def rates(recipe, epochs, per_epoch):
     for step in range(steps):
         if step < warm:
             out.append(recipe.learning_rate * (step + 1) / warm)
+        elif recipe.schedule == "linear":
+            out.append(recipe.learning_rate * (steps - step) / (steps - warm))
         elif recipe.schedule == "constant":
             out.append(recipe.learning_rate)
         elif recipe.schedule == "step":
@@ -51,4 +53,26 @@ def rates(recipe, epochs, per_epoch):
             out.append(rate)
         else:
             out.append(recipe.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2)
+    return out
+
+
+def averaged(values, decay):
+    """The moving average of a number, from its first value on."""
+    mean = values[0]
+    for step, value in enumerate(values[1:], start=1):
+        kept = min(decay, step / (step + 9))
+        mean = kept * mean + (1 - kept) * value
+    return mean
+
+
+def holed(image, down, right, side):
+    """An image (c, h, w) with the square around (down, right), as shares of height and width, set to grey."""
+    channels, height, width = image.shape
+    out = image.copy()
+    top, left = int(down * height) - side // 2, int(right * width) - side // 2
+    for i in range(height):
+        for j in range(width):
+            if top <= i < top + side and left <= j < left + side:
+                for c in range(channels):
+                    out[c, i, j] = 0.5
     return out

@@ -288,7 +288,7 @@ def test_clocks_that_jump_change_no_result(file: Path, monkeypatch: pytest.Monke
     before = workspace.load(key)
     assert before is not None
     (workspace.path / "trials" / f"{key}.json").unlink()
-    for module in ("engine", "states"):
+    for module in ("run", "states"):
         monkeypatch.setattr(f"assay.studies.{module}.datetime", Jumping)
     again, _ = in_process(file)
     begin(file, again)

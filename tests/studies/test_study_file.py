@@ -8,6 +8,7 @@ from assay.access.opening import Terms
 from assay.base.errors import LoadError, UsageError
 from assay.methods.evasion.fgsm import Fgsm
 from assay.methods.evasion.transfer import Transfer
+from assay.studies.estimate import plan_study
 from assay.studies.grid import combinations
 from assay.studies.study_file import presets, read_study
 from assay.studies.units import by_target, plan_units
@@ -143,6 +144,14 @@ def test_presets_are_valid(name: str) -> None:
     study = read_study(f"preset:{name}")
     assert study.name == name
     assert plan_units(study)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_the_plan_of_a_preset_is_not_empty(name: str, tmp_path: Path) -> None:
+    plan = plan_study(read_study(f"preset:{name}"), tmp_path)
+    assert plan.total.seconds > 60
+    assert plan.total.images > 0
+    assert all(row.unknown == 0 and row.estimate.seconds > 0 for row in plan.rows)
 
 
 def test_mebench_is_the_grid_of_the_paper() -> None:

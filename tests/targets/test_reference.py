@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -14,7 +15,7 @@ from assay.base.digests import digest_file
 from assay.base.errors import AssayError, DataError, LoadError, UnsafeFileError, UsageError
 from assay.catalogue.catalogue import load_catalogue
 from assay.targets.architectures import build
-from assay.targets.reference import load_target, open_model, pick_device
+from assay.targets.reference import check_reference, load_target, open_model, pick_device
 
 
 @pytest.fixture
@@ -50,6 +51,8 @@ def test_the_seed_draws_the_splits() -> None:
     ("reference", "message"),
     [
         ("starter/digits-cn", "no model 'starter/digits-cn': did you mean .*'starter/digits-cnn'"),
+        ("resnet18", "resnet18 is in two libraries: say timm:resnet18 or torchvision:resnet18"),
+        ("nonet", "There is no model 'nonet'"),
         ("timm:resnet1888", "timm has no network 'resnet1888': did you mean 'resnet18'"),
         ("timm:resnet18.nope", "timm has no such weights"),
         ("timm:vit_base_patch14_dinov2", "features, not classes"),
@@ -77,11 +80,18 @@ def test_devices() -> None:
         pick_device("tpu")
 
 
-def test_data_that_do_not_fit() -> None:
+def test_data_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set, file or folder 'digit': did you mean 'digits'"):
         load_target("starter/digits-cnn", data="digit")
-    with pytest.raises(DataError, match=r"3x160x160 .*1x8x8"):
-        load_target("timm:test_resnet?weights=random", data="digits")
+    np.savez(tmp_path / "x.npz", x_test=np.zeros((4, 16, 16, 3), np.uint8), y_test=np.arange(4))
+    with pytest.raises(DataError, match=r"1x8x8 .*3x16x16: .* say preprocessing\.size"):
+        load_target("starter/digits-cnn", data=str(tmp_path / "x.npz"))
+
+
+def test_a_librarys_model_resizes_its_images() -> None:
+    target = load_target("timm:test_resnet?weights=random", data="digits")
+    assert target.splits.members is not None
+    assert target.splits.members.shape == (3, 160, 160)
 
 
 def test_random_weights_are_asked_for_and_come_from_the_seed() -> None:
@@ -147,6 +157,15 @@ def test_ids_of_the_catalogue_name_a_librarys_models(listed: str, named: str) ->
     assert listed in load_catalogue()
     by_id, by_name = (open_model(f"{reference}?weights=random").target for reference in (listed, named))
     assert by_id.weights_digest == by_name.weights_digest
+
+
+@pytest.mark.parametrize(
+    ("bare", "named"),
+    [("test_vit.r160_in1k", "timm:test_vit.r160_in1k"), ("squeezenet1_1", "torchvision:squeezenet1_1")],
+)
+def test_a_name_without_its_library_is_found(bare: str, named: str) -> None:
+    assert check_reference(bare) is False
+    assert open_model(f"{bare}?weights=random").target.name == f"{named}?weights=random"
 
 
 def test_weights_that_torchvision_does_not_have() -> None:

@@ -31,7 +31,7 @@ def test_lion_follows_the_formula_step_by_step(start, gradients, lr, wd):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    schedule=st.sampled_from(["constant", "cosine", "step"]),
+    schedule=st.sampled_from(["constant", "cosine", "step", "linear"]),
     epochs=st.integers(1, 12),
     per_epoch=st.integers(1, 9),
     warmup=st.sampled_from([0.0, 0.1, 0.35, 0.9]),

@@ -55,6 +55,10 @@ class MethodError(AssayError):
     """A method broke its contract: its trial is recorded as failed, and the others go on."""
 
 
+class TimeUpError(AssayError):
+    """The time that a user allowed is up: what was under way is left out, and what was finished is kept."""
+
+
 class EngineError(AssayError):
     """The processes or machines that a study runs on are unavailable or misconfigured."""
 

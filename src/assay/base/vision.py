@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import torch
 
-_MISSING_OPERATOR = "torchvision::nms"
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -16,24 +17,44 @@ _SCHEMAS = (
 _library: torch.library.Library | None = None
 
 
-def import_torchvision() -> ModuleType:
-    """torchvision, whose compiled operators may be unable to load.
+def prepare_torchvision() -> None:
+    """Make ``import torchvision`` work in whatever code imports it later: a user's factory, timm, transformers.
 
-    Builds of torchvision for CUDA cannot load their operators beside a torch for CPUs, and then even the import fails,
-    because the two detection operators that the package describes to torch are unknown. Only in that case they are
-    declared here, without a body; classifiers need neither.
+    Builds of torchvision for CUDA cannot load their compiled operators beside a torch for CPUs. Then the import itself
+    fails, because torchvision attaches shape functions to two detection operators that do not exist. Only in that case
+    their schemas are declared here, without an implementation; classifiers call neither. No-op if torchvision is not
+    installed, or its operators load. Does not import torchvision.
     """
     global _library
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if _library is not None or _MISSING_OPERATOR not in str(error):
-            raise
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
+    if _library is not None or hasattr(torch.ops.torchvision, "nms"):
+        return
+    found = find_spec("torchvision")
+    if (
+        found is None
+        or not found.submodule_search_locations
+        or _operators_load(Path(*found.submodule_search_locations))
+    ):
+        return
     _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         _library.define(schema)  # type: ignore[no-untyped-call]
+
+
+def _operators_load(package: Path) -> bool:
+    """Whether the compiled operators of torchvision can be loaded; they are loaded then."""
+    for file in (package / f"_C{suffix}" for suffix in EXTENSION_SUFFIXES):
+        if file.is_file():
+            try:
+                torch.ops.load_library(str(file))  # type: ignore[no-untyped-call]
+            except OSError:
+                return False
+            return True
+    return False
+
+
+def import_torchvision() -> ModuleType:
+    """torchvision, after `prepare_torchvision`."""
+    prepare_torchvision()
     return importlib.import_module("torchvision")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from assay.base.frozen import Frozen
 
@@ -17,12 +17,23 @@ class Preprocessing(Frozen):
 
     ``mean`` and ``std`` have one entry, or one per channel, on the scale that ``scale`` produces: a network trained on
     0..255 has scale 255. ``size`` (height, width) resizes bilinearly first; None leaves images as they are.
+    ``channels`` is the order that the network expects: ``bgr`` swaps red and blue first, so that ``mean`` and ``std``
+    are in that order too.
     """
 
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     size: tuple[int, int] | None = None
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_order(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``channels`` where it is RGB: digests and keys of trials are older than the field."""
+        content: dict[str, Any] = serialise(self)
+        if content.get("channels") == "rgb":
+            del content["channels"]
+        return content
 
 
 class Weights(Frozen):

@@ -12,6 +12,7 @@ from assay.base.errors import AssayError, UsageError
 app = App(
     name="assay",
     help="Measure how stealable, leaky, backdoored and evadable a machine-learning model is, before you publish it.",
+    suppress_keyboard_interrupt=False,  # main says what is kept
     version=lambda: __import__("importlib.metadata").metadata.version("modelassay"),
 )
 MODELS = frozenset(

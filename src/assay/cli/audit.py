@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from assay.api import Audit
+    from assay.api import Audit, Prepared
+    from assay.studies.schedule import Expected
     from assay.targets.target import Target
 
 Workspace = Annotated[Path, Parameter(help="Folder of outcomes; what is finished there is not run again.")]
@@ -41,6 +42,13 @@ Budget = Annotated[int | None, Parameter(help="The most images that this workspa
 Price = Annotated[
     float | None, Parameter(help="US dollars per 1,000 images [default: as the service says; it must, or you].")
 ]
+Minutes = Annotated[
+    float | None,
+    Parameter(help="All must be done in so many: the cheapest of each question first; what does not fit is skipped."),
+]
+DryRun = Annotated[
+    bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
+]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
 Profile = Annotated[
     Literal["open-weights", "paid-api", "on-device", "internal"],
@@ -69,6 +77,8 @@ def audit(
     live: Live = False,
     budget: Budget = None,
     price: Price = None,
+    minutes: Minutes = None,
+    dry_run: DryRun = False,
     outputs: Annotated[
         Path | None,
         Parameter(
@@ -89,7 +99,7 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile)
+    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
 
 
 def run(
@@ -148,17 +158,80 @@ def _audit(
     out: Path | None,
     wanted: dict[str, Any],
     profile: str = DEFAULT_PROFILE,
+    minutes: float | None = None,
+    dry_run: bool = False,
 ) -> int:
     from assay import api
     from assay.base.progress import on_console
     from assay.studies import Workspace, parse_settings
 
     opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
-    audits = [
-        api.audit(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
-        for target in targets
-    ]
-    return show(audits, out, profile)
+    audits: list[Audit] = []
+    for target in targets:
+        prepared = api.prepare(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
+        expected = prepared.expected()
+        if dry_run:
+            _print_expected(prepared.target.name, expected)
+            continue
+        audits.append(_run(prepared, expected, minutes, out, alone=len(targets) == 1))
+    return 0 if dry_run else show(audits, out, profile)
+
+
+def _run(
+    prepared: Prepared, expected: list[Expected], minutes: float | None, out: Path | None, *, alone: bool
+) -> Audit:
+    """Run one audit; interrupted, it says what is kept and how to go on."""
+    from assay.studies.schedule import duration, total
+
+    done = 0
+
+    def heard(audit: Audit, first: bool) -> None:
+        nonlocal done
+        done = sum(outcome.status == "done" for outcome in audit.outcomes)
+        if first and alone and minutes is not None and done:
+            prepared.progress.say(f"A first report: {audit.write(out)}")
+
+    if seconds := total(expected):
+        unknown = sum(each.seconds is None for each in expected)
+        more = f", and {unknown} that cannot be told beforehand" if unknown else ""
+        prepared.progress.say(f"{prepared.target.name}: {len(expected)} methods, about {duration(seconds)}{more}.")
+    try:
+        return prepared.run(expected, minutes=minutes, heard=heard)
+    except KeyboardInterrupt:
+        prepared.progress.say(
+            f"{done} of {len(expected)} methods of {prepared.target.name} are finished and kept in "
+            f"{prepared.workspace.path}."
+        )
+        raise
+
+
+def _print_expected(name: str, expected: Sequence[Expected]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from assay.studies.schedule import duration, total
+
+    table = Table(title=f"{name}: what an audit will take", title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for column in ("questions", "gradients", "training", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for each in expected:
+        work, shown = each.work, ("", "", "")
+        if work is not None:
+            asked = work.members + work.non_members + work.auxiliary + work.forwards
+            shown = (f"{asked:,.0f}", f"{work.gradients:,.0f}", f"{work.training:,.0f}")
+        seconds = "?" if each.seconds is None else duration(each.seconds)
+        table.add_row(each.trial.method.name, *shown, seconds, "" if each.basis == "counted" else each.basis)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"About {duration(total(expected))} in all. Questions and gradients are images through the model, training is "
+        "images through training steps of a copy; each was timed on this machine for a moment.",
+        highlight=False,
+    )
+    if unknown := sum(each.seconds is None for each in expected):
+        console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
 
 
 def show(audits: Sequence[Audit], out: Path | None, profile: str = DEFAULT_PROFILE) -> int:

@@ -11,8 +11,8 @@ from assay.base.errors import DataError
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress
 from assay.data.formats.registry import DATASETS, Dataset, Named, load_dataset
-from assay.data.images import Fitted, Images, Shape
-from assay.data.splits import Splits, make_splits
+from assay.data.images import Fitted, Images, Shape, shape_text
+from assay.data.splits import Splits, make_splits, without_duplicates
 from assay.data.text_rows import Texts
 
 
@@ -22,7 +22,8 @@ class Parts(Frozen):
     Either a ``dataset`` is split, with ``auxiliary`` as an out-of-distribution set in place of the rest of its
     training part; or ``members`` and ``non_members`` are sets of their own, and ``auxiliary`` too. ``train_rows`` says
     that the model was trained on only so many of the dataset's training images, the first ones. ``suspects`` are images
-    that may carry a backdoor's trigger, whatever their labels.
+    that may carry a backdoor's trigger, whatever their labels. ``drop_duplicates`` leaves out of the non-members what
+    is among the training images too, pixel for pixel.
     """
 
     dataset: str | None = None
@@ -31,6 +32,7 @@ class Parts(Frozen):
     non_members: str | None = None
     auxiliary: str | None = None
     suspects: str | None = None
+    drop_duplicates: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Parts:
@@ -52,45 +54,65 @@ class Parts(Frozen):
 
 
 def load_parts(
-    parts: Parts, shape: Shape, seed: int, progress: Progress, modality: Literal["image", "text"] = "image"
+    parts: Parts,
+    shape: Shape,
+    seed: int,
+    progress: Progress,
+    modality: Literal["image", "text"] = "image",
+    *,
+    resize: bool = False,
 ) -> tuple[Splits, tuple[str, ...]]:
     """Splits for a model that takes images of a shape (channels, height, width), and class names if there are any.
 
-    Image folders are brought to the shape's size, and an auxiliary set to the whole shape; texts to the shape's length;
-    all else must have it.
+    Image folders are resized to the shape, and an auxiliary set is converted to it in any case; texts get the shape's
+    length. With ``resize`` all images are converted to the shape (`Fitted`); else they must have it.
 
     Raises:
         AssayError: if a set does not exist, is damaged, does not fit, or is of the other modality.
     """
 
     def load(source: str) -> Dataset:
-        return _load(source, shape, progress, modality)
+        return _load(source, shape, progress, modality, resize)
 
     other = None if parts.auxiliary is None else _images(load(parts.auxiliary), "train")
     suspects = None if parts.suspects is None else _images(load(parts.suspects), "test")
     if parts.dataset is not None:
         dataset = load(parts.dataset)
+        if parts.drop_duplicates and dataset.train is not None and dataset.test is not None:
+            dataset = dataset._replace(test=_distinct(dataset.test, dataset.train, progress))
         splits = make_splits(
             dataset, input_shape=shape, trained_on=parts.train_rows, out_of_distribution=other, seed=seed
         )
         return splits._replace(suspects=suspects), dataset.class_names
     inside, outside = (None if source is None else load(source) for source in (parts.members, parts.non_members))
-    splits = Splits(
-        None if inside is None else _images(inside, "train"),
-        None if outside is None else _images(outside, "test"),
-        other if other is None or other.shape == shape else Fitted(other, shape),
-        suspects,
-    )
+    members = None if inside is None else _images(inside, "train")
+    non_members = None if outside is None else _images(outside, "test")
+    if parts.drop_duplicates and members is not None and non_members is not None:
+        non_members = _distinct(non_members, members, progress)
+    auxiliary = other if other is None or other.shape == shape else Fitted(other, shape)
+    splits = Splits(members, non_members, auxiliary, suspects)
     splits.duplicates()
     return splits, next((dataset.class_names for dataset in (inside, outside) if dataset is not None), ())
 
 
-def _load(source: str, shape: Shape, progress: Progress, modality: str) -> Dataset:
+def _distinct(images: Images, others: Images, progress: Progress) -> Images:
+    kept = without_duplicates(images, others)
+    if (dropped := len(images) - len(kept)) > 0:
+        progress.say(f"{dropped} of {len(images)} images of {images.name} are in {others.name} too, and were dropped.")
+    return kept
+
+
+def _load(source: str, shape: Shape, progress: Progress, modality: str, resize: bool) -> Dataset:
     fitted = modality == "text" or Path(source).expanduser().is_dir()
     dataset = load_dataset(source, size=shape[1:] if fitted else None, progress=progress)
     holds = {"text" if isinstance(part, Texts) else "image" for part in (dataset.train, dataset.test) if part}
     if modality not in holds:
         raise DataError(f"{dataset.name} holds {holds.pop()}s, and the target reads {modality}s.")
+    there = [part for part in (dataset.train, dataset.test) if part is not None]
+    if resize and modality == "image" and there[0].shape != shape:
+        progress.say(f"{dataset.name}: images of {shape_text(there[0].shape)} are resized to {shape_text(shape)}.")
+        train, test = (None if part is None else Fitted(part, shape) for part in (dataset.train, dataset.test))
+        return dataset._replace(train=train, test=test)
     return dataset
 
 

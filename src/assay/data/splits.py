@@ -59,7 +59,8 @@ class Splits(NamedTuple):
         if common > TOLERATED * smaller:
             raise DataError(
                 f"{common} images of {self.members.name} are in {self.non_members.name} too: members must not be among "
-                f"the non-members (at most {TOLERATED:.0%} of {smaller} is tolerated)."
+                f"the non-members (at most {TOLERATED:.0%} of {smaller} is tolerated); --drop-duplicates leaves those "
+                "non-members out."
             )
         return common
 
@@ -83,6 +84,17 @@ def overlap(a: Images, b: Images) -> int:
     smaller, larger = sorted((a, b), key=len)
     known = set(_image_digests(larger))
     return sum(digest in known for digest in _image_digests(smaller))
+
+
+def without_duplicates(images: Images, others: Images) -> Images:
+    """The images that ``others`` do not contain, pixel for pixel, whatever their labels; the same set if that is all.
+
+    Raises:
+        DataError: if ``others`` contain all of them.
+    """
+    known = set(_image_digests(others))
+    rows = [row for row, digest in enumerate(_image_digests(images)) if digest not in known]
+    return images if len(rows) == len(images) else Subset(images, rows)
 
 
 def _image_digests(images: Images) -> list[bytes]:
@@ -120,7 +132,8 @@ def make_splits(
         if part is not None and part.shape != input_shape:
             raise DataError(
                 f"The target takes images of {shape_text(input_shape)} (channels x height x width), and "
-                f"{part.name} has {shape_text(part.shape)}."
+                f"{part.name} has {shape_text(part.shape)}: if the model resizes its images, say preprocessing.size = "
+                "[height, width] in a target file."
             )
     if min(members or 0, non_members or 0, auxiliary or 0) < 0:
         raise DataError("The number of members, non-members or auxiliary images must be 0 or more.")

@@ -14,7 +14,7 @@ TOLERANCE = 1e-6
 """How far a mean of samples may lie from the metric that says that it is that mean, relative to 1 or its size."""
 
 
-def check_finding(finding: object, name: str, artefacts: Path, strict: bool = True) -> Finding:
+def check_finding(finding: object, name: str, artefacts: Path) -> Finding:
     """What the method ``name`` handed back, if it is a finding that holds.
 
     Metrics have different names, and an interval or a reason for having none. The verdict names one of them; unless it
@@ -26,7 +26,7 @@ def check_finding(finding: object, name: str, artefacts: Path, strict: bool = Tr
     """
     if not isinstance(finding, Finding):
         raise MethodError(f"{name} handed back a {type(finding).__name__}, and must hand back a Finding.")
-    for wrong in (_metrics(finding), _verdict(finding, strict), _samples(finding), _pictures(finding, artefacts)):
+    for wrong in (_metrics(finding), _verdict(finding), _samples(finding), _pictures(finding, artefacts)):
         if wrong:
             raise MethodError(f"{name} reports what no finding may hold: {wrong}.")
     return finding
@@ -47,14 +47,14 @@ def _metrics(finding: Finding) -> str:
     return ""
 
 
-def _verdict(finding: Finding, strict: bool) -> str:
+def _verdict(finding: Finding) -> str:
     verdict = finding.verdict
     decided = next((metric for metric in finding.metrics if metric.name == verdict.metric), None)
     if decided is None:
         return f"its verdict rests on {verdict.metric!r}, which is none of its metrics"
     if verdict.level != "undecided" and decided.value is None:
         return f"its verdict is {verdict.level} by {decided.name}, which has no value"
-    if strict and verdict.level != "undecided" and decided.scale is None:
+    if verdict.level != "undecided" and decided.scale is None:
         return f"its verdict is {verdict.level} by {decided.name}, which has no scale"
     return ""
 

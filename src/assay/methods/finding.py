@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from assay.methods.figures import Figure, Gallery, Histogram, Lines, Series, Table
 from assay.methods.metric import FAMILIES, OPTIONAL, Family, Interval, Level, Metric, Risk, Scale, Verdict
@@ -93,18 +93,6 @@ class Finding(BaseModel):
     verdict: Verdict
     figures: list[Figure] = []
     samples: Samples = NO_SAMPLES
-
-    @model_validator(mode="before")
-    @classmethod
-    def _earlier_form(cls, content: Any) -> Any:  # TRANSITION: goes when every method hands back Samples
-        if isinstance(content, dict) and isinstance(content.get("samples"), dict):
-            given = dict(content["samples"])
-            names = {metric.name for metric in content["metrics"]}
-            row = given.pop("row", None)
-            length = len(next(iter(given.values()))) if given else 0
-            judged = {n: np.asarray(given.pop(n), np.float64) for n in list(given) if row is not None and n in names}
-            content["samples"] = Samples(np.arange(length) if row is None else row, outcomes=judged, columns=given)
-        return content
 
     def metric(self, name: str) -> Metric:
         """The metric of that name.

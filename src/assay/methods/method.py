@@ -13,12 +13,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from assay.access import Oracle, Output, Published, WhiteBox
-from assay.base.errors import AccessError
 from assay.base.progress import Progress, silent
 from assay.base.registry import Registry
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import FAMILIES, Family, Finding
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
@@ -110,6 +110,14 @@ class Method(BaseModel):
         """
         return {}
 
+    def work(self, sizes: Sizes) -> Work | None:
+        """What the method will compute on a target of these sizes; None where nobody can tell beforehand.
+
+        Work that answers kept from other methods may spare is counted; what `requires` does is not. It is right within
+        a factor of 1.5, or it is None.
+        """
+        return None
+
     def files(self) -> tuple[Path, ...]:
         """Files that options name and that the numbers depend on; those that do not exist are passed over."""
         return ()
@@ -179,11 +187,6 @@ def method(kind: type[M]) -> type[M]:
         TypeError: if it does not declare what every method must; the message says what.
         ValueError: if the name is taken.
     """
-    if "title" in dir(kind):  # TRANSITION: goes when every method declares ``about``
-        old: Any = kind
-        kind.about = About(old.title, old.summary, old.paper, old.threat_model, getattr(old, "atlas", ()))
-        METHODS.add(kind.name)(kind)
-        return kind
     if (wrong := _undeclared(kind)) is not None:
         raise TypeError(f"the method {kind.__name__} {wrong}")
     kind.family = _family(kind)
@@ -217,26 +220,3 @@ def _undeclared(kind: type[Method]) -> str | None:
     if kind.run not in (OracleMethod.run, WhiteBoxMethod.run):
         return "must not define run: implement measure and account"
     return None
-
-
-# TRANSITION: these go when every method is typed by its access
-def require_oracle(access: Any) -> Oracle:
-    """``access`` as an oracle.
-
-    Raises:
-        AccessError: if it is something else.
-    """
-    if not isinstance(access, Oracle):
-        raise AccessError("This method asks an oracle, and was given another kind of access.")
-    return access
-
-
-def require_white_box(access: Any) -> WhiteBox:
-    """``access`` as a white box.
-
-    Raises:
-        AccessError: if it is something else.
-    """
-    if not isinstance(access, WhiteBox):
-        raise AccessError("This method needs white-box access, and was given another kind.")
-    return access

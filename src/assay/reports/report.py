@@ -85,11 +85,18 @@ def assemble(outcomes: Sequence[Outcome]) -> Report:
         target=target,
         measured_from=min(o.started for o in ordered),
         measured_until=max(o.started + timedelta(seconds=o.seconds) for o in ordered),
-        summary=summary(target.name, {answer.family: answer.level for answer in answers}),
+        summary=_doubt(ordered) + summary(target.name, {answer.family: answer.level for answer in answers}),
         decisions=[decide(ordered, profile) for profile in PROFILES.values()],
         answers=answers,
         outcomes=ordered,
     )
+
+
+def _doubt(outcomes: Sequence[Outcome]) -> str:
+    """What is to be settled before anything below is read, where the model itself is in doubt."""
+    doubts = (outcome.target.sanity.doubt for outcome in outcomes if outcome.target.sanity is not None)
+    found = next((doubt for doubt in doubts if doubt), "")
+    return f"First: {found[0].lower()}{found[1:]} Until that is settled, nothing is called low. " if found else ""
 
 
 def save(path: Path, text: str) -> None:

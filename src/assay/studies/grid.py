@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -49,7 +49,9 @@ def _choices(name: str, annotation: Any, value: Any) -> list[Any]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The members of a union, or the one type."""
+    """The members of a union, or the one type; without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return [kind for member in get_args(annotation) for kind in _kinds(member)]
     return [annotation]

@@ -14,13 +14,18 @@ from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
 from assay.methods.figures import Figure
 from assay.methods.metric import Family, Metric, Verdict
+from assay.studies.sanity import Sanity
 
 SCHEMA_VERSION = 2
 Status = Literal["done", "failed", "skipped"]
 
 
 class TargetFacts(Frozen):
-    """The target as an outcome remembers it. ``data`` maps part names to name, size and digest."""
+    """The target as an outcome remembers it.
+
+    ``data`` maps part names to name, size and digest; ``sanity`` is what the model gets right before anything is done
+    to it, None where that was not measured.
+    """
 
     name: str
     digest: str
@@ -31,6 +36,7 @@ class TargetFacts(Frozen):
     preprocessing: dict[str, Any]
     data: dict[str, PartFacts]
     facts: dict[str, Any] = {}
+    sanity: Sanity | None = None
 
 
 class PartFacts(Frozen):

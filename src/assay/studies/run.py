@@ -16,12 +16,13 @@ from pyarrow import ArrowException
 from pydantic import ValidationError
 
 from assay.access import Ledger, Oracle, WhiteBox
-from assay.base.errors import AssayError, MethodError, WorkspaceError
+from assay.base.errors import AssayError, MethodError, TimeUpError, WorkspaceError
 from assay.base.progress import Progress, silent
 from assay.methods.check import check_finding
 from assay.methods.finding import Finding
 from assay.methods.method import Context, OracleMethod, WhiteBoxMethod
 from assay.studies.outcome import Outcome, Status
+from assay.studies.sanity import cautious
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 
@@ -53,20 +54,25 @@ def run_trials(trials: Sequence[Trial], workspace: Workspace, progress: Progress
     ran = Ran()
     for number, trial in enumerate(trials, start=1):
         label = f"[{number}/{len(trials)}] {trial.target.name}: {trial.method.name}"
-        outcome, reused = _run(trial, workspace, progress, label)
+        outcome, reused = run_trial(trial, workspace, progress, label)
         ran.outcomes.append(outcome)
         ran.reused += reused
     return ran
 
 
-def _run(trial: Trial, workspace: Workspace, progress: Progress, label: str) -> tuple[Outcome, bool]:
+def run_trial(trial: Trial, workspace: Workspace, progress: Progress, label: str) -> tuple[Outcome, bool]:
+    """Run a trial, and first the one that it builds on, unless they are finished; whether it was.
+
+    Raises:
+        WorkspaceError: if the workspace cannot be written.
+    """
     if (finished := workspace.load(trial.key)) is not None:
         return finished, True
     if reason := trial.why_not():
         return _attempt(trial, workspace, "skipped", reason), False
     required = trial.required
     if required is not None:
-        base, _ = _run(required, workspace, progress, label)
+        base, _ = run_trial(required, workspace, progress, label)
         if base.status != "done":
             reason = f"It builds on {required.method.name}, which was not done: {base.reason}"
             return _attempt(trial, workspace, base.status, reason), False
@@ -96,8 +102,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
         answer = _run_method(trial, access, replace(context, companions=beside))
-        strict = isinstance(trial.method, OracleMethod | WhiteBoxMethod)  # TRANSITION
-        finding = check_finding(answer, trial.method.name, folder, strict)
+        finding = check_finding(answer, trial.method.name, folder)
         outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
         return _keep(outcome, finding, workspace)
     except WorkspaceError:
@@ -108,6 +113,8 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         what = f"{where}: {first['msg']} (it was {first['input']!r})"
         reason = f"{trial.method.name} reports what no finding may hold: {what}."
         return _attempt(trial, workspace, "failed", reason, access.ledger)
+    except TimeUpError as error:
+        return _attempt(trial, workspace, "skipped", str(error), access.ledger)
     except AssayError as error:
         return _attempt(trial, workspace, "failed", str(error), access.ledger)
     except Exception as error:
@@ -127,7 +134,8 @@ def _keep(outcome: Outcome, finding: Finding, workspace: Workspace) -> Outcome:
         MethodError: if it holds what no file can (NaN in a picture's numbers, samples of several types in one column).
         WorkspaceError: if the workspace cannot be written.
     """
-    found = {"metrics": finding.metrics, "verdict": finding.verdict, "figures": finding.figures}
+    verdict = cautious(finding.verdict, outcome.target.sanity)
+    found = {"metrics": finding.metrics, "verdict": verdict, "figures": finding.figures}
     try:
         return workspace.save(outcome.model_copy(update=found), finding.samples)
     except (ValueError, TypeError, ArrowException) as error:
@@ -151,7 +159,12 @@ def _run_method(trial: Trial, access: Oracle | WhiteBox, context: Context) -> ob
             return method.run(access, data, context)
         if isinstance(method, OracleMethod) and isinstance(access, Oracle):
             return method.run(access, data, context)
-        return method.run(access, data, context)  # type: ignore[attr-defined]  # TRANSITION
+    raise MethodError(f"{method.name} is neither an OracleMethod nor a WhiteBoxMethod, by the access that it needs.")
+
+
+def leave_out(trial: Trial, workspace: Workspace, reason: str) -> Outcome:
+    """Record that a trial was not run, though it could have been."""
+    return _attempt(trial, workspace, "skipped", reason)
 
 
 def give_up(trial: Trial, workspace: Workspace, reason: str) -> Outcome:

@@ -13,6 +13,7 @@ from assay.base.digests import digest_file, digest_json
 from assay.methods.method import METHODS, OUTPUT_OF_NEED, Method
 from assay.studies.extra_models import Companion
 from assay.studies.outcome import SCHEMA_VERSION, MethodFacts, PartFacts, TargetFacts
+from assay.studies.sanity import Sanity
 from assay.studies.units import Unit
 from assay.targets.target import Target
 
@@ -21,13 +22,15 @@ from assay.targets.target import Target
 class Trial:
     """What is to be run. Two trials with one `key` have one outcome.
 
-    The method takes the options that suit what the target reads (`Method.on`).
+    The method takes the options that suit what the target reads (`Method.on`). Where the model is in doubt
+    (``sanity``), no verdict is low.
     """
 
     target: Target
     method: Method
     serving: Serving
     seed: int
+    sanity: Sanity | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", self.method.on(self.target.modality))
@@ -39,8 +42,9 @@ class Trial:
         That is: schema version; weights digest (never a name), preprocessing, names of classes, form of the input and
         of the answers; digests of the parts of the data that the method declares, which are all that it is given;
         method name, version and resolved options; access and, for black-box access, the serving; the key of the trial
-        it builds on; the other models that it is given and the files that its options name, if there are any; seed. A
-        test freezes the keys, and another holds them against all that a method can see.
+        it builds on; the other models that it is given and the files that its options name, if there are any; why the
+        model is in doubt, if it is; seed. A test freezes the keys, and another holds them against all that a method can
+        see.
         """
         required = self.required
         used = self.method.parts + self.method.uses
@@ -64,6 +68,7 @@ class Trial:
                 "seed": self.seed,
                 **({"companions": beside} if beside else {}),
                 **({"files": files} if files else {}),
+                **({"doubt": self.sanity.cause} if self.sanity and self.sanity.doubt else {}),
             }
         )
 
@@ -77,7 +82,7 @@ class Trial:
     def required(self) -> Trial | None:
         """The trial whose artefacts this one builds on."""
         method = self.method.requires()
-        return None if method is None else Trial(self.target, method, self.serving, self.seed)
+        return None if method is None else Trial(self.target, method, self.serving, self.seed, self.sanity)
 
     @property
     def access(self) -> str:
@@ -124,6 +129,7 @@ class Trial:
                 if part is not None
             },
             facts=target.facts,
+            sanity=self.sanity,
         )
 
     def method_facts(self) -> MethodFacts:
@@ -142,8 +148,8 @@ class Trial:
         )
 
 
-def plan_trials(target: Target, units: Iterable[Unit]) -> list[Trial]:
-    """The trials of an opened target, in the order of its units.
+def plan_trials(target: Target, units: Iterable[Unit], sanity: Sanity | None = None) -> list[Trial]:
+    """The trials of an opened target, in the order of its units; ``sanity`` is what it gets right.
 
     Raises:
         UsageError: if a serving is not valid, or a service gives less than it promises.
@@ -154,6 +160,7 @@ def plan_trials(target: Target, units: Iterable[Unit]) -> list[Trial]:
             METHODS.get(unit.method).model_validate(unit.options),
             Serving.of(target, unit.serving).within(target),
             unit.seed,
+            sanity,
         )
         for unit in units
     ]

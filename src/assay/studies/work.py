@@ -22,6 +22,8 @@ from assay.base.progress import Progress
 from assay.studies.mirror import Mirror
 from assay.studies.outcome import Outcome
 from assay.studies.run import give_up, run_trials
+from assay.studies.sanity import Sanity
+from assay.studies.sanity_check import look
 from assay.studies.trial import plan_trials
 from assay.studies.units import Place, Unit
 from assay.studies.workspace import Workspace
@@ -92,12 +94,15 @@ def run_job(job: Job, report: Report) -> None:
         report(Event(kind="opening", unit=units[0].id))
         try:
             target = open_place(units[0].place, workspace, device=job.device, seed=units[0].seed)
+            sanity = look(target, workspace)
+        except WorkspaceError:
+            raise
         except Exception as error:
             for unit in units:
                 report(Event(kind="finished", unit=unit.id, state="failed", reason=_cause(error)))
             continue
         for unit in units:
-            _run_unit(unit, target, workspace, mirror, job.given_up.get(unit.id, ""), report)
+            _run_unit(unit, target, sanity, workspace, mirror, job.given_up.get(unit.id, ""), report)
 
 
 def open_place(
@@ -117,10 +122,16 @@ def open_place(
 
 
 def _run_unit(
-    unit: Unit, target: Target, workspace: Workspace, mirror: Mirror | None, given_up: str, report: Report
+    unit: Unit,
+    target: Target,
+    sanity: Sanity | None,
+    workspace: Workspace,
+    mirror: Mirror | None,
+    given_up: str,
+    report: Report,
 ) -> None:
     try:
-        (trial,) = plan_trials(target, [unit])
+        (trial,) = plan_trials(target, [unit], sanity)
         report(Event(kind="started", unit=unit.id, key=trial.key))
         if mirror:
             mirror.fetch(trial)

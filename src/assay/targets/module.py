@@ -26,6 +26,8 @@ class Preprocessed(torch.nn.Module):
         size = self.preprocessing.size
         if size is not None and tuple(images.shape[-2:]) != size:
             images = torch.nn.functional.interpolate(images, size, mode="bilinear", antialias=True)
+        if self.preprocessing.channels == "bgr":
+            images = images.flip(1)
         logits: torch.Tensor = self.module((images * self.preprocessing.scale - self.mean) / self.std)
         return logits
 

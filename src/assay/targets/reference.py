@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import torch
 
-from assay.base.digests import digest_file, digest_json
-from assay.base.errors import DataError, LoadError, UnsafeFileError, UsageError, nearest
+from assay.base.digests import digest_file
+from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
-from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
 from assay.targets.architectures import build
+from assay.targets.architectures.libraries import libraries_of
+from assay.targets.described import open_described
 from assay.targets.fetch import fetch
+from assay.targets.hugging_face.folder import refuse_foreign_folder
+from assay.targets.hugging_face.hub import PREFIX, fetch_repository
+from assay.targets.hugging_face.opening import open_folder
 from assay.targets.library_models import load_published, published
-from assay.targets.loading import Loaded, load_network, sniff
-from assay.targets.module import Preprocessed, evaluate, module_digest
-from assay.targets.target import CPU, Modality, Target
-from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
+from assay.targets.loading import Loaded, load_network
+from assay.targets.module import module_digest
+from assay.targets.opened import Opened, make_target, state_digest
+from assay.targets.target import Target
+from assay.targets.target_file import read_target_file
 
 LIBRARIES = ("timm", "torchvision")
 
-
-class Opened(NamedTuple):
-    """A model without data, and where its own data come from, if that is known."""
-
-    target: Target
-    data: Parts | None
+_BARE = re.compile(r"[a-z][a-z0-9_]+(\.\w+)?(\?.*)?")
+"""The names of timm's and torchvision's networks, with a tag and options."""
 
 
 def load_target(
@@ -49,10 +51,11 @@ def load_target(
     Args:
         reference: an id of the catalogue (``akamaster/cifar10-resnet20``, ``timm/resnet18.tv_in1k``,
             ``torchvision/resnet18/IMAGENET1K_V1``); ``timm:NAME`` or ``torchvision:NAME``, where the name may end in
-            the tag of its weights; or the path of a target file. ``?sha256=...`` after a library's model names its
-            weights, ``?weights=random`` leaves it untrained.
-        data: a data set's name or path, in place of the model's own. An image folder is brought to the model's input
-            size; other images must have it.
+            the tag of its weights, and the library may be left out if only one has such a network;
+            ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote; or the path of a target
+            file. ``?sha256=...`` after a library's model names its weights, ``?weights=random`` leaves it untrained.
+        data: a data set's name or path, in place of the model's own. Image folders are resized to the model's input;
+            other images too where the model's preprocessing says that it resizes, and else they must fit.
         suspects: a set of images, named like ``data``, that may carry a backdoor's trigger.
         device: ``cpu``, ``cuda`` or ``auto``. What another runtime evaluates (ONNX, TFLite) stays on the CPU.
         seed: draws the splits, and random weights.
@@ -62,16 +65,20 @@ def load_target(
         AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
     """
     opened = open_model(reference, device=device, seed=seed, progress=progress)
-    parts = opened.data
+    parts, target = opened.data, opened.target
     if data is not None and (parts is None or parts.dataset != data):
         parts = Parts(dataset=data)
+    elif "accuracy" in target.facts.get("claimed", {}):  # what the authors claim holds for their own data
+        stated = {"expected_accuracy": target.facts["claimed"]["accuracy"]}
+        target = replace(target, facts=target.facts | stated)
     if parts is None:
         own = f" (it was trained on {curated()[reference].dataset})" if reference in curated() else ""
         raise DataError(f"{reference} brings no data{own}: name a data set or its path with --data (or data).")
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
-    target = opened.target
-    splits, names = load_parts(parts, target.input_shape, seed, progress or silent(), target.modality)
+    splits, names = load_parts(
+        parts, target.input_shape, seed, progress or silent(), target.modality, resize=opened.resizes
+    )
     if not target.class_names and len(names) == target.num_classes:
         target = replace(target, class_names=names)
     return target.with_splits(splits)
@@ -83,6 +90,7 @@ def check_reference(reference: str) -> bool:
     Raises:
         AssayError: if there is no such model, or its target file is wrong.
     """
+    reference = _with_library(reference)
     library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
         published(library, name.partition("?")[0].replace("/", "."))
@@ -90,21 +98,44 @@ def check_reference(reference: str) -> bool:
     if reference.endswith(".toml"):
         path = Path(reference).expanduser()
         described = read_target_file(path)
-        if described.weights and not (path.parent / Path(described.weights).expanduser()).is_file():
-            raise LoadError(f"There is no file of weights {path.parent / described.weights}.")
+        weights = "" if described.weights is None or described.weights.startswith(PREFIX) else described.weights
+        if weights and not (path.parent / Path(weights).expanduser()).exists():
+            raise LoadError(f"There is no file of weights {path.parent / weights}.")
         return described.data is not None
+    if reference.startswith(PREFIX) or Path(reference).expanduser().is_dir():
+        return False
     return find_entry(reference).dataset in DATASETS.names()
 
 
 def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: Progress | None = None) -> Opened:
     """A model without its data; see `load_target`."""
     place, report = pick_device(device), progress or silent()
+    reference = _with_library(reference)
     library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
         return _open_library(library, name.replace("/", "."), place, seed, report)
     if reference.endswith(".toml"):
-        return _open_file(Path(reference).expanduser(), place, seed, report)
+        return open_described(Path(reference).expanduser(), place, seed, report)
+    if reference.startswith(PREFIX):
+        return Opened(open_folder(fetch_repository(reference, report), reference, place), None, resizes=True)
+    if (path := Path(reference).expanduser()).is_dir():
+        refuse_foreign_folder(path)
+        return Opened(open_folder(path, path.resolve().name, place), None, resizes=True)
     return _open_entry(find_entry(reference), place, report)
+
+
+def _with_library(reference: str) -> str:
+    """A reference, with the library in front where it is the bare name of a library's network.
+
+    Raises:
+        UsageError: if two libraries have one of that name.
+    """
+    if not _BARE.fullmatch(reference) or reference.endswith(".toml") or Path(reference).exists():
+        return reference
+    owners = libraries_of(reference.partition("?")[0])
+    if len(owners) > 1:
+        raise UsageError(f"{reference} is in two libraries: say {' or '.join(f'{o}:{reference}' for o in owners)}.")
+    return f"{owners[0]}:{reference}" if owners else reference
 
 
 def find_entry(reference: str) -> Loadable:
@@ -189,114 +220,4 @@ def _open_library(library: str, name: str, device: torch.device, seed: int, prog
     loaded = Loaded(network, entry.input_shape, entry.num_classes, differentiable=True)
     digest = state_digest(digest, f"{library}:{name}")
     target = make_target(loaded, reference, entry.preprocessing, entry.class_names, digest, device, facts)
-    return Opened(target, None)
-
-
-def _open_file(path: Path, device: torch.device, seed: int, progress: Progress) -> Opened:
-    """The model of a target file."""
-    described = read_target_file(path)
-    folder = path.resolve().parent
-    network = call_factory(described.factory, described, folder, seed) if described.factory else None
-    sha256 = None
-    if described.weights or described.url:
-        file = _weights_file(described, folder, progress)
-        format: Format = described.format or sniff(file)
-        loaded = load_network(
-            file,
-            format,
-            architecture=network if network is not None else described.architecture,
-            num_classes=described.num_classes,
-            input_shape=described.shape,
-        )
-        sha256 = digest_file(file)
-        digest = state_digest(sha256, described.architecture)
-    else:
-        shape, classes, format = described.shape, described.num_classes, "factory"
-        assert network is not None, "a target file has weights or a factory"
-        assert shape is not None, "a factory without weights comes with a shape"
-        assert classes is not None, "a factory without weights comes with classes"
-        loaded = Loaded(network, shape, classes, differentiable=True)
-    if described.factory and loaded.differentiable:
-        digest = factory_digest(described.factory, loaded.network)
-    facts = {"format": format, "architecture": described.architecture or described.factory, "sha256": sha256}
-    facts |= {"file": path.as_posix() if not path.is_absolute() else path.name}
-    name = described.name or path.stem
-    target = make_target(
-        loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality
-    )
-    data = described.data and described.data.anchored(folder)
-    return Opened(replace(target, serving=described.serving), data)
-
-
-def _weights_file(described: TargetFile, folder: Path, progress: Progress) -> Path:
-    if described.url:
-        return fetch(Weights(format=described.format or "torch", url=described.url, sha256=described.sha256), progress)
-    path = folder / Path(described.weights or "").expanduser()
-    if not path.is_file():
-        raise LoadError(f"There is no file of weights {path}.")
-    found = digest_file(path)
-    if described.sha256 not in (None, found):
-        raise UnsafeFileError(
-            f"{path} has the SHA-256 {found}, and {described.sha256} was expected; it was not opened."
-        )
-    return path
-
-
-def state_digest(sha256: str, architecture: str | None) -> str:
-    """What weights are known by: their digest and, where the file does not say what they are for, the architecture."""
-    return sha256 if architecture is None else digest_json({"weights": sha256, "architecture": architecture})
-
-
-def make_target(
-    loaded: Loaded,
-    name: str,
-    preprocessing: Preprocessing,
-    class_names: tuple[str, ...],
-    digest: str,
-    device: torch.device,
-    facts: dict[str, Any],
-    modality: Modality = "image",
-) -> Target:
-    """A target from an opened file.
-
-    Raises:
-        DataError: if preprocessing or class names do not fit, or the network cannot process its own input.
-    """
-    channels = loaded.input_shape[0]
-    for what, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
-        if len(values) not in (1, channels):
-            raise DataError(
-                f"{name}: the preprocessing has a {what} for {len(values)} channels; images have {channels}."
-            )
-    if class_names and len(class_names) != loaded.num_classes:
-        raise DataError(
-            f"{name} tells {loaded.num_classes} classes apart, and {len(class_names)} class names are given."
-        )
-    facts = {key: value for key, value in facts.items() if value}
-    if loaded.differentiable:
-        return Target.from_module(
-            loaded.network,
-            input_shape=loaded.input_shape,
-            num_classes=loaded.num_classes,
-            name=name,
-            preprocessing=preprocessing,
-            class_names=class_names,
-            device=device,
-            weights_digest=digest,
-            facts=facts,
-            modality=modality,
-        )
-    network = Preprocessed(loaded.network, preprocessing).eval()
-    twin = loaded.twin and Preprocessed(loaded.twin, preprocessing).eval().requires_grad_(False)
-    gradients = f"none: {loaded.no_twin}" if twin is None else "through a twin with the file's weights"
-    return Target(
-        name=name,
-        weights_digest=digest,
-        input_shape=loaded.input_shape,
-        num_classes=loaded.num_classes,
-        logits=lambda images: evaluate(network, images, CPU),
-        module=twin,
-        preprocessing=preprocessing,
-        class_names=class_names,
-        facts={**facts, "gradients": gradients},
-    )
+    return Opened(target, None, resizes=True)

@@ -7,7 +7,7 @@ import inspect
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -15,10 +15,12 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.vision import prepare_torchvision
 from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
 from assay.data.sources import Parts
 from assay.data.text_rows import MAX_BYTES
+from assay.targets.loading.keras_file import Rescale
 from assay.targets.module import module_digest
 from assay.targets.target import Modality
 
@@ -31,13 +33,17 @@ def _parts(data: Any) -> Any:
 class TargetFile(Frozen):
     """The keys of a target file. Relative paths are relative to the file.
 
-    ``weights`` is a path; ``url`` an address, and needs ``sha256``. The ``format`` is told from the file's first bytes
-    if it is not given. State dictionaries (safetensors, torch) need an ``architecture`` of ``assay``, timm or
+    ``weights`` is the path of a file, or of a folder that transformers' ``save_pretrained`` wrote, or
+    ``hf:ORG/NAME@REVISION``; ``url`` is an address, and needs ``sha256``. The ``format`` is told from the file's first
+    bytes if it is not given. State dictionaries (safetensors, torch) need an ``architecture`` of ``assay``, timm or
     torchvision, or a ``factory``: ``package.module:function``, a function of yours that returns the network. It is
     called with ``num_classes`` and ``input_shape`` (channels, height, width) if it has parameters of these names; no
     other code is imported. Without ``weights`` the factory loads its own. ``serving`` is how the model will be exposed.
     With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
     ``architecture`` one of ``text:``.
+    ``input_shape`` is the images' shape; ``preprocessing.size`` is what the network takes, and images of another size
+    than the target's are then resized. ``replace_lambda`` says what each Lambda layer of a Keras file does.
+    ``expected_accuracy`` is what the owner measured on unseen data, in [0, 1].
     """
 
     name: str | None = None
@@ -54,7 +60,9 @@ class TargetFile(Frozen):
     preprocessing: Preprocessing = Preprocessing()
     data: Annotated[Parts | None, BeforeValidator(_parts)] = None
     class_names: tuple[str, ...] = ()
+    expected_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     serving: dict[str, Any] = Field(default={})
+    replace_lambda: dict[str, Literal["identity"] | Rescale] = Field(default={})
 
     @model_validator(mode="after")
     def _consistent(self) -> TargetFile:
@@ -72,14 +80,30 @@ class TargetFile(Frozen):
             raise ValueError('max_bytes belongs to texts: say modality = "text" as well')
         if self.modality == "text" and (self.input_shape is not None or self.preprocessing != Preprocessing()):
             raise ValueError("a text has max_bytes, and neither input_shape nor preprocessing")
-        if self.modality == "text" and not (self.factory or (self.architecture or "").startswith("text:")):
-            raise ValueError("a model for texts needs an architecture of text:, such as text:cnn, or a factory")
         return self
+
+    def check_architecture(self) -> None:
+        """Check that a file of weights for texts comes with a network that reads texts.
+
+        Raises:
+            UsageError: if it does not.
+        """
+        if self.modality == "text" and not (self.factory or (self.architecture or "").startswith("text:")):
+            raise UsageError(
+                "The target file is wrong: a model for texts needs an architecture of text:, such as text:cnn, a "
+                "factory, or a folder of save_pretrained as its weights."
+            )
 
     @property
     def shape(self) -> Shape | None:
         """Channels, height and width of the input; None if the file does not say."""
         return self.input_shape if self.modality == "image" else (1, 1, self.max_bytes or MAX_BYTES)
+
+    @property
+    def network_shape(self) -> Shape | None:
+        """`shape` after the resizing of the preprocessing: what the network inside takes."""
+        size = self.preprocessing.size
+        return self.shape if self.shape is None or size is None else (self.shape[0], *size)
 
 
 def read_target_file(path: Path) -> TargetFile:
@@ -122,10 +146,11 @@ def call_factory(factory: str, described: TargetFile, folder: Path, seed: int) -
         UsageError: if there is no such function, it fails, or it returns something else than a module.
     """
     module, _, name = factory.partition(":")
+    prepare_torchvision()
     sys.path.append(str(folder))
     try:
         function = getattr(importlib.import_module(module), name)
-        given = {"num_classes": described.num_classes, "input_shape": described.shape}
+        given = {"num_classes": described.num_classes, "input_shape": described.network_shape}
         known = inspect.signature(function).parameters
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

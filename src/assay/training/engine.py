@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
-from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import AssayError
-from assay.base.files import replacing
-from assay.base.progress import Progress, silent
+from assay.base.progress import Progress, Step, silent
 from assay.data.images import Images, Shape, to_pixels
 from assay.targets.architectures import build
-from assay.targets.module import evaluate, module_digest
+from assay.targets.module import evaluate
+from assay.training.augment import auto_augmented
+from assay.training.checkpoints import Best, Checkpoint, Epoch, Log, identity_of
 from assay.training.feeding import Feed, Moves
-from assay.training.optimisers import make_optimiser, rate_at
+from assay.training.machine import SAMPLE, Way, threads, way_to_train
+from assay.training.optimisers import rate_at
 from assay.training.recipe import Recipe
-from assay.training.unlabelled import Loss, SemiSupervised, step_loss
-
-
-class Epoch(NamedTuple):
-    """One pass over the data: mean loss and accuracy over its batches, the last learning rate, and its wall time."""
-
-    loss: float
-    accuracy: float
-    learning_rate: float
-    seconds: float
-
-
-Log = tuple[Epoch, ...]
-"""One entry an epoch."""
+from assay.training.steps import Steps, plain_loss
+from assay.training.unlabelled import Done, Loss, SemiSupervised
 
 
 class TrainingError(AssayError):
     """Training cannot go on."""
-
-
-def plain_loss(
-    module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy with labels (n,) or posteriors (n, classes); for posteriors, the KL divergence up to a constant."""
-    logits = module(images)
-    return cross_entropy(logits, targets), logits
 
 
 def fit(
@@ -66,17 +44,23 @@ def fit(
     judge: Callable[[], float] | None = None,
     checkpoint: Path | None = None,
     clip: float | None = None,
+    going: Steps | None = None,
 ) -> Log:
     """Train a network in place; it ends on ``device``, in evaluation mode.
 
     ``images`` are uint8, or float32 in [0, 1], (n, c, h, w), or a set of them, or features float32 (n, d), which are
     not moved; ``targets`` are int64 (n,) or posteriors float (n, classes). Batches differ in size by at most one image,
     and none is larger than the recipe's. The same seed and machine give the same weights, whatever the state of the
-    global generators, which is left as it was.
+    global generators, which is left as it was. Threads, memory layout and precision are those that
+    `assay.training.machine.way_to_train` has measured to be the fastest for the network on this machine; a recipe
+    without ``mixed_precision`` computes in float32.
 
     ``judge`` is called after every epoch and gives a number; the weights of the epoch with the greatest (the latest of
     equals) are those that the network ends with. Without it, they are the last epoch's. ``clip`` shortens each step's
     gradient, over all parameters together, to this Euclidean length if it is longer.
+
+    ``going`` are steps of this network that were taken before: its optimiser is gone on with, its loss counts, and it
+    is left as it is, in evaluation mode.
 
     ``checkpoint`` names a file that is replaced after every epoch. A later call with the same network, data, recipe,
     ``loss_name`` (whatever tells losses, judges and clips apart) and seed goes on from there and ends with the weights
@@ -86,71 +70,83 @@ def fit(
         DataError: if images or targets are unusable.
         TrainingError: if the loss or the weights become NaN or infinite, or no parameter can be trained.
     """
-    params = [p for p in module.parameters() if p.requires_grad]
-    if not params:
+    if not any(p.requires_grad for p in module.parameters()):
         raise TrainingError("The network has no parameters that can be trained.")
-    on_gpu = device.type == "cuda"
     feed = Feed(images, targets, device)
-    identity = "" if checkpoint is None else _identity(module, images, targets, recipe, seed, loss, loss_name)
-    compute = step_loss(loss, device)
-    module.to(device)
-    if on_gpu:
-        _lay_out(params, torch.channels_last)
-    optimiser = make_optimiser(recipe, params, device)
-    half = torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float16
-    scaler = torch.amp.GradScaler(enabled=on_gpu and recipe.mixed_precision and half is torch.float16)
-    best = _Best(module, judge)
-    state = _State(checkpoint, identity, {"module": module, "optimiser": optimiser, "scaler": scaler, "best": best})
-    log = state.restore()
+    identity = "" if checkpoint is None else identity_of(module, images, targets, recipe, seed, loss, loss_name)
+    way = _way(module, feed, recipe, device)
+    steps = going or Steps(module, recipe, device, loss=loss, clip=clip, way=way)
+    best = Best(module, judge)
+    kept = Checkpoint(checkpoint, identity, {**steps.parts(), "best": best})
+    log = kept.restore()
 
     per_epoch = -(-len(feed) // recipe.batch_size)
-    steps = per_epoch * recipe.epochs
-    with (progress or silent()).step(label, steps) as bar, torch.enable_grad(), _own_randomness(device) as reseed:
+    total = per_epoch * recipe.epochs
+    with (
+        (progress or silent()).step(label, total) as bar,
+        torch.enable_grad(),
+        threads(way.threads),
+        _own_randomness(device) as reseed,
+    ):
         bar.advance(len(log) * per_epoch)
         for epoch in range(len(log), recipe.epochs):
-            start = time.perf_counter()
-            module.train()
-            generator = reseed(seed, epoch)
-            order, moves = _draw(len(feed), recipe, generator, device)
-            total_loss = torch.zeros((), device=device)
-            correct = torch.zeros((), dtype=torch.int64, device=device)
-            for number, rows in enumerate(order.tensor_split(per_epoch)):
-                rate = rate_at(recipe, epoch * per_epoch + number, steps)
-                for group in optimiser.param_groups:
-                    group["lr"] = rate
-                moved = None if moves is None else Moves(moves.offsets[rows], moves.mirror[rows])
-                batch, wanted = feed.take(rows, moved, recipe.shift), feed.targets[rows]
-                with torch.autocast(device.type, half, enabled=on_gpu and recipe.mixed_precision):
-                    value, logits = compute(module, batch, wanted, (epoch * per_epoch + number) / steps)
-                optimiser.zero_grad()
-                scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-                if clip is not None:
-                    scaler.unscale_(optimiser)
-                    torch.nn.utils.clip_grad_norm_(params, clip)
-                scaler.step(optimiser)
-                scaler.update()
-                total_loss += value.detach() * len(rows)
-                labels = wanted.argmax(1) if wanted.ndim == 2 else wanted
-                correct += torch.count_nonzero(logits.detach().argmax(1) == labels)
-                bar.advance()
-            mean = float(total_loss) / len(feed)
-            if not np.isfinite(mean):
+            log.append(_epoch(steps, feed, recipe, epoch, total, reseed(seed, epoch), bar))
+            if not np.isfinite(log[-1].loss):
                 raise TrainingError(_diverged(label, epoch, recipe))
-            log.append(Epoch(mean, int(correct) / len(feed), rate, time.perf_counter() - start))
-            best.look()
-            state.save(log)
+            with steps.averaged():
+                best.look()
+            kept.save(log)
+    steps.finish(going is None)
     best.restore()
-    if not all(bool(torch.isfinite(p).all()) for p in params):
+    if not all(bool(torch.isfinite(p).all()) for p in module.parameters() if p.requires_grad):
         raise TrainingError(_diverged(label, recipe.epochs - 1, recipe))
-    _lay_out(params, torch.contiguous_format)
-    module.eval()
     return tuple(log)
 
 
+def _epoch(
+    steps: Steps, feed: Feed, recipe: Recipe, epoch: int, total: int, generator: torch.Generator, bar: Step
+) -> Epoch:
+    """One pass over the data, of ``total`` steps in all."""
+    start, device = time.perf_counter(), feed.device
+    per_epoch = total // recipe.epochs
+    steps.module.train()
+    order, moves = _draw(len(feed), recipe, generator, device)
+    total_loss = torch.zeros((), device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for number, rows in enumerate(order.tensor_split(per_epoch), start=epoch * per_epoch):
+        moved = None if moves is None else moves.of(rows)
+        batch, wanted = feed.take(rows, moved, recipe.shift, recipe.cutout), feed.targets[rows]
+        batch = auto_augmented(batch) if recipe.auto_augment and batch.ndim == 4 else batch
+        rate = rate_at(recipe, number, total)
+        value, logits = steps.take(batch, wanted, rate, Done(number, total))
+        total_loss += value * len(rows)
+        labels = wanted.argmax(1) if wanted.ndim == 2 else wanted
+        correct += torch.count_nonzero(logits.argmax(1) == labels)
+        bar.advance()
+    mean, right = float(total_loss) / len(feed), int(correct) / len(feed)
+    seconds = time.perf_counter() - start
+    return Epoch(mean, right, rate, seconds, len(feed) / max(seconds, 1e-9))
+
+
+def _way(module: torch.nn.Module, feed: Feed, recipe: Recipe, device: torch.device) -> Way:
+    """How to take steps: measured on a processor, settled on a GPU."""
+    if device.type != "cpu":
+        return Way(threads=torch.get_num_threads(), channels_last=device.type == "cuda")
+    rows = torch.arange(min(len(feed), recipe.batch_size, SAMPLE))
+    return way_to_train(module.to(device), feed.take(rows), exact=not recipe.mixed_precision)
+
+
 def predict(
-    module: torch.nn.Module, images: torch.Tensor | Images, device: torch.device, batch_size: int = 512
+    module: torch.nn.Module,
+    images: torch.Tensor | Images,
+    device: torch.device,
+    batch_size: int = 512,
+    *,
+    mirrored: bool = False,
 ) -> torch.Tensor:
     """Logits float32 (n, classes) on the CPU; the network is put on the device and into evaluation mode.
+
+    With ``mirrored`` they are the means of those of each image and of its mirror image, left to right.
 
     Raises:
         DataError: if images are floats outside [0, 1].
@@ -160,7 +156,9 @@ def predict(
     for start in range(0, len(images), batch_size):
         stop = min(start + batch_size, len(images))
         part = images[start:stop] if isinstance(images, torch.Tensor) else images.take(np.arange(start, stop))
-        answers.append(evaluate(module, to_pixels(part), device))
+        pixels = to_pixels(part)
+        logits = evaluate(module, pixels, device)
+        answers.append((logits + evaluate(module, pixels.flip(-1), device)) / 2 if mirrored else logits)
     return torch.cat(answers)
 
 
@@ -173,88 +171,6 @@ def seeded_build(architecture: str, num_classes: int, input_shape: Shape, seed: 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return build(architecture, num_classes, input_shape)
-
-
-def _lay_out(params: list[torch.nn.Parameter], layout: torch.memory_format) -> None:
-    for p in params:
-        if p.ndim == 4:
-            p.data = p.data.contiguous(memory_format=layout)
-
-
-class _Best:
-    """The weights of the epoch that was judged best."""
-
-    def __init__(self, module: torch.nn.Module, judge: Callable[[], float] | None) -> None:
-        self.module, self.judge = module, judge
-        self.score = -math.inf
-        self.weights: dict[str, torch.Tensor] = {}
-
-    def look(self) -> None:
-        if self.judge is not None and (score := self.judge()) >= self.score:
-            self.score = score
-            self.weights = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
-
-    def restore(self) -> None:
-        if self.weights:
-            self.module.load_state_dict(self.weights)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"score": self.score, "weights": self.weights}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.score, self.weights = state["score"], state["weights"]
-
-
-class _State:
-    """What a checkpoint holds. Every epoch draws from generators seeded by its number, so none of them is kept."""
-
-    def __init__(self, file: Path | None, identity: str, parts: dict[str, Any]) -> None:
-        self.file, self.identity, self.parts = file, identity, parts
-
-    def save(self, log: list[Epoch]) -> None:
-        if self.file is None:
-            return
-        state = {name: part.state_dict() for name, part in self.parts.items()}
-        with replacing(self.file, durable=False) as partial:
-            torch.save({"identity": self.identity, "log": [tuple(epoch) for epoch in log], **state}, partial)
-
-    def restore(self) -> list[Epoch]:
-        if self.file is None or not self.file.exists():
-            return []
-        try:
-            state = torch.load(self.file, weights_only=True, map_location="cpu")
-        except Exception:  # whatever a damaged file provokes, training starts afresh
-            return []
-        if state.get("identity") != self.identity:
-            return []
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        return [Epoch(*entry) for entry in state["log"]]
-
-
-def _identity(
-    module: torch.nn.Module,
-    images: torch.Tensor | Images,
-    targets: torch.Tensor,
-    recipe: Recipe,
-    seed: int,
-    loss: Loss | SemiSupervised,
-    loss_name: str,
-) -> str:
-    parts: dict[str, Any] = {
-        "start": module_digest(module),
-        "images": _content(images),
-        "targets": digest_arrays(y=targets.cpu().numpy()),
-        "seed": seed,
-        "loss": loss_name,
-    }
-    if isinstance(loss, SemiSupervised):
-        parts |= {"unlabelled": _content(loss.images), "ratio": loss.ratio}
-    return digest_json({**parts, "recipe": recipe.model_dump()})
-
-
-def _content(images: torch.Tensor | Images) -> str:
-    return digest_arrays(x=images.cpu().numpy()) if isinstance(images, torch.Tensor) else images.digest
 
 
 @contextmanager
@@ -285,10 +201,18 @@ def _draw(
 ) -> tuple[torch.Tensor, Moves | None]:
     """The epoch's order, and each row's movement if the recipe moves images."""
     order = torch.randperm(count, generator=generator).to(device)
-    if not (recipe.shift or recipe.flip):
+    if not (recipe.shift or recipe.flip or recipe.cutout or recipe.rotate or recipe.crop < 1):
         return order, None
-    moves = Moves.draw(count, recipe.shift, recipe.flip, generator)
-    return order, Moves(moves.offsets.to(device), moves.mirror.to(device))
+    moves = Moves.draw(
+        count,
+        recipe.shift,
+        recipe.flip,
+        generator,
+        cut=bool(recipe.cutout),
+        rotate=recipe.rotate,
+        crop=recipe.crop,
+    )
+    return order, moves.to(device)
 
 
 def _diverged(label: str, epoch: int, recipe: Recipe) -> str:

@@ -38,6 +38,8 @@ def rate_at(recipe: Recipe, step: int, steps: int) -> float:
         return recipe.learning_rate * (step + 1) / warmup
     if recipe.schedule == "cosine":
         return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * (1.0 - (step - warmup) / (steps - warmup))
     if recipe.schedule == "step":
         return recipe.learning_rate * recipe.step_factor ** sum(step / steps >= at for at in recipe.step_at)
     return recipe.learning_rate

@@ -14,11 +14,27 @@ Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], tuple[torch.Tenso
 """From a network in training mode, images float32 (n, c, h, w) in [0, 1] and targets: the scalar to minimise (a mean
 over the batch) and logits (n, classes), which the accuracy is counted from."""
 
+
+class Done(NamedTuple):
+    """How many optimiser steps were taken, of how many."""
+
+    step: int
+    steps: int
+
+    @property
+    def share(self) -> float:
+        """The fraction of all steps that is done, in [0, 1)."""
+        return self.step / self.steps
+
+    def ramp(self, steps: int) -> float:
+        """Rises from 0 to 1 over the first ``steps``, however many there are in all."""
+        return min(1.0, self.step / steps) if steps else 1.0
+
+
 SemiLoss = Callable[
-    [torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]
+    [torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor, Done], tuple[torch.Tensor, torch.Tensor]
 ]
-"""A `Loss` that is also given unlabelled images float32 (m, c, h, w) in [0, 1], and which fraction of all optimiser
-steps is done, in [0, 1)."""
+"""A `Loss` that is also given unlabelled images float32 (m, c, h, w) in [0, 1], and how far training is."""
 
 
 class SemiSupervised(NamedTuple):
@@ -33,11 +49,11 @@ class SemiSupervised(NamedTuple):
     ratio: int = 1
 
 
-StepLoss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
+StepLoss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, Done], tuple[torch.Tensor, torch.Tensor]]
 
 
 def step_loss(loss: Loss | SemiSupervised, device: torch.device) -> StepLoss:
-    """A loss of either kind as a function of network, images, targets and the fraction of steps done.
+    """A loss of either kind as a function of network, images, targets and how far training is.
 
     Unlabelled images are drawn from the global generator, which the engine seeds for every epoch.
 
@@ -49,7 +65,7 @@ def step_loss(loss: Loss | SemiSupervised, device: torch.device) -> StepLoss:
     feed = Feed(loss.images, torch.zeros(len(loss.images), dtype=torch.int64), device)
 
     def with_unlabelled(
-        module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor, done: float
+        module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor, done: Done
     ) -> tuple[torch.Tensor, torch.Tensor]:
         rows = torch.randint(len(feed), (loss.ratio * len(images),))
         return loss.loss(module, images, targets, feed.take(rows.to(device)), done)

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError, DataError, UsageError
-from assay.methods.evasion.apgd import Apgd, apgd, checkpoints
+from assay.methods.evasion.apgd import Apgd
+from assay.methods.evasion.ascent import apgd, checkpoints, pgd
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.losses import LOSSES, dlr, margin
-from assay.methods.evasion.pgd import Pgd, pgd
+from assay.methods.evasion.pgd import Pgd
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
 from oracles.evasion import slow_apgd, slow_pgd

@@ -79,6 +79,17 @@ def test_what_the_attack_does_not_find_is_infinitely_far(tmp_path):
     assert "half of the images" in most.metric("median_distance").note
 
 
+def test_a_search_that_finds_little_leaves_it_open(tmp_path):
+    """All images are farther from the plane than the usual size; nothing is masked, and one search is no ensemble."""
+    target = target_of(np.linspace(0.05, 0.3, 60))
+    verdict = ToThePlane(norm="linf").run(WhiteBox(target), target.splits, context_of(tmp_path)).verdict
+    assert (verdict.level, verdict.answers) == ("undecided", False)
+    assert "evasion.autoattack would decide" in verdict.sentence
+    blind = ToThePlane(blind=1.0).run(WhiteBox(target), target.splits, context_of(tmp_path)).verdict
+    assert (blind.level, blind.answers) == ("undecided", True)
+    assert "APGD fools" in blind.sentence
+
+
 def test_the_median_s_interval_covers():
     """Of many samples of a skewed distribution, at least 95 % of the intervals hold its median."""
     random = np.random.default_rng(0)

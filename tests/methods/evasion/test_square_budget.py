@@ -16,20 +16,11 @@ WIDE = (3, 12, 12)
 def published_share(initial: float, step: int, steps: int) -> float:
     """The share of the authors' code, table by table: 10,000 steps, or as many as there are."""
     place = step / steps * 10_000
-    for until, halvings in (
-        (10, 0),
-        (50, 1),
-        (200, 2),
-        (500, 3),
-        (1000, 4),
-        (2000, 5),
-        (4000, 6),
-        (6000, 7),
-        (8000, 8),
-    ):
+    table = [(10, 1), (50, 2), (200, 4), (500, 8), (1000, 16), (2000, 32), (4000, 64), (6000, 128), (8000, 256)]
+    for until, part in table:
         if place <= until:
-            return initial / 2**halvings
-    return initial / 2**9
+            return initial / part
+    return initial / 512
 
 
 @pytest.mark.parametrize("cap", [20, 50, 400])

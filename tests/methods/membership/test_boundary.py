@@ -7,8 +7,8 @@ from assay.base.errors import BudgetError
 from assay.base.progress import silent
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
+from assay.methods.hop_skip_jump import Walk
 from assay.methods.membership.boundary import Boundary
-from assay.methods.membership.hop_skip_jump import Walk
 from assay.targets.target import Target
 from methods.membership import people
 

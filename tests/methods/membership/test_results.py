@@ -1,72 +1,47 @@
 import numpy as np
 import pytest
 
-from assay.base.intervals import clopper_pearson
-from assay.methods.finding import Interval, Metric, Scale
-from assay.methods.membership.results import auc_metric, true_positive_rates, verdict
+from assay.access import Answers
+from assay.methods.check import check_finding
+from assay.methods.finding import Finding
+from assay.methods.membership.attack import Part, Population
+from assay.methods.membership.results import accuracies, auc_metric, gap_metrics, of_members, of_non_members, samples_of
+from assay.methods.membership.verdict import verdict
 
 
-def auc_of(low, high):
-    interval = Interval(low=low, high=high, method="DeLong")
-    return Metric(name="auc_loss", label="AUC, loss", value=(low + high) / 2, interval=interval)
+def part(rows, labels, predicted):
+    return Part(np.array(rows), np.array(labels), Answers(np.array(predicted), None))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "level"),
-    [
-        (0.61, 0.7, "high"),
-        (0.56, 0.7, "elevated"),
-        (0.56, 0.59, "elevated"),
-        (0.52, 0.58, "undecided"),
-        (0.5, 0.7, "undecided"),
-        (0.48, 0.54, "low"),
-        (0.3, 0.4, "low"),
-    ],
-)
-def test_the_level_follows_the_bounds(low, high, level):
-    found = verdict(auc_of(low, high))
-    assert found.level == level
-    assert found.metric == "auc_loss"
-    assert f"{(low + high) / 2:.3f}" in found.sentence
-    assert f"{low:.3f} to {high:.3f}" in found.sentence
+PEOPLE = Population(part([4, 7, 9], [0, 1, 1], [0, 1, 0]), part([2, 3], [1, 0], [1, 1]), "")
 
 
-def test_few_sure_accusations_are_a_high_leak_whatever_the_auc():
-    generator = np.random.default_rng(0)
-    members = np.concatenate([generator.normal(9, 1, 200), generator.normal(-0.2, 1, 1800)])
-    non_members = generator.normal(0, 1, 1000)
-    metric = auc_metric("loss", (members, non_members))
-    assert metric.interval.high < 0.6
-    found = verdict(metric, (members, non_members))
-    assert found.level == "high"
-    assert "finds 10." in found.sentence
-    assert found.metric == "tpr_at_fpr_0.01"
+def test_samples_are_members_first_each_with_its_part_and_role():
+    scores = {"loss": (np.array([3.0, 2.0, 1.0]), np.array([0.5, 0.4]))}
+    found = samples_of(PEOPLE, scores, accuracies(*PEOPLE.right), {"size": np.arange(5.0)})
+    assert found.row.tolist() == [4, 7, 9, 2, 3]
+    assert found.part.tolist() == ["members"] * 3 + ["non_members"] * 2
+    assert found.positive.tolist() == [True] * 3 + [False] * 2
+    assert found.scores["auc_loss"].tolist() == [3.0, 2.0, 1.0, 0.5, 0.4]
+    assert np.nanmean(found.outcomes["train_accuracy"]) == pytest.approx(2 / 3)
+    assert np.nanmean(found.outcomes["test_accuracy"]) == pytest.approx(1 / 2)
+    assert found["predicted"].tolist() == [0, 1, 0, 1, 1]
+    assert found["size"].tolist() == [0, 1, 2, 3, 4]
+    auc = auc_metric("loss", scores["loss"])
+    finding = Finding(metrics=[auc, *gap_metrics(*PEOPLE.right)], verdict=verdict(auc), samples=found)
+    check_finding(finding, "membership.test", None)
 
 
-def test_a_sure_accusation_must_beat_the_doubt_about_the_threshold():
-    """100 non-members: 1 % of false positives is one of them, and may as well be 5 %."""
-    members = np.concatenate([np.full(37, 2.0), np.zeros(463)])
-    non_members = np.concatenate([np.full(1, 2.0), np.zeros(99)])
-    assert clopper_pearson(37, 500).low > 0.05
-    assert verdict(auc_of(0.5, 0.54), (members, non_members)).level == "low"
+def test_only_those_who_were_judged_are_kept():
+    found = samples_of(PEOPLE, {"loss": (np.array([1.0]), np.array([0.0]))}, kept=np.array([1, 4]))
+    assert found.row.tolist() == [7, 3]
+    assert found.part.tolist() == ["members", "non_members"]
+    assert found["label"].tolist() == [1, 0]
 
 
-def test_a_metric_without_a_value_decides_nothing():
-    with pytest.raises(ValueError, match="no value"):
-        verdict(Metric(name="auc_loss", label="AUC", value=None, note="why"))
-
-
-def test_the_auc_is_named_where_it_would_have_decided_alone():
-    generator = np.random.default_rng(0)
-    members, non_members = generator.normal(2, 1, 2000), generator.normal(0, 1, 1000)
-    found = verdict(auc_metric("loss", (members, non_members)), (members, non_members))
-    assert (found.level, found.metric) == ("high", "auc_loss")
-
-
-def test_what_is_judged_has_a_scale():
-    generator = np.random.default_rng(0)
-    scores = generator.normal(2, 1, 300), generator.normal(0, 1, 300)
-    assert auc_metric("loss", scores).scale == Scale(risk="up", chance=0.5, high=0.6, low=0.55)
-    rates = {metric.name: metric.scale for metric in true_positive_rates(scores)}
-    assert rates["tpr_at_fpr_0.01"] == Scale(risk="up", chance=0.01, high=0.05)
-    assert [name for name, scale in rates.items() if scale] == ["tpr_at_fpr_0.01"]
+def test_flags_count_for_their_own_kind_alone():
+    flags = (np.array([True, False]), np.array([True]))
+    assert of_members(flags)[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(of_members(flags)[2:]).all()
+    assert of_non_members(flags)[2:].tolist() == [1.0]
+    assert np.isnan(of_non_members(flags)[:2]).all()

@@ -2,14 +2,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from assay.base.errors import DataError
-from assay.base.intervals import clopper_pearson
 from assay.methods.membership.roc import (
+    allowed_between,
     best_threshold,
     held_out_accuracy,
     operate,
+    placement_variances,
     precision_at,
+    projected,
     roc_curve,
     thinned,
     tpr_at,
@@ -49,7 +52,8 @@ def test_tpr_at_a_rate_is_the_last_point_that_respects_it_or_is_refused(pair, ra
         assert "needs at least" in found.note
     else:
         assert found.value == pytest.approx(slow.tpr_at_fpr(*pair, rate))
-        assert found.bounds == clopper_pearson(round(found.value * len(pair[0])), len(pair[0]))
+        assert found.bounds[:2] == pytest.approx(slow.tpr_bounds(*pair, rate))
+        assert found.bounds.low <= found.value <= found.bounds.high
         flagged = operate(roc, rate)
         assert (np.array(pair[1]) >= flagged.threshold).sum() == flagged.false_positives <= rate * len(pair[1]) + 1e-9
 
@@ -61,6 +65,35 @@ def test_support_starts_at_one_over_the_rate(rate):
     refused = unsupported(roc_curve(np.ones(1), np.arange(needed - 1)), rate)
     assert f"{needed:,} non-members" in refused
     assert f"there are {needed - 1:,}" in refused
+
+
+def test_many_equal_scores_above_the_rate_leave_nothing_flagged():
+    """5 % of all scores are the highest: at 1 % nobody can be flagged, and the interval begins at 0."""
+    members, non_members = np.repeat([1.0, 0.0], [50, 950]), np.repeat([1.0, 0.0], [50, 950])
+    found = tpr_at(roc_curve(members, non_members), 0.01)
+    assert found.value == found.bounds.low == 0
+
+
+@given(st.integers(1, 3000), st.sampled_from([0.05, 0.01, 0.001]), st.sampled_from([0.9, 0.95]))
+def test_how_many_non_members_may_lie_above_the_threshold(n, rate, level):
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    assert allowed_between(n, rate, level) == tuple(binom.ppf(end, n, rate) for end in ends)
+
+
+@given(groups)
+def test_the_variance_of_an_auc_is_that_of_its_placements(pair):
+    if min(len(pair[0]), len(pair[1])) < 2:
+        return
+    first, second = placement_variances(*pair)
+    assert first / len(pair[0]) + second / len(pair[1]) == pytest.approx(slow.delong_variance(*pair), abs=1e-12)
+
+
+def test_the_projection_to_the_same_samples_is_the_interval_itself():
+    generator = np.random.default_rng(0)
+    roc = roc_curve(generator.normal(0.3, 1, 3000), generator.normal(0, 1, 2000))
+    assert projected(roc, 0.01, 3000, 2000)[:2] == pytest.approx(tpr_at(roc, 0.01).bounds[:2])
+    wide, narrow = (projected(roc, 0.01, 3000 * k, 2000 * k) for k in (1, 16))
+    assert narrow.high - narrow.low == pytest.approx((wide.high - wide.low) / 4, rel=0.3)
 
 
 @given(groups)

@@ -101,10 +101,11 @@ def test_every_sample_is_in_half_of_the_models_and_asked_about_twice(target, tmp
     known = Lira(**TINY).shadow(oracle, target.splits, people.context(tmp_path))
     assert (known.inside.sum(axis=0) == 2).all()
     assert known.posteriors.shape == (120, 2, 10)
-    assert known.logits.shape == (4, 2, 120, 10)
+    assert known.shadows.shape == (4, 2, 120, 10)
     assert oracle.ledger.images + oracle.ledger.duplicates == 240
     plain = people.oracle(target, tmp_path)
-    assert Lira(**{**TINY, "mirror": False}).shadow(plain, target.splits, people.context(tmp_path)).logits.shape[1] == 1
+    once = Lira(**{**TINY, "mirror": False}).shadow(plain, target.splits, people.context(tmp_path))
+    assert once.shadows.shape[1] == 1
     assert plain.ledger.images == 120
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from assay.methods.membership import pooled_attack
 from assay.methods.membership.pooled_attack import Pooled
@@ -69,7 +70,9 @@ def known(tmp_path_factory):
     logits[:, 0, np.arange(120), shadowed.labels] = ease + 2 * shadowed.inside + generator.normal(0, 0.5, (4, 120))
     posteriors = np.full((120, 1, 10), 0.01, np.float32)
     posteriors[np.arange(120), 0, shadowed.labels] = 0.1 + 0.1 / (1 + np.exp(-ease))
-    return shadowed._replace(logits=logits, posteriors=posteriors / posteriors.sum(axis=2, keepdims=True))
+    return shadowed._replace(
+        shadows=softmax(logits, axis=-1), posteriors=posteriors / posteriors.sum(axis=2, keepdims=True)
+    )
 
 
 def best_a(values, shadows, inside, members):
@@ -81,13 +84,12 @@ def best_a(values, shadows, inside, members):
     return max(aucs, key=lambda a: aucs[a])
 
 
-def test_rmia_is_tuned_on_the_first_shadow_model_and_not_on_the_target(known, tmp_path, monkeypatch):
+def test_rmia_is_tuned_on_the_first_shadow_model_and_not_on_the_target(known, tmp_path):
     method = Rmia(**TINY)
-    monkeypatch.setattr(Rmia, "shadow", lambda *_: known)
     target, shadows = (values[..., 0] for values in known.values(method._signal))
     honest = best_a(shadows[0], shadows[1:], known.inside[1:], known.inside[0])
     assert honest != best_a(target, shadows, known.inside, np.arange(120) < 60)
-    found = method.measure(None, None, people.context(tmp_path)).variants["rmia_offline"]
+    found = method.scored(known, people.context(tmp_path)).variants["rmia_offline"]
     likelihood = offline(target, shadows, known.inside, honest)
     assert (found == rmia(likelihood, Likelihood(*likelihood), 1.0)).all()
 
@@ -106,8 +108,7 @@ def test_a_pooled_attack_is_calibrated_on_models_that_did_not_teach_it(known, tm
             return x[:, 0]
 
     monkeypatch.setattr(pooled_attack, "HistGradientBoostingClassifier", Noted)
-    monkeypatch.setattr(Pooled, "shadow", lambda *_: known)
-    found = Pooled(**TINY).measure(None, None, people.context(tmp_path))
+    found = Pooled(**TINY).scored(known, people.context(tmp_path))
     features = pooled_attack._Features(known)
     ((x, y),) = taught
     rows = {row.tobytes() for row in x}

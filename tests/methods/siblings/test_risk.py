@@ -14,9 +14,11 @@ from assay.access import Serving
 from assay.base.errors import UsageError
 from assay.data.images import ArrayImages, Subset
 from assay.methods.evasion.queries import QueryResult
-from assay.methods.siblings.campaigns import NOTHING, Campaign, charge
-from assay.methods.siblings.risk_report import query_curves, risk_table, risk_verdict
-from assay.methods.siblings.savings import costs, saving
+from assay.methods.finding import Verdict
+from assay.methods.siblings.attackers import NOTHING
+from assay.methods.siblings.campaigns import Campaign, charge
+from assay.methods.siblings.risk_report import Hands, query_curves, risk_table, risk_verdict
+from assay.methods.siblings.savings import cheapest, costs, gains, saving, using
 from assay.studies import Outcome, Trial, Workspace, make_method, run_trials
 from assay.studies.samples import SAMPLES, read_samples
 from assay.targets.target import Target
@@ -44,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def outcome(workspace: Workspace) -> Outcome:
-    return risk(digits(), workspace, independent="starter/digits-cnn-wide", sibling="int8")
+    return risk(digits(), workspace, independent="starter/digits-cnn-wide, starter/digits-resnet", sibling="int8")
 
 
 def test_failures_count_the_whole_cap():
@@ -58,12 +60,23 @@ def test_failures_count_the_whole_cap():
     costly=st.lists(st.lists(st.integers(1, 50), min_size=4, max_size=4), min_size=1, max_size=3),
     cheap=st.lists(st.lists(st.integers(1, 50), min_size=4, max_size=4), min_size=1, max_size=3),
 )
-def test_a_saving_is_a_ratio_of_the_least_medians(costly, cheap):
-    found = saving(np.array(costly).T, np.array(cheap).T, 0, "saving", "", 51)
-    assert found.value == pytest.approx(ratio_slowly(costly, cheap))
-    assert found.interval is not None
-    assert found.interval.low <= found.value + 1e-9
-    assert found.interval.high >= found.value - 1e-9
+def test_gains_are_of_the_least_medians_and_the_most_success(costly, cheap):
+    without, having = (
+        [campaign("gfcs", str(number), row, [value % 3 > 0 for value in row]) for number, row in enumerate(rows)]
+        for rows in (costly, cheap)
+    )
+    charged = [[each.result.queries * each.result.success + 51 * ~each.result.success for each in those]
+               for those in (without, having)]  # fmt: skip
+    found = gains(without, having, 51, 0)
+    one, other = [[list(map(int, row)) for row in rows] for rows in charged]
+    assert found.saving.value == pytest.approx(ratio_slowly(one, other))
+    assert found.questions_saved.value == pytest.approx(min(map(np.median, one)) - min(map(np.median, other)))
+    best = [max(sum(each.result.success) / 4 for each in those) for those in (without, having)]
+    assert found.success_gained.value == pytest.approx(best[1] - best[0])
+    for metric in found:
+        assert metric.interval is not None
+        assert metric.interval.low <= metric.value + 1e-9
+        assert metric.interval.high >= metric.value - 1e-9
 
 
 def test_a_baseline_that_half_withstand_is_a_lower_bound():
@@ -72,13 +85,47 @@ def test_a_baseline_that_half_withstand_is_a_lower_bound():
     assert saving(held, held // 10, 0, "saving", "", 101).note == ""
 
 
-@pytest.mark.parametrize(("cheap", "level"), [(2, "high"), (25, "elevated"), (90, "low")])
+def verdict(without: list[Campaign], sibling: Campaign, independent: bool = True, cap: int = 1000) -> Verdict:
+    words = {each.prior: f"the {each.prior} thing" for each in without}
+    hands = Hands(words, [sibling.prior], "its sibling", independent)
+    campaigns = [*without, sibling]
+    return risk_verdict(gains(without, campaigns, cap, 0), campaigns, hands, "changes little", cap)
+
+
+@pytest.mark.parametrize(("cheap", "level"), [(2, "high"), (25, "elevated"), (90, "low"), (150, "low")])
 def test_levels(cheap, level):
-    costly = np.full((50, 1), 100)
-    found = saving(costly, np.full((50, 1), cheap), 0, "saving", "", 1000)
-    said = risk_verdict([found], "the sibling", (100, cheap), "changes little")
-    assert said.level == level
-    assert f"{100 / cheap:.1f} times" in said.sentence
+    said = verdict(
+        [campaign("gfcs", "no prior", [300] * 50, [True] * 50), campaign("gfcs", "other", [100] * 50, [True] * 50)],
+        campaign("gfcs", "sibling", [cheap] * 50, [True] * 50),
+    )
+    assert (said.level, said.metric) == (level, "saving")
+    # Whoever has a sibling that helps nothing goes on with what he had.
+    assert (
+        "With the other thing in hand an attacker who changes little needs a median of 100 questions" in said.sentence
+    )
+    assert f"with its sibling {min(cheap, 100)}: it saves {max(100 - cheap, 0)} (" in said.sentence
+    assert f"{100 / min(cheap, 100):.3g} times (" in said.sentence
+
+
+def test_without_an_independent_network_nothing_is_high():
+    nothing = campaign("gfcs", "no prior", [300] * 50, [True] * 50)
+    said = verdict([nothing], campaign("gfcs", "sibling", [2] * 50, [True] * 50), independent=False)
+    assert said.level == "elevated"
+    assert "No independent network" in said.sentence
+    low = verdict([nothing], campaign("gfcs", "sibling", [290] * 50, [True] * 50), independent=False)
+    assert low.level == "low"
+    assert "No independent" not in low.sentence
+
+
+def test_images_that_only_the_sibling_fells_count_where_the_median_hides_them():
+    """Four images in ten withstand any other network, which no median shows."""
+    falls = [number % 10 < 6 for number in range(100)]
+    said = verdict(
+        [campaign("gfcs", "independent", [3] * 100, falls)], campaign("gfcs", "sibling", [3] * 100, [True] * 100)
+    )
+    assert (said.level, said.metric) == ("high", "success_gained")
+    assert "Of the images 40.0 %" in said.sentence
+    assert "1 times (95 % interval 1 to 1) cheaper" in said.sentence
 
 
 def test_curves_and_table_count_every_image():
@@ -91,7 +138,8 @@ def test_curves_and_table_count_every_image():
     assert curves["p-rgf, no prior"][100.0] == 0.75
     assert list(curves["p-rgf, no prior"].values()) == sorted(curves["p-rgf, no prior"].values())
     assert risk_table(campaigns, 100).rows[0] == ["p-rgf", NOTHING, 0.75, 25.0, 40.0, 20.0]
-    assert costs(campaigns, "sibling", 100).tolist() == [[2], [2], [3], [4]]
+    assert costs(using(campaigns, ["sibling"]), 100).tolist() == [[2], [2], [3], [4]]
+    assert cheapest(campaigns, 100).prior == "sibling"
 
 
 def test_every_prior_meets_the_same_images(outcome: Outcome, workspace: Workspace):
@@ -103,11 +151,11 @@ def test_every_prior_meets_the_same_images(outcome: Outcome, workspace: Workspac
     assert module is not None
     rows = samples.row
     assert (module(test.take(rows)).argmax(1).numpy() == test.labels[rows]).all()
-    for attack, prior in [("square", NOTHING)] + [
-        (attack, prior)
-        for attack in ("p-rgf", "gfcs")
-        for prior in (NOTHING, "independent", "stolen surrogate", "sibling")
-    ]:
+    hands = (NOTHING, "independent", "independent 2", "ensemble", "stolen surrogate", "sibling")
+    expected = [("square", NOTHING)] + [(attack, prior) for attack in ("p-rgf", "gfcs") for prior in hands]
+    expected += [("transfer", prior) for prior in hands[1:]]
+    assert sum(metric.name.startswith("median_queries_") for metric in outcome.metrics) == len(expected)
+    for attack, prior in expected:
         name = f"{attack}_{prior}".replace(" ", "_")
         queries, success = samples[f"queries_{name}"], samples[f"success_{name}"]
         assert queries.max() <= 150
@@ -122,7 +170,9 @@ def test_a_close_sibling_saves_questions(outcome: Outcome):
         stolen, own = (outcome.metric(f"mean_queries_{attack}_{prior}").value for prior in ("no_prior", "sibling"))
         assert own < stolen
     assert outcome.verdict is not None
-    assert "Publishing" in outcome.verdict.sentence
+    assert outcome.metric("saving").value < outcome.metric("saving_over_no_prior").value
+    assert "in hand an attacker who changes an image by an L2 length" in outcome.verdict.sentence
+    assert "No independent network" not in outcome.verdict.sentence
     assert {figure.kind for figure in outcome.figures} == {"table", "lines", "gallery"}
 
 

@@ -17,7 +17,7 @@ from assay.compression.storage import load_sibling
 from assay.data.images import Subset
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.losses import margin
-from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
+from assay.methods.siblings.attackers import Averaged, in_hand, refitted
 from assay.methods.siblings.comparison import Pair, compare
 from assay.methods.siblings.similarity_measures import cosines, margin_gradients
 from assay.methods.siblings.tradeoff import Candidate, best, share_lost, transfer_cut
@@ -197,6 +197,9 @@ def test_the_method_reports_the_knowing_attacker_too(tmp_path):
         "refit_questions": 100,
         "refit_epochs": 2,
         "unpairing": {"epochs": 3, "learning_rate": 0.02},
+        "independent": ["starter/digits-cnn-wide"],
+        "surrogate": {"epochs": 2},
+        "attacks": ["transfer", "gfcs"],
     }
     workspace = Workspace(tmp_path / "w")
     trial = Trial(digits(), make_method("siblings.unpair", None, options), Serving(), 0)
@@ -205,11 +208,22 @@ def test_the_method_reports_the_knowing_attacker_too(tmp_path):
     plain, knowing = (outcome.metric(name).value for name in ("times_dearer", "times_dearer_knowing"))
     assert plain is not None
     assert knowing is not None
-    assert knowing <= plain
+    assert outcome.metric("times_dearer_best").value <= knowing <= plain
+    least = min(
+        outcome.metric(f"median_queries_{attack}_{use}").value
+        for attack in ("transfer", "gfcs")
+        for use in (
+            "unpaired,_weight_10", "averaged_gradients", "fine-tuned_on_answers", "fine-tuned,_averaged",
+            "fine-tuned,_with_independent_networks",
+        )
+    )  # fmt: skip
+    paired = min(outcome.metric(f"median_queries_{attack}_paired_sibling").value for attack in ("transfer", "gfcs"))
+    assert knowing == pytest.approx(least / paired)
     assert outcome.verdict is not None
-    assert outcome.verdict.metric == "saving"
+    assert outcome.verdict.metric in ("saving", "success_gained")
+    assert "the unpaired, weight 10" in outcome.verdict.sentence
     samples = read_samples(workspace.artefacts(outcome.key) / SAMPLES)
-    attacked = ~np.isnan(samples["success_p-rgf_no_prior"])
+    attacked = ~np.isnan(samples["success_gfcs_no_prior"])
     test = digits().splits.non_members
     assert test is not None
     assert attacked.sum() == 8

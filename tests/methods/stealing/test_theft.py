@@ -8,9 +8,11 @@ from assay.base.errors import AccessError, BudgetError, DataError, UsageError
 from assay.base.intervals import clopper_pearson
 from assay.data.images import ArrayImages
 from assay.methods.stealing.learners import LEARNERS
+from assay.methods.stealing.protocols import BestStealing, FoundationStealing, MeBenchStealing
 from assay.methods.stealing.strategies import STRATEGIES
 from assay.methods.stealing.surrogate import load_surrogate
 from assay.methods.stealing.theft import Theft
+from assay.training import Recipe
 from methods.stealing.small import (
     CLASSES,
     FAST,
@@ -94,10 +96,12 @@ def test_a_budget_curve_from_one_run_is_that_of_a_run_for_each_budget(tmp_path):
 
 
 def test_a_strategy_that_trains_itself_is_judged_as_it_was_at_each_checkpoint(tmp_path):
-    options = {"strategy": "data-free:batch_size=4,passes=1,latent=4", "learning_rate": 0.1}
-    curve, _, _ = steal(tmp_path / "curve", budget=60, checkpoints=(24,), **options)
-    alone, _, _ = steal(tmp_path / "alone", budget=24, **options)
-    assert curve.metric("agreement_at_24").value == alone.metric("agreement").value
+    options = {"strategy": "data-free:batch_size=4,passes=1,latent=4,drop=1.0", "splits": splits_of(test=200)}
+    curve, _, _ = steal(tmp_path / "curve", budget=90, checkpoints=(24, 48), **options)
+    alone = [steal(tmp_path / str(budget), budget=budget, **options)[0] for budget in (24, 48, 90)]
+    found = [curve.metric(name).value for name in ("agreement_at_24", "agreement_at_48", "agreement")]
+    assert found == [finding.metric("agreement").value for finding in alone]
+    assert len(set(found)) == 3
 
 
 def test_validation_images_are_paid_for_and_not_learned_from(tmp_path):
@@ -254,3 +258,54 @@ def test_the_epoch_that_validates_best_is_kept(tmp_path):
     assert best >= last
     with pytest.raises(ValidationError, match="set validation_share above 0"):
         Theft(epoch="best")
+
+
+@pytest.mark.parametrize(
+    ("budget", "learner", "chosen"), [(30, None, "fixmatch"), (31, None, "mixup"), (20, "soft", "soft")]
+)
+def test_the_best_theft_learns_from_the_rest_of_the_pool_where_there_is_enough(
+    tmp_path, monkeypatch, budget, learner, chosen
+):
+    asked = []
+    monkeypatch.setattr(Theft, "measure", lambda self, *_: asked.append(self))
+    best = BestStealing(budget=budget, learner=learner)
+    best.measure(oracle_of(Service(), tmp_path), splits_of(pool=60), context_of(tmp_path))
+    assert asked[0].learner.partition(":")[0] == chosen
+    assert asked[0].model_copy(update={"learner": learner}) == best
+
+
+def test_the_protocols_are_as_their_papers_have_them():
+    foundation, mebench = FoundationStealing(), MeBenchStealing()
+    assert (foundation.optimiser, foundation.schedule, foundation.step_at) == ("sgd", "step", (0.5,))
+    assert (foundation.rotate, foundation.flip, foundation.momentum) == (5.0, True, 0.9)
+    assert (foundation.epoch, foundation.validation_share, foundation.up_to) == ("best", 0.1, 5_000)
+    assert (mebench.optimiser, mebench.learning_rate, mebench.weight_decay) == ("lion", 3e-4, 0.0)
+    assert (mebench.crop, mebench.flip, mebench.auto_augment) == (0.08, True, True)
+
+
+def test_every_option_of_training_reaches_the_recipe(tmp_path, monkeypatch):
+    """A theft's options by the recipe's names; an option that is dropped on the way would be trained without."""
+    options = {
+        "epochs": 2, "batch_size": 7, "optimiser": "sgd", "learning_rate": 0.03, "momentum": 0.5, "nesterov": True,
+        "weight_decay": 0.125, "schedule": "step", "step_at": (0.25,), "warmup": 0.5, "ema": 0.75,
+        "label_smoothing": 0.25, "shift": 1, "flip": True, "rotate": 3.0, "crop": 0.5, "cutout": 2,
+        "auto_augment": True,
+    }  # fmt: skip
+    seen = []
+    monkeypatch.setattr("assay.methods.stealing.learners.learner.fit", lambda *args, **_: seen.append(args[3]) or ())
+    steal(tmp_path, budget=20, **options)
+    (recipe,) = seen
+    assert {name: getattr(recipe, name) for name in options} == options
+    left = set(Recipe.model_fields) - set(options)
+    assert left == {"step_factor", "mixed_precision"}
+
+
+def test_a_mirrored_copy_answers_with_the_mean_over_both_views(tmp_path):
+    options = {"budget": 30, "epochs": 5}
+    plain, _, _ = steal(tmp_path / "plain", **options)
+    found, _, _ = steal(tmp_path / "mirrored", mirrored=True, **options)
+    copy, _ = load_surrogate(tmp_path / "mirrored")
+    images = splits_of().non_members.take(found.samples.row)
+    both = (copy(images) + copy(images.flip(-1))).argmax(1).numpy()
+    assert np.array_equal(found.samples["surrogate"], both)
+    assert not np.array_equal(found.samples["surrogate"], plain.samples["surrogate"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from assay.base.errors import LoadError, UnsafeFileError
+from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.targets.loading import load_network
+from assay.targets.loading.keras_file import Rescale
 from assay.targets.loading.keras_layers import build_layer
 from oracles.keras import (
     Layer,
@@ -32,7 +35,7 @@ SIDES = st.integers(4, 9)
 KERNELS = st.tuples(st.integers(1, 4), st.integers(1, 4))
 STRIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
 RANDOM = np.random.default_rng(5)
-FIXTURE = Path(__file__).parent / "keras3.h5"
+FIXTURE, ARCHIVE = (Path(__file__).parent / name for name in ("keras3.h5", "keras3.keras"))
 
 
 def run(kind: str, options: dict[str, Any], weights: dict[str, Any], *images: NDArray[Any]) -> NDArray[Any]:
@@ -252,7 +255,7 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
         load_network(tmp_path / "cut.h5", "keras")
     with h5py.File(tmp_path / "bare.h5", "w") as file:
         file["weights"] = np.zeros(3)
-    with pytest.raises(LoadError, match="without the model_config"):
+    with pytest.raises(LoadError, match=r"put the model's JSON beside it as bare\.json"):
         load_network(tmp_path / "bare.h5", "keras")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.attrs["model_config"] = json.dumps({"class_name": "MyModel", "config": {}})
@@ -308,3 +311,115 @@ def test_a_file_of_keras_itself() -> None:
         [0.2627499, 0.6016345, 0.0012355, 0.1190188, 0.0153612],
     ]
     np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_an_archive_of_keras_itself() -> None:
+    """The archive was saved by Keras 3.15.1, which gave these posteriors for these images (rows: image; 3 classes).
+
+    It has rescaling, plain, separable and depthwise convolutions, batch normalisation with and without scale, and a
+    shortcut; its members were compressed afterwards, which Keras does not do.
+    """
+    loaded = load_network(ARCHIVE, "keras")
+    images = np.random.RandomState(0).rand(4, 8, 8, 3).astype(np.float32) * 255
+    found = torch.softmax(loaded.network(torch.from_numpy(images).permute(0, 3, 1, 2)), dim=1).detach().numpy()
+    expected = [
+        [0.3826262, 0.2723364, 0.3450375],
+        [0.399119, 0.2606633, 0.3402177],
+        [0.4183599, 0.2428187, 0.3388214],
+        [0.3822976, 0.2770951, 0.3406073],
+    ]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def archive(path: Path, layers: list[dict[str, Any]], arrays: dict[str, list[NDArray[Any]]], name: bool = True) -> Path:
+    """A ``.keras`` archive as Keras 3 lays it out; ``arrays`` are by group, ``name`` is what newer releases add."""
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+    config["config"]["build_input_shape"] = [None, 2, 2, 1]
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for (group, stored), layer in zip(arrays.items(), layers, strict=True):
+            variables = file.create_group(f"layers/{group}/vars")
+            if name:
+                variables.attrs["name"] = layer["config"]["name"]
+            for place, array in enumerate(stored):
+                variables[str(place)] = array
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("config.json", json.dumps(config))
+        packed.writestr("model.weights.h5", content.getvalue())
+    return path
+
+
+KERNELS_OF = {"one": RANDOM.normal(size=(4, 3)), "two": RANDOM.normal(size=(3, 2))}
+
+
+def dense_layers(*extra: dict[str, Any]) -> list[dict[str, Any]]:
+    flat = {"class_name": "Flatten", "config": {"name": "flat"}}
+    options = {"activation": "linear", "use_bias": False}
+    both = [{"class_name": "Dense", "config": {"name": name, **options}} for name in KERNELS_OF]
+    return [*extra, flat, *both]
+
+
+GROUPS = {"flatten": [], "dense": [KERNELS_OF["one"]], "dense_1": [KERNELS_OF["two"]]}
+PIXELS = torch.rand(5, 1, 2, 2)
+EXPECTED = PIXELS.reshape(5, 4).numpy() @ KERNELS_OF["one"] @ KERNELS_OF["two"]
+
+
+@pytest.mark.parametrize("name", [True, False])
+def test_layers_of_one_class_are_told_apart_by_name_or_order(tmp_path: Path, name: bool) -> None:
+    loaded = load_network(archive(tmp_path / "m.keras", dense_layers(), GROUPS, name), "keras")
+    np.testing.assert_allclose(loaded.network(PIXELS).detach(), EXPECTED, atol=1e-5)
+
+
+LAMBDA = {"class_name": "Lambda", "config": {"name": "prepare", "function": {"class_name": "__lambda__", "config": {}}}}
+
+
+def test_a_lambda_is_never_run_and_replaced_only_by_what_the_user_says(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras", dense_layers(LAMBDA), {"lambda": [], **GROUPS})
+    with pytest.raises(UnsafeFileError, match=r'replace_lambda\.prepare = "identity"'):
+        load_network(path, "keras")
+    as_it_is = load_network(path, "keras", replace_lambda={"prepare": "identity"})
+    np.testing.assert_allclose(as_it_is.network(PIXELS).detach(), EXPECTED, atol=1e-5)
+    scaled = load_network(path, "keras", replace_lambda={"prepare": Rescale(scale=2.0)})
+    np.testing.assert_allclose(scaled.network(PIXELS).detach(), 2 * EXPECTED, atol=1e-5)
+    with pytest.raises(UsageError, match="no Lambda layer 'prepar' to replace: did you mean 'prepare'"):
+        load_network(path, "keras", replace_lambda={"prepar": "identity"})
+
+
+def test_weights_alone_with_their_description_beside_them(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras", dense_layers(), GROUPS)
+    with zipfile.ZipFile(path) as packed:
+        config = json.loads(packed.read("config.json"))
+        (tmp_path / "cat.weights.h5").write_bytes(packed.read("model.weights.h5"))
+    with pytest.raises(LoadError, match=r"as cat\.weights\.json \(`model\.to_json"):
+        load_network(tmp_path / "cat.weights.h5", "keras")
+    (tmp_path / "cat.json").write_text(json.dumps(config))
+    loaded = load_network(tmp_path / "cat.weights.h5", "keras")
+    np.testing.assert_allclose(loaded.network(PIXELS).detach(), EXPECTED, atol=1e-5)
+    assert loaded.external == (tmp_path / "cat.json",)
+
+
+def test_weights_of_keras_2_alone(tmp_path: Path) -> None:
+    write_sequential(tmp_path / "m.h5", (2, 2, 1), [Layer("Flatten", "flat", {}), dense("d", 4, 2)])
+    with h5py.File(tmp_path / "m.h5") as whole, h5py.File(tmp_path / "w.h5", "w") as weights:
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", weights)
+        weights.attrs["layer_names"] = list(whole["model_weights"])
+        (tmp_path / "model.json").write_text(whole.attrs["model_config"])
+    expected = load_network(tmp_path / "m.h5", "keras").network(PIXELS)
+    torch.testing.assert_close(load_network(tmp_path / "w.h5", "keras").network(PIXELS), expected)
+
+
+def test_archives_that_are_damaged_or_swell(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras", dense_layers(), GROUPS)
+    with zipfile.ZipFile(path) as packed:
+        config = packed.read("config.json")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("config.json", config)
+        packed.writestr("model.weights.h5", bytes(1 << 24))
+    with pytest.raises(LoadError, match="would unpack to 16 MiB"):
+        load_network(path, "keras")
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("config.json", config)
+        packed.writestr("model.weights.h5", b"nothing")
+    with pytest.raises(LoadError, match="damaged or truncated"):
+        load_network(path, "keras")

@@ -84,12 +84,61 @@ def test_what_was_said_must_agree(tmp_path: Path) -> None:
         load_network(path, "onnx", input_shape=(3, 4, 4))
 
 
-def test_weights_in_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "a.onnx", external="weights.bin")
-    assert (tmp_path / "weights.bin").exists()
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnsafeFileError, match="weights in other files"):
+def test_weights_in_a_file_beside_it_are_read_and_digested(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx", external="a.onnx.data")
+    loaded = load_network(path, "onnx")
+    np.testing.assert_allclose(loaded.network(torch.from_numpy(IMAGES)), IMAGES.reshape(5, -1) @ KERNEL, rtol=1e-5)
+    assert loaded.external == (tmp_path / "a.onnx.data",)
+    before = loaded.digest(path)
+    (tmp_path / "a.onnx.data").write_bytes((2 * KERNEL).tobytes())
+    assert load_network(path, "onnx").digest(path) != before
+
+
+def test_an_export_of_torch_opens(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(72, 4))
+    path, images = tmp_path / "m.onnx", torch.rand(5, 3, 5, 5)
+    torch.onnx.export(module.eval(), (images[:1],), path, verbose=False)
+    assert (tmp_path / "m.onnx.data").is_file(), "torch writes external data by default"
+    loaded = load_network(path, "onnx")
+    assert (loaded.input_shape, loaded.num_classes) == ((3, 5, 5), 4)
+    torch.testing.assert_close(loaded.network(images), module(images).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "location", ["../secret.bin", "sub/../../secret.bin", "/etc/hostname", "linked.bin", "link/w.bin"]
+)
+def test_weights_outside_the_folder_are_refused(tmp_path: Path, location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "secret.bin").write_bytes(KERNEL.tobytes())
+    (tmp_path / "w.bin").write_bytes(KERNEL.tobytes())
+    (folder / "linked.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "link").symlink_to(tmp_path, target_is_directory=True)
+    path = write(folder / "a.onnx", external="weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    (entry,) = [entry for entry in model.graph.initializer[0].external_data if entry.key == "location"]
+    entry.value = location
+    path.write_bytes(model.SerializeToString())
+    monkeypatch.chdir(folder)
+    with pytest.raises(UnsafeFileError, match="not a plain file in its own folder"):
         load_network(path, "onnx")
+
+
+def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx", external="weights.bin")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(LoadError, match=r"keeps weights in weights\.bin, which is not beside it"):
+        load_network(path, "onnx")
+
+
+def test_weights_in_attributes_are_found_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx", external="weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    kernel = model.graph.initializer.pop()
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["kernel"], value=kernel))
+    path.write_bytes(model.SerializeToString())
+    assert module.external_files(path) == [tmp_path / "weights.bin"]
 
 
 def test_files_that_are_no_classifiers(tmp_path: Path) -> None:

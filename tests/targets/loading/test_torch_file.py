@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
-import zipfile
+import re
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -103,12 +105,39 @@ def test_whole_modules_and_foreign_objects_are_refused(tmp_path: Path, content: 
         read_state(tmp_path / "whole.pt", "torch")
 
 
-def test_torchscript_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
-        for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
-            archive.writestr(f"script/{name}", b"")
-    with pytest.raises(UnsafeFileError, match="TorchScript"):
-        sniff(tmp_path / "script.pt")
+def convert(path: Path) -> None:
+    """Do in the file's folder what the refusal says."""
+    with pytest.raises(UnsafeFileError) as caught:
+        sniff(path)
+    (command,) = re.findall(r'`python -c "(.*)"`', str(caught.value))
+    subprocess.run([sys.executable, "-c", command], cwd=path.parent, check=True, capture_output=True)
+
+
+def test_torchscript_is_refused_with_a_conversion_that_works(tmp_path: Path) -> None:
+    whole = network().eval()
+    torch.jit.trace(whole, torch.zeros(1, 3, 4, 4)).save(tmp_path / "script.pt")
+    convert(tmp_path / "script.pt")
+    loaded = load_network(
+        tmp_path / "weights.pt", "torch", architecture=network(), num_classes=2, input_shape=(3, 4, 4)
+    )
+    images = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(loaded.network.eval()(images), whole(images))
+
+
+def test_an_exported_program_is_refused_with_a_conversion_that_works(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    whole = network().eval()
+    torch.export.save(torch.export.export(whole, (torch.zeros(1, 3, 4, 4),)), tmp_path / "model.pt2")
+    convert(tmp_path / "model.pt2")
+    images = torch.rand(2, 3, 4, 4)
+    found = load_network(tmp_path / "model.onnx", "onnx").network(images)
+    torch.testing.assert_close(found, whole(images).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_saved_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    with pytest.raises(UnsafeFileError, match=r"tf2onnx\.convert --saved-model FOLDER"):
+        sniff(tmp_path / "saved_model.pb")
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -103,6 +103,10 @@ class Noise(Policy):
         noisy[empty] = one_hot(posteriors[empty])
         return normalised(noisy)
 
+    def imitated(self, seed: int) -> Policy:
+        """With a key of the attacker's own."""
+        return self.model_copy(update={"seed": seed})
+
     def _noise(self, key: bytes, classes: int) -> Posteriors:
         random = np.random.default_rng([self.seed, int.from_bytes(key, "little")])
         return random.normal(0.0, self.scale, classes).astype(np.float32)
@@ -118,5 +122,14 @@ class Temperature(Policy):
 
     @override
     def __call__(self, posteriors: Posteriors, asked: Asked) -> Posteriors:
-        logs = np.log(np.clip(posteriors.astype(np.float64), 1e-300, None)) / self.temperature
-        return normalised(np.exp(logs - logs.max(axis=1, keepdims=True)).astype(np.float32))
+        return _tempered(posteriors, self.temperature)
+
+    @override
+    def undone(self, posteriors: Posteriors) -> Posteriors:
+        """Softmax at the inverse temperature; a class that was cut off stays cut off."""
+        return _tempered(posteriors, 1 / self.temperature) * (posteriors > 0)
+
+
+def _tempered(posteriors: Posteriors, temperature: float) -> Posteriors:
+    logs = np.log(np.clip(posteriors.astype(np.float64), 1e-300, None)) / temperature
+    return normalised(np.exp(logs - logs.max(axis=1, keepdims=True)).astype(np.float32))

@@ -50,6 +50,12 @@ class OwnerPolicy(Policy):
             raise UsageError(f"The policy {self.name!r} needs its network, and there is no file {self.network}.")
 
     @override
+    def imitated(self, seed: int) -> Policy:
+        """With a random network: of the same architecture, unless the owner's is in a file."""
+        network = "tiny-cnn" if self.network.endswith(SUFFIX) else self.network
+        return self.model_copy(update={"network": network, "seed": seed})
+
+    @override
     def describe(self) -> dict[str, Any]:
         described = super().describe()
         if self.network.endswith(SUFFIX):

@@ -37,6 +37,17 @@ class Policy(Frozen):
         """Posteriors float32 (n, classes) whose rows sum to 1, and what they answer, to the same shape."""
         raise NotImplementedError
 
+    def imitated(self, seed: int) -> Policy:
+        """The policy as an attacker has it who knows what the service does, and not its secrets.
+
+        Keys of noise and networks of the owner are the attacker's own, drawn from ``seed``.
+        """
+        return self
+
+    def undone(self, posteriors: Posteriors) -> Posteriors | None:
+        """The posteriors that such answers were made from, both (n, classes); None where several would do."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Name and parameters, for identities and reports."""
         return {"name": self.name, **self.model_dump()}

@@ -9,11 +9,12 @@ import torch
 from assay.access import WhiteBox
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
-from assay.methods.evasion.fixed_epsilon import Evaded, FixedEpsilon, Tried
+from assay.methods.evasion.fixed_epsilon import USUAL_LINF, Evaded, FixedEpsilon, Tried
 from assay.methods.evasion.gradients import fgsm_step, loss_gradient, predictions
 from assay.methods.finding import Finding
 from assay.methods.measures import percent
 from assay.methods.method import Context, method
+from assay.methods.work import Sizes, Work
 
 VANISHING = 0.05
 """Above this share of images without a gradient the verdict says that FGSM understates what other attacks can do."""
@@ -37,7 +38,14 @@ class Fgsm(FixedEpsilon):
         threat_model="White box. The attacker has the network (it runs on a device, say, or is public) and changes an "
         "image a little, in one step, so that it is misclassified, whatever the wrong class.",
     )
-    presets = {"quick": {}, "standard": {"max_images": 2000}, "full": {"max_images": 10_000}}
+    presets = {"standard": {"max_images": 2000}, "full": {"max_images": 10_000}}
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """A gradient an image, and two answers an image and size: to the attack, and to noise."""
+        images, tried = min(self.max_images, sizes.non_members), len(self.epsilons or USUAL_LINF)
+        return Work(forwards=images * (1 + 2 * tried), gradients=images)
+
+    unbounded = False  # a single step of any length may miss
 
     def attack_sizes(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +12,15 @@ from pydantic import AfterValidator, Field, model_validator
 
 from assay.access import WhiteBox
 from assay.base.errors import DataError
+from assay.base.intervals import clopper_pearson
 from assay.data.images import Shape, Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
 from assay.methods.evasion.gradients import BATCH, predictions
+from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
 from assay.methods.evasion.results import (
     EXAMPLES,
+    LOW_SUCCESS,
     Attacked,
     Labels,
     Shown,
@@ -28,6 +31,7 @@ from assay.methods.evasion.results import (
     require_right,
     verdict,
 )
+from assay.methods.evasion.scrutiny import CHECKED, farthest, look_closer
 from assay.methods.finding import Finding
 from assay.methods.measures import proportion
 from assay.methods.method import Context, WhiteBoxMethod
@@ -49,20 +53,29 @@ Sizes = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(lambda 
 class Tried(NamedTuple):
     """Images float32 (n, c, h, w) after an attack, the network's labels (n,) of them, and what else was seen.
 
-    ``vanished`` bool (n,) says which had no gradient to follow; None where that was not looked at.
+    ``vanished`` bool (n,) says which had no gradient to follow, ``stage`` int64 (n,) which part of an ensemble fooled
+    each, -1 none; None where that was not looked at.
     """
 
     images: torch.Tensor
     labels: Labels
     vanished: NDArray[np.bool_] | None = None
+    stage: NDArray[np.int64] | None = None
 
 
 class Evaded(NamedTuple):
-    """What an attack did: labels by epsilon, images to show at the deciding one, and where gradients vanished (m,)."""
+    """What an attack did: labels by epsilon; at the deciding one images to show, and what `Tried` says of all m.
+
+    ``checks`` tell a network that withstands from one whose gradients mislead; None where the attack found enough.
+    ``classes`` is the number of the network's classes.
+    """
 
     attacked: Attacked
     shown: Shown
     vanished: NDArray[np.bool_] | None
+    stage: NDArray[np.int64] | None
+    checks: Checks | None
+    classes: int
 
 
 class FixedEpsilon(WhiteBoxMethod[Evaded]):
@@ -73,6 +86,12 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
     """
 
     parts = ("non_members",)
+
+    unbounded: ClassVar[bool] = True
+    """Whether it must succeed on nearly every image where any change is allowed, which is checked."""
+
+    cross_checked: ClassVar[bool] = True
+    """Whether APGD and the Square Attack are tried on images that it leaves standing, where it finds little."""
 
     norm: Norm = Field(default="linf", description="How a change is measured: linf (largest pixel) or l2 (length).")
     epsilons: Sizes | None = Field(
@@ -145,15 +164,25 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
         require_right(before == test.labels)
         after, noisy = ({ball.epsilon: before.copy() for ball in balls} for _ in range(2))
         attacked = Attacked(test.shape[0], test.labels, before, after, noisy, self.norm, test.rows)
-        return self._attack_all(access, test, balls, attacked, context)
+        shown, deciding = self._attack_all(access, test, balls, attacked, context)
+        vanished = [tried.vanished for tried in deciding if tried.vanished is not None]
+        stages = [tried.stage for tried in deciding if tried.stage is not None]
+        return Evaded(
+            attacked,
+            shown,
+            np.concatenate(vanished) if vanished else None,
+            np.concatenate(stages) if stages else None,
+            self._check(access, test, attacked, context),
+            access.num_classes,
+        )
 
     def _attack_all(
         self, box: WhiteBox, test: Subset, balls: list[Ball], attacked: Attacked, context: Context
-    ) -> Evaded:
-        """Fill in the labels under attack and under noise, batch by batch."""
+    ) -> tuple[Shown, list[Tried]]:
+        """Fill in the labels under attack and under noise; what was seen at the deciding size, batch by batch."""
         generator, noise = context.generator(f"{self.name}: start"), context.generator(NOISE)
         targets = np.flatnonzero(attacked.right)
-        kept, vanished = Kept(), []
+        kept, deciding = Kept(), []
         with context.progress.step(self.about.title, len(targets)) as bar:
             for start in range(0, len(targets), BATCH):
                 rows = targets[start : start + BATCH]
@@ -165,18 +194,57 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
                     attacked.noisy[ball.epsilon][rows] = predictions(box, ball.surface(images, noise))
                     if ball.epsilon == attacked.deciding:
                         kept.add(rows, images, tried.images, tried.labels != test.labels[rows])
-                        vanished += [] if tried.vanished is None else [tried.vanished]
+                        deciding.append(tried._replace(images=tried.images[:0]))
                 bar.advance(len(rows))
-        return Evaded(attacked, kept.shown(), np.concatenate(vanished) if vanished else None)
+        return kept.shown(), deciding
+
+    def _check(self, box: WhiteBox, test: Subset, attacked: Attacked, context: Context) -> Checks | None:
+        """Look for signs of masked gradients, where the success rate is not clearly above what is low."""
+        fooled = attacked.fooled(attacked.after, attacked.deciding)
+        if clopper_pearson(int(fooled.sum()), len(fooled)).low > LOW_SUCCESS or fooled.all():
+            return None
+        rows = np.flatnonzero(attacked.right)[~fooled][:CHECKED]
+        images = test.take(rows).to(box.device)
+        labels = torch.from_numpy(test.labels[rows]).to(box.device)
+        ball, generator = Ball(self.norm, attacked.deciding), context.generator(f"{self.name}: checks")
+
+        def control(box: WhiteBox, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return next(iter(self.attack_sizes(box, images, labels, [farthest(ball, images)], generator))).images
+
+        context.progress.say(f"{self.about.title}: looking for signs of masked gradients")
+        checks = look_closer(
+            box,
+            images,
+            labels,
+            ball,
+            generator,
+            control=control if self.unbounded else None,
+            others=self.cross_checked,
+        )
+        noise = attacked.fooled(attacked.noisy, attacked.deciding)
+        return checks._replace(beaten_by_noise=noise & ~fooled)
+
+    def checks(self, result: Evaded) -> Checks:
+        """What speaks for or against a low success rate."""
+        return result.checks or Checks()
+
+    @property
+    def decides(self) -> bool:
+        """Whether this is the strongest attack with the network in hand, so that finding little is worth something."""
+        return False
 
     def account(self, result: Evaded, context: Context) -> Finding:
         """Success and accuracy by size, judged at the usual one."""
         metrics = evasion_metrics(result.attacked)
         if result.vanished is not None:
             metrics.append(proportion("vanishing_gradients", "Attacked images without a gradient", result.vanished))
+        checks = self.checks(result)
+        metrics += check_metrics(checks)
+        against = signs(checks) + chance_sign(result.attacked.right, result.classes)
+        judged = verdict(metrics, result.attacked, "An attack with the network in hand")
         return Finding(
             metrics=metrics,
-            verdict=verdict(metrics, result.attacked, "An attack with the network in hand"),
+            verdict=earned(judged, against, self.decides, what_decides(against, not self.cross_checked)),
             figures=[accuracy_curve(metrics, result.attacked), examples(result.shown, result.attacked, context)],
             samples=evasion_samples(result.attacked),
         )

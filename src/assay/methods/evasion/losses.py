@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of logits (n, classes) and labels (n,), or pairs of label and target (n, 2), one number an image (n,)."""
+
 QueryLoss = Literal["margin", "cross-entropy"]
 GradientLoss = Literal["margin", "cross-entropy", "dlr"]
 
@@ -42,6 +44,20 @@ def dlr(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return margin(logits, labels)
     ordered = logits.topk(3, dim=1).values
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
+
+
+def targeted_dlr(logits: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+    """How far the target class is above the label, over the distance of the highest logit to the third and fourth.
+
+    ``pairs`` int64 (n, 2) are labels and targets. Croce and Hein, ICML 2020, equation 8. With fewer than four classes
+    the plain difference.
+    """
+    chosen = logits.gather(1, pairs)
+    difference = chosen[:, 1] - chosen[:, 0]
+    if logits.shape[1] < 4:
+        return difference
+    ordered = logits.topk(4, dim=1).values
+    return difference / (ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2 + 1e-12)
 
 
 LOSSES: dict[str, Loss] = {"margin": margin, "cross-entropy": cross_entropy, "dlr": dlr}

@@ -18,7 +18,9 @@ from assay.data.splits import Splits
 from assay.methods.evasion.ball import NAMES, Ball, Norm, usual_epsilon
 from assay.methods.evasion.fixed_epsilon import IMAGES, Kept
 from assay.methods.evasion.gradients import BATCH, predictions
+from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
 from assay.methods.evasion.results import (
+    LOW_SUCCESS,
     POINTS,
     SUCCESS,
     Labels,
@@ -29,6 +31,7 @@ from assay.methods.evasion.results import (
     require_right,
     size_in_words,
 )
+from assay.methods.evasion.scrutiny import CHECKED, look_closer
 from assay.methods.finding import Finding, Interval, Lines, Metric, Samples, Series
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, WhiteBoxMethod
@@ -42,7 +45,8 @@ class Distances(NamedTuple):
 
     ``rows``, ``true`` and ``before`` (n,) are rows, labels and predictions without attack; ``distance`` float64 (m,) is
     of those classified correctly, infinity where the attack found nothing. ``after`` (k,) are the predictions of the
-    images in ``shown``, ``channels`` those of the images.
+    images in ``shown``, ``channels`` those of the images, ``classes`` those of the network. ``checks`` are None where
+    the attack found enough.
     """
 
     rows: NDArray[np.int64]
@@ -52,6 +56,8 @@ class Distances(NamedTuple):
     shown: Shown
     after: Labels
     channels: int
+    checks: Checks | None
+    classes: int
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -94,7 +100,22 @@ class MinimumNorm(WhiteBoxMethod[Distances]):
         require_right(before == test.labels)
         distance, shown = self._attack_all(access, test, np.flatnonzero(before == test.labels), context)
         after = predictions(access, shown.changed)
-        return Distances(test.rows, test.labels, before, distance, shown, after, test.shape[0])
+        right = before == test.labels
+        checks = self._check(access, test, np.flatnonzero(right), distance, context)
+        classes = access.num_classes
+        return Distances(test.rows, test.labels, before, distance, shown, after, test.shape[0], checks, classes)
+
+    def _check(
+        self, box: WhiteBox, test: Subset, targets: NDArray[np.int64], distance: Floats, context: Context
+    ) -> Checks | None:
+        """Look for signs of masked gradients, where few images fall at the usual size."""
+        ball = Ball(self.norm, usual_epsilon(self.norm, test.shape[0]))
+        fooled = distance <= ball.epsilon + SLACK
+        if clopper_pearson(int(fooled.sum()), len(fooled)).low > LOW_SUCCESS or fooled.all():
+            return None
+        rows = targets[~fooled][:CHECKED]
+        images, labels = test.take(rows).to(box.device), torch.from_numpy(test.labels[rows]).to(box.device)
+        return look_closer(box, images, labels, ball, context.generator(f"{self.name}: checks"))
 
     def _attack_all(
         self, box: WhiteBox, test: Subset, targets: NDArray[np.int64], context: Context
@@ -128,12 +149,21 @@ class MinimumNorm(WhiteBoxMethod[Distances]):
             proportion("found", "Images for which some adversarial image was found", np.isfinite(result.distance)),
             proportion("clean_accuracy", "Accuracy without attack", result.right),
         ]
+        checks = result.checks or Checks()
+        against = signs(checks) + chance_sign(result.right, result.classes)
+        metrics += check_metrics(checks)
         words = f"An attack with the network in hand that {size_in_words(self.norm, epsilon)} makes the model err on"
         shown = result.shown
         before = result.before[shown.places]
         return Finding(
             metrics=metrics,
-            verdict=judged(metrics[0], f"{words} {within(metrics[0])} of the images that it had right."),
+            # A search from one start, however good, is one attack: it is for an ensemble to say that nothing is found.
+            verdict=earned(
+                judged(metrics[0], f"{words} {within(metrics[0])} of the images that it had right."),
+                against,
+                decides=False,
+                decider=what_decides(against, ensemble=False),
+            ),
             figures=[
                 distance_curve(result, self.norm),
                 gallery(shown.clean, shown.changed, before, result.after, None, context),

@@ -7,40 +7,11 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.about import About
+from assay.methods.evasion.ascent import pgd
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.fixed_epsilon import FixedEpsilon
-from assay.methods.evasion.gradients import gradient_and_logits
-from assay.methods.evasion.losses import LOSSES, GradientLoss, Loss
+from assay.methods.evasion.losses import LOSSES, GradientLoss
 from assay.methods.method import method
-
-
-def pgd(
-    box: WhiteBox,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    ball: Ball,
-    *,
-    start: torch.Tensor,
-    steps: int,
-    step: float,
-    loss: Loss,
-) -> torch.Tensor:
-    """Images (n, c, h, w) after so many steps of a length ``step`` (a share of epsilon) from ``start`` (n, c, h, w).
-
-    Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018. An image that is
-    misclassified stays where it is; every other one costs a gradient a step.
-    """
-    points = start.clone()
-    left = torch.arange(len(images), device=images.device)
-    for _ in range(steps):
-        if not len(left):
-            break
-        gradients, logits = gradient_and_logits(box, points[left], labels[left], loss)
-        standing = logits.argmax(dim=1) == labels[left]
-        left = left[standing]
-        moved = points[left] + step * ball.epsilon * ball.steepest(gradients[standing])
-        points[left] = ball.project(moved, images[left])
-    return points
 
 
 @method

@@ -11,13 +11,16 @@ from pydantic import Field
 
 from assay.access import Oracle, WhiteBox
 from assay.base.errors import BudgetError, DataError
+from assay.base.intervals import clopper_pearson
 from assay.base.progress import Step
 from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, scores_of
 from assay.methods.evasion.results import (
     EXAMPLES,
+    LOW_SUCCESS,
     Labels,
     Shown,
     among,
@@ -32,6 +35,14 @@ from assay.methods.finding import Finding, Samples
 from assay.methods.measures import proportion, within
 from assay.methods.method import Context, OracleMethod
 
+CHECKED = 20
+"""Images that are looked at where an attack found little."""
+
+DECIDING_QUERIES = 5000
+"""Questions an image with which the Square Attack is part of the published AutoAttack."""
+
+DECIDER = f"evasion.square with {DECIDING_QUERIES:,} questions about each image"
+
 TOGETHER = 1 << 22
 """Pixels of the images that are attacked side by side."""
 
@@ -41,7 +52,7 @@ class Asked(NamedTuple):
 
     ``rows``, ``true`` and ``before`` (n,) are rows, labels and the target's labels without attack; ``success`` and
     ``queries`` (m,) are of those it had right. ``after`` (k,) are the labels of the images in ``shown``. ``words``
-    begin the sentence of the verdict.
+    begin the sentence of the verdict. ``checks`` are empty where the attack found enough.
     """
 
     rows: NDArray[np.int64]
@@ -53,6 +64,8 @@ class Asked(NamedTuple):
     after: Labels
     ball: Ball
     words: str
+    checks: Checks
+    classes: int
 
 
 class QueryMethod(OracleMethod[Asked], QueryOptions):
@@ -107,7 +120,40 @@ class QueryMethod(OracleMethod[Asked], QueryOptions):
         changed = result.adversarial[chosen]
         shown = Shown(targets[chosen], test.take(targets[chosen]), changed)
         after = access.evaluator().ask(changed).labels
-        return Asked(test.rows, test.labels, before, result.success, result.queries, shown, after, ball, words)
+        standing = test.take(targets[~result.success][:CHECKED])
+        checks = self._check(access, standing, result.success, ball, context)
+        return Asked(
+            test.rows,
+            test.labels,
+            before,
+            result.success,
+            result.queries,
+            shown,
+            after,
+            ball,
+            words,
+            checks,
+            access.num_classes,
+        )
+
+    def _check(
+        self, oracle: Oracle, standing: torch.Tensor, success: NDArray[np.bool_], ball: Ball, context: Context
+    ) -> Checks:
+        """Whether posteriors change with the image at all, where the success rate is not clearly above what is low.
+
+        The evaluator asks this of the service as the attacker meets it, and it is not charged to the attack.
+        """
+        if not len(standing) or clopper_pearson(int(success.sum()), len(success)).low > LOW_SUCCESS:
+            return Checks()
+        evaluator = oracle.serving_as(oracle.serving.model_copy(update={"budget": None}))
+        noise = ball.surface(standing, context.generator(f"{self.name}: checks"))
+        answers = [evaluator.ask(images).require_posteriors() for images in (standing, noise)]
+        return Checks(flat=(answers[0] == answers[1]).all(axis=1))
+
+    @property
+    def decides(self) -> bool:
+        """Whether this is the strongest attack by posteriors, so that finding little is worth something."""
+        return False
 
     def account(self, result: Asked, context: Context) -> Finding:
         """Success and what it cost, judged by the success."""
@@ -121,9 +167,12 @@ class QueryMethod(OracleMethod[Asked], QueryOptions):
         if (median := metrics[1].value) is not None:
             sentence += f" Half of these successes took at most {median:g} questions."
         shown = result.shown
+        metrics += check_metrics(result.checks)
+        against = signs(result.checks) + chance_sign(right, result.classes)
+        decider = what_decides(against, ensemble=False) if against else DECIDER
         return Finding(
             metrics=metrics,
-            verdict=judged(metrics[0], sentence),
+            verdict=earned(judged(metrics[0], sentence), against, self.decides, decider),
             figures=[
                 success_curve({self.about.title: (result.success, result.queries)}, self.max_queries),
                 gallery(

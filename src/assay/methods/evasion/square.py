@@ -11,7 +11,7 @@ from assay.access import WhiteBox
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball, Norm, lengths, unit
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
-from assay.methods.evasion.query_method import QueryMethod
+from assay.methods.evasion.query_method import DECIDING_QUERIES, QueryMethod
 from assay.methods.method import method
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -182,7 +182,7 @@ class Square(QueryMethod, SquareOptions):
         "Changes random squares of an image and keeps what helps; success and questions.",
         "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, 2020",
     )
-    presets = {"standard": {}, "full": {"max_images": 1000}}
+    presets = {"standard": {}, "full": {"max_images": 1000, "max_queries": DECIDING_QUERIES}}
 
     norm: Norm = Field(default="linf", description="How a change is measured: linf (largest pixel) or l2 (length).")
 
@@ -196,3 +196,8 @@ class Square(QueryMethod, SquareOptions):
     ) -> QueryResult:
         """The Square Attack with these options."""
         return square(ask, images, labels, self, generator)
+
+    @property
+    def decides(self) -> bool:
+        """With as many questions as in the published AutoAttack."""
+        return self.max_queries >= DECIDING_QUERIES

@@ -15,7 +15,9 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball
 from assay.methods.evasion.gradients import BATCH, fgsm_step, loss_gradient
+from assay.methods.evasion.masking import earned
 from assay.methods.evasion.prior import stolen_prior
+from assay.methods.evasion.query_method import DECIDER
 from assay.methods.evasion.results import (
     Attacked,
     Shown,
@@ -30,6 +32,7 @@ from assay.methods.evasion.results import (
 from assay.methods.finding import Finding
 from assay.methods.method import Context, Method, OracleMethod, method
 from assay.methods.stealing.basic import BasicStealing
+from assay.methods.work import Sizes, Work
 
 Epsilon = Annotated[float, Field(gt=0.0, le=1.0)]
 Epsilons = Annotated[
@@ -73,6 +76,11 @@ class Transfer(OracleMethod[Transferred]):
         "full": {"max_images": 10_000, "surrogate": BasicStealing.presets["full"]},
     }
 
+    def work(self, sizes: Sizes) -> Work | None:
+        """Answers to images, and to each of them changed and with noise at every size; the surrogate is made before."""
+        images = min(self.max_images, sizes.non_members)
+        return Work(non_members=images, forwards=2 * images * len(self.epsilons), seconds=1.0)
+
     epsilons: Epsilons = Field(
         default=(0.01, 0.03, 0.1), description="Largest changes of a pixel that are tried, on its scale of [0, 1]."
     )
@@ -111,7 +119,8 @@ class Transfer(OracleMethod[Transferred]):
         words = f"An attack through a copy stolen with {result.stolen_with:,} questions"
         return Finding(
             metrics=metrics,
-            verdict=verdict(metrics, result.attacked, words),
+            # What does not carry over from one surrogate may from another, or fall to a search: this is never *low*.
+            verdict=earned(verdict(metrics, result.attacked, words), [], decides=False, decider=DECIDER),
             figures=[accuracy_curve(metrics, result.attacked), examples(result.shown, result.attacked, context)],
             samples=evasion_samples(result.attacked),
         )

@@ -15,6 +15,7 @@ from assay.base.errors import BudgetError, DataError
 from assay.data.images import Images, Subset
 from assay.data.splits import Splits
 from assay.methods.method import Context, OracleMethod, Result
+from assay.methods.work import Sizes, Work
 
 MOST_OVERLAP = 0.01
 """The share of non-members that may be members too (equal images); they are left out. More is an error."""
@@ -51,6 +52,7 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
     """Base of the membership attacks. All of them judge the same samples, so that answers are asked for once."""
 
     parts = ("members", "non_members")
+    version = 2
     novel_inputs = False
 
     max_members: int | None = Field(
@@ -59,6 +61,12 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
     max_non_members: int | None = Field(
         default=None, ge=2, description="At most so many non-members are judged, drawn at random; none: all of them."
     )
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """One answer for each sample, and arithmetic on them."""
+        members = min(self.max_members or sizes.members, sizes.members)
+        non_members = min(self.max_non_members or sizes.non_members, sizes.non_members)
+        return Work(members=members, non_members=non_members, seconds=1.0 + 3e-5 * (members + non_members))
 
     def ask(self, oracle: Oracle, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.

@@ -23,15 +23,15 @@ from assay.methods.measures import percent
 from assay.methods.membership.attack import MembershipMethod, Part, Population
 from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learned_scores, positions
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
     gap_metrics,
     low_rate_metrics,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 Alteration = Callable[[torch.Tensor], torch.Tensor]

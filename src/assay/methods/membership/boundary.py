@@ -14,11 +14,10 @@ from assay.base.intervals import auc_bounds, delong_auc
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding, Lines, Series
+from assay.methods.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.augmentation import images_metric
-from assay.methods.membership.hop_skip_jump import FEWEST, RESERVE, Walk
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
     gap_metrics,
@@ -26,8 +25,9 @@ from assay.methods.membership.results import (
     low_rate_metrics,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 

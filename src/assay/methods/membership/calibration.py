@@ -12,9 +12,19 @@ import numpy as np
 
 from assay.base.intervals import Floats, clopper_pearson
 from assay.methods.finding import Metric
-from assay.methods.membership.results import ALARMS, Scores, precision_metrics, rate_metric
-from assay.methods.membership.roc import Flagged, Rate, balanced_accuracy, best_threshold, operate, precision, roc_curve
+from assay.methods.membership.results import precision_metrics, rate_metric
+from assay.methods.membership.roc import (
+    Flagged,
+    Rate,
+    Scores,
+    balanced_accuracy,
+    best_threshold,
+    operate,
+    precision,
+    roc_curve,
+)
 from assay.methods.membership.shadows import Bools, Values
+from assay.methods.membership.verdict import ALARMS
 
 Score = Callable[[Values, Values, Bools], Floats]
 """From values of a target (examples, ...), of shadow models (models, examples, ...) and ``inside`` (models, examples)

@@ -9,7 +9,8 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod, Population
-from assay.methods.membership.results import accuracies, gap_metrics, samples_of, verdict
+from assay.methods.membership.results import accuracies, gap_metrics, samples_of
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 

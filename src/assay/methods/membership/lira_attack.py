@@ -17,7 +17,7 @@ from assay.methods.finding import Finding, Histogram
 from assay.methods.membership.calibration import Score, in_turn
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit
-from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, ShadowScores, shadow_finding
+from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, Shadowed, ShadowScores, shadow_finding
 from assay.methods.membership.shadows import Bools
 from assay.methods.membership.vulnerability import exposure
 from assay.methods.method import Context, method
@@ -80,7 +80,10 @@ class Lira(ShadowAttack):
                 f"A variance for each example needs at least {FEWEST_PER_EXAMPLE} shadow models; {self.models} are "
                 "asked for. Train more, or take variance=fixed."
             )
-        known = self.shadow(access, data, context)
+        return super().measure(access, data, context)
+
+    def scored(self, known: Shadowed, context: Context) -> ShadowScores:
+        """See `ShadowAttack.scored`."""
         target, shadows = known.values(scaled_logit)
         scores = {name: score(target, shadows, known.inside) for name, score in VARIANTS.items()}
         calibrating = in_turn(VARIANTS[self.deciding], shadows, known.inside)

@@ -13,7 +13,6 @@ from assay.methods.about import About
 from assay.methods.finding import Figure, Finding
 from assay.methods.membership.attack import MembershipMethod, Population, is_recorded
 from assay.methods.membership.results import (
-    Scores,
     accuracies,
     auc_metric,
     gap_metrics,
@@ -22,9 +21,10 @@ from assay.methods.membership.results import (
     most_exposed,
     roc_figure,
     samples_of,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.signals import SIGNALS
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
 USED = ("correctness", "confidence", "loss", "entropy", "modified_entropy")

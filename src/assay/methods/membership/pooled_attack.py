@@ -7,12 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from assay.access import Oracle
 from assay.base.intervals import Floats
-from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit, softmax_confidence
@@ -46,14 +43,8 @@ class Pooled(ShadowAttack):
 
     rows: int = Field(default=200_000, ge=100, description="At most so many samples of shadow models to train on.")
 
-    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
-        """Scores of the classifier.
-
-        Raises:
-            DataError: as `ShadowAttack.shadow`.
-            BudgetError: as `ShadowAttack.shadow`.
-        """
-        known = self.shadow(access, data, context)
+    def scored(self, known: Shadowed, context: Context) -> ShadowScores:
+        """See `ShadowAttack.scored`."""
         features = _Features(known)
         models = np.arange(len(known.inside))
         taught, calibrating = models[::2], models[1::2]
@@ -91,7 +82,7 @@ class _Features:
 
     def of_shadow(self, model: int) -> Floats:
         others = np.arange(len(self.known.inside)) != model
-        posteriors = softmax(self.known.logits[model].transpose(1, 0, 2), axis=-1)
+        posteriors = self.known.shadows[model].transpose(1, 0, 2)
         return self._features(posteriors, self.odds[1][model], self.confidence[1][model], others)
 
     def _features(self, posteriors: NDArray[np.float32], odds: Floats, confidence: Floats, others: Bools) -> Floats:

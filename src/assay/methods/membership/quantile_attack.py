@@ -23,7 +23,6 @@ from assay.methods.finding import Finding, Metric
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.mlp_attack import positions
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
     low_rate_metrics,
     most_exposed,
@@ -32,10 +31,10 @@ from assay.methods.membership.results import (
     rate_metric,
     roc_figure,
     samples_of,
-    verdict,
 )
-from assay.methods.membership.roc import Rate
+from assay.methods.membership.roc import Rate, Scores
 from assay.methods.membership.signals import log_odds
+from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 from assay.training.engine import fit, predict, seeded_build
 from assay.training.recipe import Recipe

@@ -15,54 +15,27 @@ from assay.methods.finding import (
     Gallery,
     Histogram,
     Interval,
-    Level,
     Lines,
     Metric,
     Samples,
-    Scale,
     Series,
     Table,
-    Verdict,
 )
 from assay.methods.membership.attack import Population
 from assay.methods.membership.roc import (
     FALSE_POSITIVE_RATES,
     PRIORS,
     Rate,
+    Scores,
     held_out_accuracy,
-    operate,
     precision_at,
     roc_curve,
     thinned,
     tpr_at,
-    unsupported,
 )
+from assay.methods.membership.verdict import ALARMS, AUC_SCALE, DECIDING_TPR, TPR_SCALE
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
-
-Scores = tuple[Floats, Floats]
-"""Scores of members (m,) and of non-members (n,), higher for members."""
-
-HIGH_AUC = 0.60
-"""An AUC above this is a high leak."""
-
-LOW_AUC = 0.55
-"""An AUC below this is a low leak."""
-
-ALARMS = 0.01
-"""The false-positive rate at which few but sure accusations are judged."""
-
-HIGH_TPR = 0.05
-"""A true-positive rate above this, five times that of guessing at `ALARMS`, is a high leak whatever the AUC."""
-
-AUC_SCALE = Scale(risk="up", chance=0.5, high=HIGH_AUC, low=LOW_AUC)
-"""What an AUC is judged by."""
-
-DECIDING_TPR = f"tpr_at_fpr_{ALARMS:g}"
-"""The metric that a verdict names where the true-positive rate at `ALARMS` decided it."""
-
-TPR_SCALE = Scale(risk="up", chance=ALARMS, high=HIGH_TPR)
-"""What a true-positive rate at `ALARMS` false positives is judged by."""
 
 
 def rate_metric(name: str, label: str, rate: Rate, n: int) -> Metric:
@@ -144,41 +117,6 @@ def gap_metrics(members_right: NDArray[np.bool_], non_members_right: NDArray[np.
             "auc_correctness", "AUC, correctness", Rate(0.5 + gap / 2, halved, "0.5 + gap / 2 exactly."), sum(sizes)
         ).judged_by(AUC_SCALE),
     ]
-
-
-def verdict(deciding: Metric, scores: Scores | None = None) -> Verdict:
-    """The level of the leak, from the interval of the deciding AUC; it names the metric that decided.
-
-    ``high``: the lower bound is above `HIGH_AUC`; or, given scores, the lower bound of the true-positive rate at
-    `ALARMS` false positives is above `HIGH_TPR` and above the upper bound of the false-positive rate there
-    (`DECIDING_TPR` decided, unless the AUC alone would have).
-    ``elevated``: the lower bound is above `LOW_AUC`. ``low``: the upper bound is below `LOW_AUC`. ``undecided``: the
-    interval holds `LOW_AUC`.
-    """
-    value, interval = deciding.value, deciding.interval
-    if value is None or interval is None:
-        raise ValueError(f"{deciding.name} has no value to judge by")
-    found, alarming = ("", False) if scores is None else _found(scores)
-    level: Level = "undecided"
-    if interval.low > HIGH_AUC or alarming:
-        level = "high"
-    elif interval.low > LOW_AUC:
-        level = "elevated"
-    elif interval.high < LOW_AUC:
-        level = "low"
-    meaning = {
-        "high": "Whether somebody's data was trained on can be told for a considerable share of the members.",
-        "elevated": "Training data leaks measurably, though not for most members.",
-        "low": "That is close to guessing: this attack learns little about who was in the training set.",
-        "undecided": f"The interval holds {LOW_AUC:g}, where low ends: more non-members would decide.",
-    }
-    sentence = (
-        f"An attacker tells members from non-members with an AUC of {value:.3f} "
-        f"({100 * interval.level:g} % interval {interval.low:.3f} to {interval.high:.3f}; 0.5 is guessing){found}. "
-        f"{meaning[level]}"
-    )
-    by_rate = alarming and interval.low <= HIGH_AUC
-    return Verdict(level=level, metric=DECIDING_TPR if by_rate else deciding.name, sentence=sentence)
 
 
 def samples_of(
@@ -283,20 +221,6 @@ def most_exposed(
         rows=["most exposed", "least exposed"],
         files=files,
     )
-
-
-def _found(scores: Scores) -> tuple[str, bool]:
-    roc = roc_curve(*scores)
-    if unsupported(roc, ALARMS):
-        return "", False
-    point = operate(roc, ALARMS)
-    hits = clopper_pearson(point.true_positives, roc.members)
-    alarms = clopper_pearson(point.false_positives, roc.non_members)
-    text = (
-        f", and finds {100 * point.true_positives / roc.members:.1f} % of the members "
-        f"when at most {100 * ALARMS:g} % of the non-members are flagged by mistake"
-    )
-    return text, hits.low > max(HIGH_TPR, alarms.high)
 
 
 def _words(signal: str) -> str:

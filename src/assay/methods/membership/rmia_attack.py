@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from assay.access import Oracle
 from assay.base.intervals import Floats
-from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.membership.calibration import in_turn
 from assay.methods.membership.logits import softmax_confidence
 from assay.methods.membership.rmia import Likelihood, offline, online, rmia, rmia_vote, tuned_a
-from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, ShadowScores
+from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, Shadowed, ShadowScores
 from assay.methods.membership.shadows import Bools, Values
 from assay.methods.membership.signals import FLOOR
 from assay.methods.method import Context, method
@@ -63,14 +61,8 @@ class Rmia(ShadowAttack):
     )
     population: int = Field(default=10_000, ge=1, description="Samples that each sample is compared with, at most.")
 
-    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
-        """Scores online and offline.
-
-        Raises:
-            DataError: as `ShadowAttack.shadow`.
-            BudgetError: as `ShadowAttack.shadow`.
-        """
-        known = self.shadow(access, data, context)
+    def scored(self, known: Shadowed, context: Context) -> ShadowScores:
+        """See `ShadowAttack.scored`."""
         target, shadows = (np.maximum(values, FLOOR) for values in known.values(self._signal))
         order = torch.randperm(len(target), generator=context.generator("membership.rmia: population")).numpy()
         others = np.sort(order[: self.population])

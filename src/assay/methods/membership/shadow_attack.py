@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from assay.access import Oracle
+from assay.access import Answers, Oracle
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, UsageError
 from assay.base.intervals import Floats
@@ -19,8 +19,8 @@ from assay.data.splits import Splits
 from assay.methods.finding import Figure, Finding, Metric, Table
 from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.calibration import calibrate, calibrated_metrics
+from assay.methods.membership.imitation import Imitation, least_answer, log_posteriors
 from assay.methods.membership.results import (
-    Scores,
     auc_metric,
     most_exposed,
     of_members,
@@ -28,12 +28,13 @@ from assay.methods.membership.results import (
     roc_figure,
     samples_of,
     true_positive_rates,
-    verdict,
 )
+from assay.methods.membership.roc import Scores
 from assay.methods.membership.shadows import Bools
-from assay.methods.membership.signals import TINY
+from assay.methods.membership.verdict import verdict
 from assay.methods.membership.vulnerability import class_table
 from assay.methods.method import Context
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training.recipe import Recipe
 from assay.training.shadow import MIRRORED, PLAIN, Query, ShadowPlan, ask_moved, shadow_digest, train_shadows
@@ -44,9 +45,10 @@ LogitSignal = Callable[[NDArray[np.floating[Any]], NDArray[np.int64]], Floats]
 
 SHADOW_THREAT = (
     "Black box with data. The attacker has samples with their true labels, the judged ones among them, and trains "
-    "shadow models on random halves of them; it gets the posteriors for every judged sample, once for each query. "
-    "It knows neither the target's weights nor how it was trained: architecture and recipe of the shadow models "
-    "are options, and an attacker who knows the target's own would do better."
+    "shadow models on random halves of them; it gets the target's answer for every judged sample, once for each query. "
+    "It knows what the service does to its answers, but for keys and networks that are the owner's secret. It knows "
+    "neither the target's weights nor how it was trained: architecture and recipe of the shadow models are options, "
+    "and an attacker who knows the target's own would do better."
 )
 """The threat model of the attacks with shadow models."""
 
@@ -54,28 +56,28 @@ SHADOW_THREAT = (
 class Shadowed(NamedTuple):
     """Everybody, n samples, members first: how the target and the shadow models answered.
 
-    ``labels`` int64 (n,); ``posteriors`` of the target float32 (n, queries, classes); ``logits`` of the shadow models
-    float32 (models, queries, n, classes); ``inside`` bool (models, n), which samples each was trained on.
+    ``labels`` int64 (n,); ``posteriors`` of the target float32 (n, queries, classes), and ``shadows`` of the shadow
+    models, served alike (`imitation`), float32 (models, queries, n, classes); ``inside`` bool (models, n), which
+    samples each was trained on.
     """
 
     people: Population
     images: Joined
     labels: NDArray[np.int64]
     posteriors: NDArray[np.float32]
-    logits: NDArray[np.float32]
+    shadows: NDArray[np.float32]
     inside: Bools
 
     def values(self, signal: LogitSignal) -> tuple[Floats, Floats]:
         """A signal of the target (n, queries) and of the shadow models (models, n, queries).
 
-        The target's logits are taken as the logarithms of its posteriors, which differ from them by a constant.
-
-        Raises:
-            DataError: if a logit is NaN or infinite.
+        Logits are taken as the logarithms of posteriors, which differ from them by a constant.
         """
         labels = self.labels[:, None]
-        target = signal(np.log(self.posteriors.astype(np.float64) + TINY), labels)
-        return target, np.stack([signal(logits.transpose(1, 0, 2), labels) for logits in self.logits])
+        least = least_answer(self.shadows)
+        target = signal(log_posteriors(self.posteriors, least), labels)
+        answers = (log_posteriors(answers.transpose(1, 0, 2), least) for answers in self.shadows)
+        return target, np.stack([signal(logits, labels) for logits in answers])
 
     def parted(self, scores: Floats) -> Scores:
         """Scores (n,) of members and of non-members."""
@@ -104,9 +106,11 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
     Shadow models are trained on random halves of the samples that are judged, each sample in exactly half of them, and
     are kept in the workspace: attacks with the same options, target data and seed share them, and an interrupted
     training goes on where it was. They are what the attack costs: ``models`` trainings of ``epochs`` epochs on half of
-    the samples. The preset ``quick`` leaves these attacks out for that reason.
+    the samples. The preset ``quick`` leaves these attacks out for that reason. Shadow models answer through the
+    target's own serving, as far as an attacker can know it (`imitation`); of labels alone, posteriors are one-hot.
     """
 
+    needs = "label"
     novel_inputs = True
     presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
     modalities = ("image", "text")
@@ -130,6 +134,16 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
         description="Whether every sample is asked about a second time, mirrored: of use where the target was trained "
         "on mirrored images, and harmful where it was not.",
     )
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """The shadow models' training, on half of the samples each, and their answers about all in two ways."""
+        known = super().work(sizes)
+        if known is None:
+            return None
+        samples = known.members + known.non_members
+        steps = self.models * samples * (self.epochs / 2 + 2 / 3)  # an answer is a third of a training step
+        moved = samples * (len(self.queries) - 1)
+        return known._replace(forwards=moved, training=steps, trains=self.architecture, shared=True)
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -166,17 +180,32 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
             )
         people = self.ask(oracle, data, context, len(self.queries))
         images = Joined(_chosen(data.members, people.members.rows), _chosen(data.non_members, people.non_members.rows))
-        answers = [np.concatenate([part.answers.require_posteriors() for part in people.parts])]
+        answers = [np.concatenate([_posteriors(part.answers, oracle.num_classes) for part in people.parts])]
         for query in self.queries[1:]:
             moved = oracle.ask_all(Shown(images, query), context.progress, "asking about mirrored images")
-            answers.append(moved.require_posteriors())
+            answers.append(_posteriors(moved, oracle.num_classes))
         plan = self.plan(context.seed, context.modality)
         folder = context.shared / shadow_digest(images, oracle.num_classes, plan)
         shadows = train_shadows(
             images, oracle.num_classes, plan, folder, device=context.device, progress=context.progress
         )
-        logits = shadows.logits[:, : len(self.queries)]
-        return Shadowed(people, images, images.labels, np.stack(answers, axis=1), logits, shadows.inside)
+        imitation = Imitation(oracle.serving, oracle.num_classes, context.seed)
+        served = imitation.answers(shadows.logits[:, : len(self.queries)], images, self.queries)
+        target = np.stack([imitation.undone(answer) for answer in answers], axis=1)
+        return Shadowed(people, images, images.labels, target, served, shadows.inside)
+
+    def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
+        """Scores of everybody, from the target's answers and those of shadow models.
+
+        Raises:
+            DataError: as `shadow`.
+            BudgetError: as `shadow`.
+        """
+        return self.scored(self.shadow(access, data, context), context)
+
+    def scored(self, known: Shadowed, context: Context) -> ShadowScores:
+        """Scores of everybody, from answers that are there."""
+        raise NotImplementedError
 
     def account(self, result: ShadowScores, context: Context) -> Finding:
         """See `OracleMethod.account`."""
@@ -222,7 +251,8 @@ def comparison(scores: Mapping[str, Scores]) -> Table:
     heads = [metric.label for metric in true_positive_rates(next(iter(scores.values())))]
     return Table(
         title="The variants side by side",
-        caption="95 % intervals (DeLong; Clopper-Pearson). The verdict rests on one variant, chosen beforehand.",
+        caption="95 % intervals (DeLong; for rates, with the doubt about the threshold). The verdict rests on one "
+        "variant, chosen beforehand.",
         columns=["variant", "AUC", *heads],
         rows=rows,
     )
@@ -248,6 +278,13 @@ class Shown:
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """See `Images.take`."""
         return ask_moved(self.source.take(rows), self.query)
+
+
+def _posteriors(answers: Answers, classes: int) -> NDArray[np.float32]:
+    """Posteriors (n, classes) of answers, one-hot where there are labels only."""
+    if answers.posteriors is not None:
+        return answers.posteriors
+    return np.eye(classes, dtype=np.float32)[answers.labels]
 
 
 def _chosen(part: Images | None, rows: NDArray[np.int64]) -> Images:

@@ -12,9 +12,9 @@ from assay.access import WhiteBox
 from assay.base.errors import DataError
 from assay.base.intervals import Floats
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.results import SUCCESS
 from assay.methods.finding import Interval, Metric, Table
 from assay.methods.measures import proportion, resampled
-from assay.methods.siblings.scales import TRANSFER
 from assay.methods.siblings.similarity_measures import (
     GROUPS,
     Flags,
@@ -93,7 +93,7 @@ def similarity_metrics(compared: Compared, seed: int) -> list[Metric]:
         resampled("gradient_cosine", "Cosine of the input gradients, mean", _mean, alike, seed=seed),
         *(_quantile(share, alike, seed) for share in QUANTILES),
         _cka(compared),
-        transfer.judged_by(TRANSFER),
+        transfer.judged_by(SUCCESS),
         proportion("transfer_from_target", "Model's adversarial images that fool the sibling", back),
         proportion("sibling_accuracy", "Accuracy of the sibling", compared.sibling_right),
     ]

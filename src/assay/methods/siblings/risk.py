@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from assay.access import Oracle, WhiteBox
+from assay.access import Oracle
 from assay.base.errors import BudgetError, DataError
 from assay.data.images import Images, Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.ball import Ball, Norm
-from assay.methods.evasion.prior import stolen_prior
 from assay.methods.evasion.queries import QueryOptions, scores_of
 from assay.methods.evasion.results import gallery, size_in_words
 from assay.methods.finding import Figure, Finding, Metric, Samples
 from assay.methods.measures import percent, proportion
 from assay.methods.method import Context, Method, OracleMethod, method
-from assay.methods.siblings.campaigns import NOTHING, Attack, Campaign, charge, run_campaigns
-from assay.methods.siblings.options import SIBLING, SiblingText
-from assay.methods.siblings.risk_report import query_curves, risk_table, risk_verdict
-from assay.methods.siblings.savings import ALONE, attack_metrics, attack_outcomes, costs, least_median, saving
-from assay.methods.siblings.scales import SAVING
+from assay.methods.siblings.attackers import INDEPENDENT as APART
+from assay.methods.siblings.attackers import NOTHING, alternatives, roles
+from assay.methods.siblings.campaigns import Campaign, planned, run_campaigns
+from assay.methods.siblings.options import ATTACKS, INDEPENDENT, SIBLING, Attacks, Networks, SiblingText
+from assay.methods.siblings.risk_report import Hands, query_curves, risk_table, risk_verdict
+from assay.methods.siblings.savings import attack_metrics, attack_outcomes, costs, gains, saving, using
 from assay.methods.siblings.similarity_measures import Flags
 from assay.methods.stealing.basic import BasicStealing
 
@@ -35,19 +35,17 @@ STRANGE_AGREEMENT = 0.5
 SHOWN = 4
 """Images in the gallery."""
 
-Attacks = Annotated[
-    tuple[Attack, ...], Field(min_length=1), AfterValidator(lambda attacks: tuple(dict.fromkeys(attacks)))
-]
+SIBLING_PRIOR = "sibling"
 
 
 class RiskResult(NamedTuple):
     """Attacks on the n images of ``test`` by everything that an attacker may have in hand.
 
-    ``sibling`` is its name, ``sibling_right`` bool (n,) what it classifies correctly. ``shown`` are rows (k,) of images
-    that fell with its help, and ``after`` (k,) the model's answers to them.
+    ``sibling_right`` bool (n,) is what the sibling classifies correctly. ``shown`` are rows (k,) of images that fell
+    with its help, and ``after`` (k,) the model's answers to them.
     """
 
-    sibling: str
+    hands: Hands
     test: Subset
     ball: Ball
     campaigns: list[Campaign]
@@ -58,10 +56,11 @@ class RiskResult(NamedTuple):
 
 @method
 class SiblingRisk(OracleMethod[RiskResult]):
-    """Query attacks on the model with nothing in hand, an independent network, a stolen surrogate, and the sibling.
+    """Query attacks on the model with nothing in hand, independent networks, a stolen surrogate, and the sibling.
 
-    All attacks are on the same images, which the model classifies correctly. The headline divides the median questions
-    of the cheapest attack without any prior (the Square Attack among them) by those of the cheapest with the sibling.
+    All attacks are on the same images, which the model classifies correctly. The headline compares the best that an
+    attacker can do without the sibling, whatever he has in hand, with the best that he can do with it as well: median
+    questions of the cheapest attack, and images that fall within the cap.
     """
 
     name = "siblings.risk"
@@ -78,19 +77,18 @@ class SiblingRisk(OracleMethod[RiskResult]):
     )
     parts = ("non_members",)
     uses = ("members", "auxiliary")
+    version = 2
     presets = {
         "standard": {"surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 200, "surrogate": BasicStealing.presets["full"]},
     }
 
     sibling: SiblingText = SIBLING
-    independent: str | None = Field(
-        default=None, description="A model of the same task that has nothing to do with the target, to compare with."
-    )
+    independent: Networks = INDEPENDENT
     surrogate: BasicStealing | None = Field(
         default=BasicStealing(), description="How a surrogate is stolen beforehand, to compare with; none: not at all."
     )
-    attacks: Attacks = Field(default=("p-rgf", "gfcs"), description="Attacks that are guided: p-rgf, gfcs.")
+    attacks: Attacks = ATTACKS
     norm: Norm = Field(default="l2", description="How a change is measured: linf (largest pixel) or l2 (length).")
     epsilon: float | None = Field(
         default=None,
@@ -108,8 +106,8 @@ class SiblingRisk(OracleMethod[RiskResult]):
         return self.surrogate
 
     def companions(self) -> dict[str, str]:
-        """The sibling, and the independent network."""
-        return {"sibling": self.sibling} | ({"independent": self.independent} if self.independent else {})
+        """The sibling, and independent networks."""
+        return {SIBLING_PRIOR: self.sibling, **roles(self.independent)}
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> RiskResult:
         """Attack the same images with each prior.
@@ -122,30 +120,31 @@ class SiblingRisk(OracleMethod[RiskResult]):
         if data.non_members is None:
             raise DataError("A sibling's risk needs test images that the target was not trained on.")
         options = QueryOptions(norm=self.norm, epsilon=self.epsilon, max_queries=self.max_queries)
-        ball, sibling, priors = options.ball(access.input_shape), context.companions["sibling"], self._priors(context)
-        # The Square Attack runs once more, with nothing in hand.
-        test = self._images(access, data.non_members, len(self.attacks) * len(priors) + 1, context)
+        ball, sibling = options.ball(access.input_shape), context.companions[SIBLING_PRIOR]
+        priors, words = alternatives(context, self.surrogate is not None)
+        hands = Hands(words, [SIBLING_PRIOR], sibling.name, any(prior.startswith(APART) for prior in priors))
+        priors = priors | {SIBLING_PRIOR: sibling}
+        test = self._images(access, data.non_members, len(planned(priors, self.attacks)), context)
         images, labels = test.take(np.arange(len(test))), torch.from_numpy(test.labels)
         campaigns = run_campaigns(scores_of(access), images, labels, priors, self.attacks, options, context)
         answers = torch.cat([sibling.logits(part) for part in torch.split(images, 256)])
-        helped = next(each.result for each in campaigns if each.prior == "sibling")
+        helped = using(campaigns, [SIBLING_PRIOR])[0].result
         shown = np.flatnonzero(helped.success)[:SHOWN]
         after = access.evaluator().ask(helped.adversarial[shown]).labels if len(shown) else np.zeros(0, np.int64)
         right: Flags = (answers.argmax(dim=1) == labels).numpy()
-        return RiskResult(sibling.name, test, ball, campaigns, right, shown, after)
+        return RiskResult(hands, test, ball, campaigns, right, shown, after)
 
     def account(self, result: RiskResult, context: Context) -> Finding:
-        """What is saved, by all attacks and by each; see `risk_verdict`."""
-        campaigns, cap = result.campaigns, self.max_queries
-        savings = self._savings(campaigns, cap, context.seed)
+        """What the sibling adds to the best that an attacker has otherwise; see `risk_verdict`."""
+        campaigns, cap, hands = result.campaigns, self.max_queries, result.hands
+        gained = gains(using(campaigns, list(hands.without)), campaigns, cap, context.seed)
         same = proportion("agreement", "Sibling's agreement on the attacked images", result.sibling_right)
-        without, with_it = (least_median(costs(campaigns, prior, cap)) for prior in (NOTHING, "sibling"))
         words = size_in_words(result.ball.norm, result.ball.epsilon)
-        verdict = risk_verdict(savings, result.sibling, (without, with_it), words)
+        verdict = risk_verdict(gained, campaigns, hands, words, cap)
         if same.interval is not None and same.interval.high < STRANGE_AGREEMENT:
             doubt = f" It gets only {percent(float(result.sibling_right.mean()))} of these images right: is its "
             verdict = verdict.model_copy(update={"sentence": f"{verdict.sentence}{doubt}preprocessing right?"})
-        metrics = [*savings, same]
+        metrics = [*gained, *self._savings(campaigns, context.seed), same]
         metrics += [metric for each in campaigns for metric in attack_metrics(each, cap, context.seed)]
         outcomes = {"agreement": result.sibling_right.astype(np.float64), **attack_outcomes(campaigns, cap)}
         asked = {f"queries_{each.name}": each.result.queries for each in campaigns}
@@ -155,14 +154,6 @@ class SiblingRisk(OracleMethod[RiskResult]):
             figures=[risk_table(campaigns, cap), query_curves(campaigns, cap), *_examples(result, context)],
             samples=Samples(result.test.rows, outcomes=outcomes, columns={"label": result.test.labels, **asked}),
         )
-
-    def _priors(self, context: Context) -> dict[str, WhiteBox | None]:
-        priors: dict[str, WhiteBox | None] = {NOTHING: None}
-        if "independent" in context.companions:
-            priors["independent"] = context.companions["independent"]
-        if self.surrogate is not None:
-            priors["stolen surrogate"], _ = stolen_prior(context)
-        return priors | {"sibling": context.companions["sibling"]}
 
     def _images(self, oracle: Oracle, images: Images, runs: int, context: Context) -> Subset:
         """Images that the model classifies correctly, as many as are wanted and the budget bears."""
@@ -181,24 +172,26 @@ class SiblingRisk(OracleMethod[RiskResult]):
             raise DataError(f"None of {len(test)} test images is classified correctly; there is nothing to evade.")
         return Subset(images, test.rows[right])
 
-    def _savings(self, campaigns: list[Campaign], cap: int, seed: int) -> list[Metric]:
-        """The headline, then the same against each other prior, and attack by attack."""
-        cheap = costs(campaigns, "sibling", cap)
-        metrics = [saving(costs(campaigns, NOTHING, cap), cheap, seed, "saving", "Times cheaper with the sibling", cap)]
-        for prior in dict.fromkeys(each.prior for each in campaigns if each.prior not in (NOTHING, "sibling")):
-            name, label = f"saving_over_{prior.replace(' ', '_')}", f"Times cheaper than with the {prior}"
-            metrics.append(saving(costs(campaigns, prior, cap), cheap, seed, name, label, cap))
+    def _savings(self, campaigns: list[Campaign], seed: int) -> list[Metric]:
+        """How many times cheaper than with each other prior, and than with nothing by each attack."""
+        cap, having = self.max_queries, costs(using(campaigns, [SIBLING_PRIOR]), self.max_queries)
+        metrics = []
+        for prior in dict.fromkeys(each.prior for each in campaigns if each.prior != SIBLING_PRIOR):
+            told = "nothing" if prior == NOTHING else f"the {prior}"
+            name, label = f"saving_over_{prior.replace(' ', '_')}", f"Times cheaper with the sibling than with {told}"
+            metrics.append(saving(costs(using(campaigns, [prior]), cap), having, seed, name, label, cap))
         for attack in self.attacks:
-            by_prior = {each.prior: charge(each.result, cap)[:, None] for each in campaigns if each.attack == attack}
-            label = f"Times cheaper with the sibling, {attack} {ALONE}"
-            metrics.append(saving(by_prior[NOTHING], by_prior["sibling"], seed, f"saving_{attack}", label, cap))
-        return [metric.judged_by(SAVING) for metric in metrics]
+            alone = {each.prior: costs([each], cap) for each in campaigns if each.attack == attack}
+            if NOTHING in alone:
+                label = f"Times cheaper with the sibling than with nothing, {attack} alone"
+                metrics.append(saving(alone[NOTHING], alone[SIBLING_PRIOR], seed, f"saving_{attack}", label, cap))
+        return metrics
 
 
 def _examples(result: RiskResult, context: Context) -> list[Figure]:
     """Images that fell with the sibling as the guide."""
     if not len(result.shown):
         return []
-    moved = next(each.result.adversarial for each in result.campaigns if each.prior == "sibling")[result.shown]
+    moved = using(result.campaigns, [SIBLING_PRIOR])[0].result.adversarial[result.shown]
     images, labels = result.test.take(result.shown), result.test.labels[result.shown]
     return [gallery(images, moved, labels, result.after, result.ball.epsilon, context)]

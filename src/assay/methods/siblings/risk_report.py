@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from assay.methods.evasion.results import success_curve
 from assay.methods.finding import Level, Lines, Metric, Table, Verdict
+from assay.methods.measures import within
 from assay.methods.siblings.campaigns import Campaign, charge
-from assay.methods.siblings.savings import ALONE
-from assay.methods.siblings.scales import HIGH_SAVING, LOW_SAVING
+from assay.methods.siblings.savings import Gains, cheapest, costs, least_median, using
+
+SEVERITY: tuple[Level, ...] = ("low", "undecided", "elevated", "high")
+
+
+class Hands(NamedTuple):
+    """Who attacks: with ``without`` (priors to words that follow "with"), or with these and the ``sibling``'s uses.
+
+    ``name`` is what the sibling is called. ``independent`` says whether a network that has nothing to do with the model
+    is among the alternatives.
+    """
+
+    without: Mapping[str, str]
+    sibling: Sequence[str]
+    name: str
+    independent: bool
 
 
 def risk_table(campaigns: Sequence[Campaign], cap: int) -> Table:
@@ -36,29 +52,53 @@ def query_curves(campaigns: Sequence[Campaign], cap: int) -> Lines:
     return success_curve(results, cap)
 
 
-def risk_verdict(savings: Sequence[Metric], sibling: str, medians: tuple[float, float], epsilon: str) -> Verdict:
-    """The level by `HIGH_SAVING` and `LOW_SAVING`, of the first saving; the sentence adds what single attacks save.
+def risk_verdict(gained: Gains, campaigns: Sequence[Campaign], hands: Hands, epsilon: str, cap: int) -> Verdict:
+    """The verdict on publishing a sibling, by what it adds to the best that an attacker has otherwise.
 
-    ``medians`` are those without and with the sibling.
+    The level is the worse of those by ``saving`` and by ``success_gained``, and the metric that decided is named. Where
+    no independent network was tried nothing is high: one may bring an attacker as far as the sibling does.
     """
-    metric, *others = savings
-    if metric.value is None or metric.interval is None:
-        raise ValueError("a saving has a value and an interval")
-    low, high = metric.interval.low, metric.interval.high
-    level: Level = "undecided"
-    if low > HIGH_SAVING:
-        level = "high"
-    elif low > LOW_SAVING:
-        level = "elevated"
-    elif high <= LOW_SAVING:
-        level = "low"
-    single = [f"{other.value:.1f} times by {other.name.partition('_')[2]}" for other in others if ALONE in other.label]
-    each = f"; attack by attack {' and '.join(single)}" if single else ""
-    sentence = (
-        f"Publishing {sibling} makes an attack that {epsilon} {metric.value:.1f} times cheaper (95 % interval "
-        f"{low:.1f} to {high:.1f}): a median of {medians[1]:g} questions about an image instead of {medians[0]:g}, "
-        f"each by the cheapest attack{each}."
+    levels = {metric: judged(metric) for metric in (gained.saving, gained.success_gained)}
+    worst = max(levels.values(), key=SEVERITY.index)
+    decided = max((metric for metric, level in levels.items() if level == worst), key=lambda metric: metric.position)
+    level: Level = "elevated" if worst == "high" and not hands.independent else worst
+    sentence = _sentence(gained, campaigns, hands, epsilon, cap)
+    if level == "undecided" and decided.scale is not None:
+        sentence += (
+            f" The interval of {decided.label[0].lower()}{decided.label[1:]} holds {decided.scale.low:g}, where low "
+            "ends: more images would decide."
+        )
+    if not hands.independent and level != "low":
+        sentence += " No independent network of the same task was tried: with one in hand, a sibling may save less."
+    return Verdict(level=level, metric=decided.name, sentence=sentence)
+
+
+def judged(metric: Metric) -> Level:
+    """The level of a number that rises with the risk: by its interval's bounds, ``high`` and ``low`` of its scale."""
+    if metric.interval is None or metric.scale is None or metric.scale.low is None:
+        raise ValueError(f"{metric.name} has no interval, or no scale with a low end")
+    if metric.interval.low > metric.scale.high:
+        return "high"
+    if metric.interval.low > metric.scale.low:
+        return "elevated"
+    return "low" if metric.interval.high <= metric.scale.low else "undecided"
+
+
+def _sentence(gained: Gains, campaigns: Sequence[Campaign], hands: Hands, epsilon: str, cap: int) -> str:
+    """What an attacker needs without the sibling and with it, in words."""
+    others, success = using(campaigns, list(hands.without)), gained.success_gained
+    best = cheapest(others, cap)
+    having = least_median(costs([*others, *using(campaigns, hands.sibling)], cap))
+    text = (
+        f"With {hands.without[best.prior]} in hand an attacker who {epsilon} needs a median of "
+        f"{np.median(charge(best.result, cap)):g} questions about an image, with {hands.name} {having:g}: it saves "
+        f"{_within(gained.questions_saved)} questions and makes the attack {_within(gained.saving, ' times')} cheaper. "
+        f"Of the images {within(success)} more fall within {cap:,} questions."
     )
-    if level == "undecided":
-        sentence += f" The interval holds {LOW_SAVING:g}, where low ends: more images would decide."
-    return Verdict(level=level, metric=metric.name, sentence=f"{sentence} {metric.note}".rstrip())
+    return f"{text} {gained.saving.note}".rstrip()
+
+
+def _within(metric: Metric, unit: str = "") -> str:
+    if metric.value is None or metric.interval is None:
+        raise ValueError(f"{metric.name} has no value")
+    return f"{metric.value:.3g}{unit} (95 % interval {metric.interval.low:.3g} to {metric.interval.high:.3g})"

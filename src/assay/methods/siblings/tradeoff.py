@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
 
     def median(self, cap: int) -> float:
         """The median questions of the cheapest attack with it."""
-        return least_median(costs(self.campaigns, self.name, cap))
+        return least_median(costs(self.campaigns, cap))
 
 
 def best(paired: Candidate, candidates: Sequence[Candidate], allowed_loss: float, cap: int) -> Candidate:

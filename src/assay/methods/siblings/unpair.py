@@ -17,15 +17,17 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.evasion.queries import QueryOptions
 from assay.methods.finding import Finding
-from assay.methods.method import Context, WhiteBoxMethod, method
-from assay.methods.siblings.adaptive import Averaged, in_hand, refitted
-from assay.methods.siblings.campaigns import NOTHING, Campaign, run_campaigns
+from assay.methods.method import Context, Method, WhiteBoxMethod, method
+from assay.methods.siblings.attackers import INDEPENDENT as APART
+from assay.methods.siblings.attackers import Averaged, Ensemble, alternatives, in_hand, refitted, roles
+from assay.methods.siblings.campaigns import Campaign, run_campaigns
 from assay.methods.siblings.comparison import Pair, compare, scattered
-from assay.methods.siblings.options import SIBLING, SiblingText
-from assay.methods.siblings.risk import Attacks
+from assay.methods.siblings.options import ATTACKS, INDEPENDENT, SIBLING, Attacks, Networks, SiblingText
+from assay.methods.siblings.risk_report import Hands
 from assay.methods.siblings.tradeoff import Candidate, best
 from assay.methods.siblings.unpair_report import PAIRED, UnpairResult, unpair_finding
 from assay.methods.siblings.unpairing import Unpairing, unpaired
+from assay.methods.stealing.basic import BasicStealing
 from assay.training import predict
 
 COMPARED = 500
@@ -58,8 +60,10 @@ class _Bench(NamedTuple):
 class Unpair(WhiteBoxMethod[UnpairResult]):
     """Siblings trained to be as accurate as the model while their input gradients leave its own, at several weights.
 
-    Chosen is the one that costs an attacker most among those that lose no more accuracy than allowed. Against it stands
-    an attacker who knows: gradients averaged over noise, the sibling fine-tuned on the model's answers, and both.
+    Chosen is the one that costs an attacker most among those that lose no more accuracy than allowed. Against it stand
+    attackers who know: gradients averaged over noise, the sibling fine-tuned on the model's answers, both, and the
+    fine-tuned one together with independent networks. What counts is the strongest of all, beside the best that an
+    attacker can do without the sibling.
     """
 
     name = "siblings.unpair"
@@ -69,12 +73,12 @@ class Unpair(WhiteBoxMethod[UnpairResult]):
         paper="After Publishing Efficient On-device Models Increases Adversarial Vulnerability, SaTML 2023 (arXiv "
         "2212.13700), similarity-unpairing; its loss and hyper-parameters are not known here, and these are Assay's "
         "own",
-        threat_model="The owner's side. Whoever attacks has the unpaired sibling in hand and asks the model for "
-        "posteriors; the second one knows how it was made.",
+        threat_model="The owner's side. Whoever attacks has the unpaired sibling in hand, any independent network and "
+        "a stolen copy, and asks the model for posteriors; some know how the sibling was made.",
         atlas=("AML.T0043.001", "AML.T0043.002"),
     )
     parts = ("members", "non_members", "auxiliary")
-    version = 3
+    version = 4
 
     sibling: Annotated[SiblingText, AfterValidator(_compression)] = SIBLING
     weights: Weights = Field(default=(3.0, 10.0, 30.0), description="Weights of the squared cosine that are tried.")
@@ -94,18 +98,31 @@ class Unpair(WhiteBoxMethod[UnpairResult]):
     refit_epochs: int = Field(default=5, ge=1, description="Passes over these.")
     draws: int = Field(default=8, ge=2, description="Noisy copies over which the knowing attacker averages gradients.")
     deviation: float = Field(default=0.05, gt=0.0, le=1.0, description="Standard deviation of that noise, on pixels.")
-    attacks: Attacks = Field(default=("p-rgf",), description="Attacks that are guided: p-rgf, gfcs.")
+    independent: Networks = INDEPENDENT
+    surrogate: BasicStealing | None = Field(
+        default=BasicStealing(), description="How a surrogate is stolen beforehand, to compare with; none: not at all."
+    )
+    attacks: Attacks = ATTACKS
     max_queries: int = Field(default=1000, ge=1, description="The most questions about one image.")
     max_images: int = Field(
         default=50, ge=1, description="Images attacked at most, which the model classifies correctly."
     )
     test_images: int = Field(default=2000, ge=1, description="At most so many images to measure accuracy on.")
 
+    def requires(self) -> Method | None:
+        """The theft."""
+        return self.surrogate
+
+    def companions(self) -> dict[str, str]:
+        """Independent networks."""
+        return roles(self.independent)
+
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> UnpairResult:
         """Train siblings at every weight, attack the model with each, and with the best once more knowingly.
 
         Raises:
             DataError: if a part of the data is missing, or no test image is classified correctly.
+            AccessError: if a surrogate is wanted and none was stolen beforehand.
         """
         if data.members is None or data.non_members is None or data.auxiliary is None:
             raise DataError("Unpairing needs training images, test images, and an auxiliary set for the attacker.")
@@ -127,6 +144,8 @@ class Unpair(WhiteBoxMethod[UnpairResult]):
         ]
         chosen = best(paired, candidates, self.allowed_loss, self.max_queries)
         knowing = self._knowing(chosen.network, access, data.auxiliary, context)
+        priors, words = alternatives(context, self.surrogate is not None)
+        independent = any(prior.startswith(APART) for prior in priors)
         note = f"{chosen.name}, {self.unpairing.order}"
         return UnpairResult(
             test=bench.test,
@@ -136,7 +155,9 @@ class Unpair(WhiteBoxMethod[UnpairResult]):
             paired=paired,
             candidates=candidates,
             chosen=chosen,
-            knowing=self._campaigns({NOTHING: None, **knowing}, bench, context),
+            hands=Hands(words, [chosen.name, *knowing], f"the {chosen.name}", independent),
+            without=self._campaigns(priors, bench, context),
+            knowing=self._campaigns(knowing, bench, context),
             described=Sibling.of(steps, workshop, preprocessing_of(access.module), None, note=note),
         )
 
@@ -175,9 +196,13 @@ class Unpair(WhiteBoxMethod[UnpairResult]):
         questions = drawn(auxiliary, self.refit_questions, context.generator("unpair: questions"))
         posteriors = predict(box.module, questions, context.device).softmax(dim=1)
         fitted = refitted(network, questions, posteriors, self.refit_epochs, context.seed, context.device)
-        shape = box.input_shape
-        return {
-            "averaged gradients": in_hand(Averaged(network, shape, self.draws, self.deviation, context.seed), box),
-            "fine-tuned on answers": in_hand(fitted, box),
-            "fine-tuned, averaged": in_hand(Averaged(fitted, shape, self.draws, self.deviation, context.seed), box),
+        shape, seed = box.input_shape, context.seed
+        uses: dict[str, torch.nn.Module] = {
+            "averaged gradients": Averaged(network, shape, self.draws, self.deviation, seed),
+            "fine-tuned on answers": fitted,
+            "fine-tuned, averaged": Averaged(fitted, shape, self.draws, self.deviation, seed),
         }
+        if context.companions:
+            apart = [companion.module for companion in context.companions.values()]
+            uses["fine-tuned, with independent networks"] = Ensemble([fitted, *apart])
+        return {name: in_hand(module, box) for name, module in uses.items()}

@@ -26,6 +26,7 @@ from assay.methods.stealing.surrogate import DESCRIPTION, WEIGHTS, Surrogate, re
 from assay.methods.stealing.surrogates.prepare import Adaptation
 from assay.methods.stealing.thief import Thief
 from assay.methods.stealing.workshop import Workshop
+from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
@@ -54,6 +55,7 @@ class Theft(OracleMethod[Stolen]):
         "Landscape: Foundation Models and Model Stealing, BMVC 2024; and those that each part names",
     )
     needs: ClassVar[Need] = "label"
+    version = 2
     parts = ("non_members", "auxiliary")
     modalities = ("image", "text")
     on_text = {
@@ -62,6 +64,11 @@ class Theft(OracleMethod[Stolen]):
         "resized_to": None,
         "shift": 0,
         "flip": False,
+        "rotate": 0.0,
+        "crop": 1.0,
+        "auto_augment": False,
+        "cutout": 0,
+        "mirrored": False,
         "adversarial_images": 0,
     }
     defaults: ClassVar[dict[str, Any]] = {}
@@ -104,11 +111,32 @@ class Theft(OracleMethod[Stolen]):
     learning_rate: float = Field(default=0.002, gt=0.0, description="The learning rate to begin with.")
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0, description="Of sgd alone.")
     weight_decay: float = Field(default=5e-4, ge=0.0, description="Decoupled for adamw and lion.")
-    schedule: Literal["cosine", "step", "constant"] = Field(
-        default="cosine", description="cosine falls to 0; step divides the rate by 10 after 50 and 75 % of the epochs."
+    nesterov: bool = Field(default=False, description="Nesterov's momentum, of sgd alone.")
+    schedule: Literal["cosine", "step", "constant", "linear"] = Field(
+        default="cosine", description="cosine and linear fall to 0; step divides the rate by 10 at each of step_at."
+    )
+    step_at: tuple[float, ...] = Field(default=(0.5, 0.75), description="Shares of the epochs, of step alone.")
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the steps over which the rate rises.")
+    ema: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Decay of an average of the weights to end with; 0: the learner's."
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of an answer spread over all classes, of hard and soft alone.",
     )
     shift: int = Field(default=0, ge=0, description="Pixels by which images are moved at random while training.")
     flip: bool = Field(default=False, description="Mirror images at random while training.")
+    rotate: float = Field(default=0.0, ge=0.0, le=180.0, description="Degrees by which images are turned in training.")
+    crop: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="The smallest share of an image that is enlarged while training."
+    )
+    auto_augment: bool = Field(default=False, description="AutoAugment's policy for ImageNet while training.")
+    cutout: int = Field(default=0, ge=0, description="Side of a grey square that images get while training.")
+    mirrored: bool = Field(
+        default=False, description="The copy answers with the mean over an image and its mirror image."
+    )
     test_images: int = Field(default=10_000, ge=1, description="At most so many images to measure agreement on.")
     adversarial_images: int = Field(
         default=0, ge=0, description="Test images, at most, to measure adversarial fidelity on; 0 leaves it out."
@@ -149,6 +177,16 @@ class Theft(OracleMethod[Stolen]):
             raise ValueError("the best epoch is chosen on validation images: set validation_share above 0")
         return self
 
+    def work(self, sizes: Sizes) -> Work | None:
+        """Questions, and training on their answers; strategies that train while they ask are not known beforehand."""
+        if self.strategy != "random" or self.learner not in (None, "soft", "hard") or self.resized_to is not None:
+            return None
+        limits = [each for each in (self.budget, None if self.budget else self.up_to, sizes.auxiliary) if each]
+        asked, judged = min(limits), min(self.test_images, sizes.non_members)
+        trained = asked + sum(point for point in self.checkpoints if point < asked)
+        steps = trained * self.epochs + judged * (1 + len(self.checkpoints)) / 3  # an answer is a third of a step
+        return Work(non_members=judged, auxiliary=asked, training=steps, trains=self.architecture, seconds=1.0)
+
     def files(self) -> tuple[Path, ...]:
         """See `Method.files`: what the copy starts from."""
         start = Path(self.initialisation).expanduser()
@@ -175,6 +213,7 @@ class Theft(OracleMethod[Stolen]):
             least = 1 if self.validation_share else 0
             held_out = min(max(least, round(self.validation_share * budget)), budget - 1)
             validation = thief.hold_out(held_out) if held_out else None
+            thief.stops = tuple(stop - held_out for stop in self.checkpoints)
             carry_out(strategy, thief, exactly=self.budget is not None)
         chosen_by = validation if self.epoch == "best" else None
         copies = list(copied(strategy, thief, workshop, self.checkpoints, chosen_by))
@@ -196,7 +235,12 @@ class Theft(OracleMethod[Stolen]):
         truth = evaluator.ask_all(test, context.progress, "comparing with the target").require_posteriors()
         compared = evaluator.ledger.images
         points = tuple(
-            Point(made.asked, Compared(test.labels, truth, predict(made.module, test, context.device).numpy()))
+            Point(
+                made.asked,
+                Compared(
+                    test.labels, truth, predict(made.module, test, context.device, mirrored=self.mirrored).numpy()
+                ),
+            )
             for made in copies
         )
         module, log, _ = copies[-1]
@@ -228,7 +272,8 @@ class Theft(OracleMethod[Stolen]):
                 f"The surrogate {self.architecture} cannot take the target's {modality}s: name another architecture, "
                 f"such as {instead}."
             )
-        odd = [name for name in ("shift", "flip", "resized_to", "adversarial_images") if getattr(self, name)]
+        texts = {"architecture", "initialisation"}
+        odd = [name for name, value in self.on_text.items() if name not in texts and getattr(self, name) != value]
         if modality == "text" and odd:
             raise UsageError(f"The option {odd[0]} is for images, and the target reads texts: leave it out.")
 
@@ -265,9 +310,18 @@ class Theft(OracleMethod[Stolen]):
                 learning_rate=self.learning_rate,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,
+                nesterov=self.nesterov,
                 schedule=self.schedule,
+                step_at=self.step_at,
+                warmup=self.warmup,
+                ema=self.ema,
+                label_smoothing=self.label_smoothing,
                 shift=self.shift,
                 flip=self.flip,
+                rotate=self.rotate,
+                crop=self.crop,
+                auto_augment=self.auto_augment,
+                cutout=self.cutout,
             ),
             num_classes=oracle.num_classes,
             shape=oracle.input_shape,

@@ -17,7 +17,7 @@ from assay.data.images import Images, Shape, Subset, to_pixels
 from assay.methods.method import Context
 from assay.methods.stealing.transfer import MADE, Notes, Transfer, Unlabelled
 from assay.targets.module import Preprocessed
-from assay.training import Log, predict
+from assay.training import Log, Loss, Recipe, Steps, predict
 
 CHUNK = 1024
 """Images asked about at a time."""
@@ -46,7 +46,7 @@ class Trainer(Protocol):
     ) -> Log:
         """Train a copy in place, for the theft's epochs unless told otherwise.
 
-        One that is not ``fresh`` goes on at a constant rate.
+        One that is not ``fresh`` goes on at a constant rate, with the optimiser that it was last left with.
         """
         ...
 
@@ -141,8 +141,8 @@ class Thief:
     def train(self, epochs: int | None = None, *, fresh: bool = True, latest: int | None = None) -> Log:
         """Train the surrogate on the answers so far, or only on the ``latest`` so many.
 
-        ``fresh`` starts from an untrained copy; otherwise the present one goes on, at a constant rate. ``epochs`` None
-        takes as many as the theft does in the end.
+        ``fresh`` starts from an untrained copy; otherwise the present one goes on, at a constant rate and with the
+        optimiser that it was left with. ``epochs`` None takes as many as the theft does in the end.
         """
         if fresh:
             self.surrogate = self._trainer.prepare()
@@ -150,6 +150,10 @@ class Thief:
         transfer = self.notes.transfer(0 if latest is None else max(0, count - latest), count)
         label = "training a surrogate to choose by"
         return self._trainer.fit(self.surrogate, transfer, self.pool, epochs=epochs, fresh=fresh, label=label)
+
+    def steps(self, recipe: Recipe, loss: Loss) -> Steps:
+        """Steps of the surrogate as it is, by an optimiser of its own that is kept between them, in float32."""
+        return Steps(self.surrogate, recipe, self.device, loss=loss)
 
     def logits(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """The surrogate's logits float32 (n, classes) about images of the pool."""

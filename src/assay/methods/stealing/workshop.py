@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from assay.base.digests import digest_arrays, digest_json
 from assay.data.images import Images, Shape
 from assay.methods.method import Context
-from assay.methods.stealing.learners import Learner
+from assay.methods.stealing.learners import Going, Learner
 from assay.methods.stealing.surrogates.prepare import Adaptation, prepare
 from assay.methods.stealing.transfer import Transfer
 from assay.targets.module import Preprocessed
@@ -43,6 +43,7 @@ class Workshop:
         self.learner, self.recipe = learner, recipe
         self._context = context
         self._files: set[Path] = set()
+        self._going = Going()
 
     def prepare(self) -> Preprocessed:
         """See `Trainer.prepare`."""
@@ -68,7 +69,10 @@ class Workshop:
         label: str = "training the surrogate",
         validation: Transfer | None = None,
     ) -> Log:
-        """See `Trainer.fit`. With ``validation``, the epoch with the best macro-F1 on it is kept; without, the last."""
+        """See `Trainer.fit`. With ``validation``, the epoch with the best macro-F1 on it is kept; without, the last.
+
+        A copy that is not ``fresh`` keeps its optimiser from one call to the next.
+        """
         recipe = self.recipe if epochs is None else self.recipe.model_copy(update={"epochs": epochs})
         if not fresh:
             recipe = recipe.model_copy(update={"schedule": "constant"})
@@ -84,6 +88,7 @@ class Workshop:
             label=label,
             judge=None if validation is None else partial(self._score, module, validation),
             checkpoint=self._file(transfer, recipe, validation) if fresh else None,
+            going=None if fresh else self._going,
         )
 
     def clear(self) -> None:

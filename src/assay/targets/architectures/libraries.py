@@ -42,6 +42,17 @@ def torchvision_models(name: str) -> ModuleType:
     return models
 
 
+def libraries_of(name: str) -> list[str]:
+    """The libraries that have a network of that name, which may end in the tag of its weights: timm, torchvision."""
+    architecture, _, tag = name.partition(".")
+    models = import_torchvision().models
+    found = ["timm"] if import_timm().is_model(architecture) else []
+    if architecture in models.list_models(module=models):
+        tags = models.get_model_weights(architecture).__members__
+        found += ["torchvision"] if not tag or tag in tags else []
+    return found
+
+
 def build_timm(
     name: str, num_classes: int, input_shape: Shape, state: dict[str, torch.Tensor] | None = None
 ) -> torch.nn.Module:

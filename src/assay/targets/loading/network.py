@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
+from assay.base.digests import digest_file, digest_json
 from assay.base.errors import AssayError, LoadError, UsageError
 from assay.catalogue.weights import Format
 from assay.data.images import Shape
 from assay.targets.architectures import build
 from assay.targets.loading.blackbox import Logarithm, are_probabilities
-from assay.targets.loading.keras_file import read_keras
+from assay.targets.loading.keras_file import Replacements, read_keras
 from assay.targets.loading.onnx_file import read_onnx
 from assay.targets.loading.sniff import check_format
 from assay.targets.loading.state import fit_state, read_state
@@ -25,6 +27,7 @@ class Loaded:
 
     ``differentiable`` says whether gradients pass through it. If not, ``twin`` may be a differentiable
     network with the same outputs; ``no_twin`` says why there is none.
+    ``external`` are other files that hold weights of the network.
     """
 
     network: torch.nn.Module
@@ -33,6 +36,14 @@ class Loaded:
     differentiable: bool
     twin: torch.nn.Module | None = None
     no_twin: str = ""
+    external: tuple[Path, ...] = ()
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file that was opened; of all its files, if it keeps weights in others as well."""
+        found = digest_file(path)
+        if not self.external:
+            return found
+        return digest_json({"file": found, "external": {file.name: digest_file(file) for file in self.external}})
 
 
 def load_network(
@@ -42,11 +53,13 @@ def load_network(
     architecture: str | torch.nn.Module | None = None,
     num_classes: int | None = None,
     input_shape: Shape | None = None,
+    replace_lambda: Replacements = MappingProxyType({}),
 ) -> Loaded:
     """Open a model file whose digest has been verified.
 
     ``architecture`` is needed for state dictionaries (``torch``, ``safetensors``): a name, or a network with random
     weights. The other formats contain the network; arguments given as well must agree with the file.
+    ``replace_lambda`` says what stands in for the Lambda layers of a Keras file.
 
     Raises:
         UnsafeFileError: if the file is of another format, holds code, or points to other files.
@@ -54,13 +67,18 @@ def load_network(
         UsageError: if something is missing: an architecture, or the library for the format.
     """
     check_format(path, format)
+    if replace_lambda and format != "keras":
+        raise UsageError(f"{path.name} is no Keras file: replace_lambda does not apply.")
     if format in ("torch", "safetensors"):
         loaded = _load_state(path, format, architecture, num_classes, input_shape)
     elif format == "keras":
-        loaded = _load_keras(path, input_shape)
+        loaded = _load_keras(path, input_shape, replace_lambda)
     elif format == "onnx":
-        network, shape = read_onnx(path, input_shape)
-        loaded = Loaded(network, shape, network.num_classes, differentiable=False, no_twin="ONNX is only evaluated")
+        onnx = read_onnx(path, input_shape)
+        why = "ONNX is only evaluated"
+        loaded = Loaded(
+            onnx.network, onnx.input_shape, onnx.network.num_classes, False, None, why, tuple(onnx.external)
+        )
     else:
         read = read_tflite(path)
         classes = read.network.num_classes
@@ -96,8 +114,8 @@ def _load_state(
     return Loaded(network, input_shape, num_classes, differentiable=True)
 
 
-def _load_keras(path: Path, input_shape: Shape | None) -> Loaded:
-    network, found = read_keras(path)
+def _load_keras(path: Path, input_shape: Shape | None, replace_lambda: Replacements) -> Loaded:
+    network, found, external = read_keras(path, replace_lambda)
     sizes = found if input_shape is None else tuple(own or asked for own, asked in zip(found, input_shape, strict=True))
     if None in sizes:
         raise LoadError(f"{path.name} leaves the size of its images open: say it with input_shape.")
@@ -110,7 +128,7 @@ def _load_keras(path: Path, input_shape: Shape | None) -> Loaded:
     if answer.ndim != 2 or answer.shape[1] < 2:
         raise LoadError(f"{path.name} answers with shape {tuple(answer.shape)}; one row of classes is needed.")
     whole: torch.nn.Module = torch.nn.Sequential(network, Logarithm()) if are_probabilities(answer.numpy()) else network
-    return Loaded(whole, (channels, height, width), answer.shape[1], differentiable=True)
+    return Loaded(whole, (channels, height, width), answer.shape[1], differentiable=True, external=external)
 
 
 def _times(shape: tuple[int, ...]) -> str:

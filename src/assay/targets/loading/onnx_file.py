@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,23 +15,33 @@ from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, reason
 from assay.targets.loading.extras import require
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_PROVIDERS = ["CPUExecutionProvider"]
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
-def read_onnx(path: Path, shape: Shape | None = None) -> tuple[BlackBox, Shape]:
-    """A network, and the (channels, height, width) that it takes.
+class OnnxFile(NamedTuple):
+    """A network, the (channels, height, width) that it takes, and the other files in which its weights lie."""
 
-    Custom operators are unknown to the runtime, and weights in other files are not looked for: the digest of the file
-    would say nothing of either. ``shape`` settles the sizes that the file leaves open.
+    network: BlackBox
+    input_shape: Shape
+    external: list[Path]
+
+
+def read_onnx(path: Path, shape: Shape | None = None) -> OnnxFile:
+    """A network as ONNX Runtime evaluates it.
+
+    Weights may lie in other files of the same folder (`external_files`), as ``torch.onnx.export`` writes them. Custom
+    operators are unknown to the runtime. ``shape`` settles the sizes that the file leaves open.
 
     Raises:
-        UnsafeFileError: if the file points to other files.
+        UnsafeFileError: if the file points outside its folder.
         LoadError: if it is damaged, needs other operators, or is not a classifier of images.
         UsageError: if ONNX Runtime is not installed.
     """
     runtime = require("onnxruntime", "onnx", "ONNX files")
     try:
-        return _read(_open(runtime, path), path, shape)
+        session, external = _open(runtime, path)
+        return OnnxFile(*_read(session, path, shape), external)
     except ValueError as error:  # names that are not text, shapes that do not fit
         raise LoadError(f"{path.name} is damaged: {reason(error)}.") from error
 
@@ -64,19 +75,70 @@ def _read(session: Any, path: Path, shape: Shape | None) -> tuple[BlackBox, Shap
     return BlackBox(run, settled, path.name), settled
 
 
-def _open(runtime: Any, path: Path) -> Any:
+def _open(runtime: Any, path: Path) -> tuple[Any, list[Path]]:
+    """A session, and the files with weights that it opened besides ``path``."""
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     try:
+        # From memory and beside an empty folder, no reference to another file can be followed.
         with TemporaryDirectory() as empty:
             options.add_session_config_entry(_FOLDER, empty)
-            return runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            return runtime.InferenceSession(path.read_bytes(), options, providers=_PROVIDERS), []
     except Exception as error:  # the runtime's own errors have no common base
-        if "xternal" in str(error):
-            raise UnsafeFileError(
-                f"{path.name} keeps weights in other files: save it as one file, so that its digest covers them."
-            ) from error
+        if "xternal" not in str(error):
+            raise LoadError(f"{path.name} cannot be opened by ONNX Runtime: {reason(error)}.") from error
+    external = external_files(path)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return runtime.InferenceSession(str(path), options, providers=_PROVIDERS), external
+    except Exception as error:
         raise LoadError(f"{path.name} cannot be opened by ONNX Runtime: {reason(error)}.") from error
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files in which an ONNX file keeps weights, sorted; empty if it holds them itself.
+
+    Raises:
+        UnsafeFileError: if one is not a plain file in the folder of the ONNX file, or below it.
+        LoadError: if one is missing, or the ONNX file is damaged.
+        UsageError: if the library onnx is not installed.
+    """
+    onnx = require("onnx", "onnx", "ONNX files with weights in other files")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # the parser's errors have no common base
+        raise LoadError(f"{path.name} is damaged: {reason(error)}.") from error
+    tensors = (tensor for tensor in _messages(model, onnx.TensorProto) if tensor.data_location == tensor.EXTERNAL)
+    named = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+    return [_beside(path, location) for location in sorted(named)]
+
+
+def _messages(message: Any, kind: type) -> Iterator[Any]:
+    """All messages of a kind inside a protobuf message: weights also stand in attributes and in subgraphs."""
+    if isinstance(message, kind):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in value if isinstance(value, Sequence) else [value]:
+                yield from _messages(inner, kind)
+
+
+def _beside(path: Path, location: str) -> Path:
+    """An external file, checked to be a plain file below the folder of the ONNX file."""
+    folder, file = path.parent.resolve(), path.parent / location
+    parts = PurePosixPath(location.replace("\\", "/")).parts
+    steps = [path.parent.joinpath(*parts[: count + 1]) for count in range(len(parts))]
+    outside = PurePosixPath(location).is_absolute() or ".." in parts or not parts
+    if outside or any(step.is_symlink() for step in steps) or not file.resolve().is_relative_to(folder):
+        raise UnsafeFileError(
+            f"{path.name} keeps weights in {location!r}, which is not a plain file in its own folder: export it again, "
+            "so that the data lie beside it."
+        )
+    if not file.is_file():
+        raise LoadError(f"{path.name} keeps weights in {location}, which is not beside it.")
+    return file
 
 
 def _channels_last(sizes: list[Any]) -> bool:

@@ -51,11 +51,16 @@ def sniff(path: Path) -> Format:
             f"{path.name} is a Python pickle, which can hold code, and not a PyTorch checkpoint: load it where you "
             "trust it, and save its weights as safetensors."
         )
+    if path.name == "saved_model.pb":
+        raise UnsafeFileError(
+            "saved_model.pb belongs to a SavedModel, whose graph can run code: where you trust it, convert its folder "
+            "with `python -m tf2onnx.convert --saved-model FOLDER --output model.onnx`."
+        )
     if head[:1] == b"\x08" and path.suffix.lower() == ".onnx":
         return "onnx"
     raise LoadError(
         f"{path.name} is not a model file that Assay knows "
-        "(safetensors, PyTorch state dictionary, ONNX, TFLite or Keras HDF5)."
+        "(safetensors, PyTorch state dictionary, ONNX, TFLite, .keras or Keras HDF5)."
     )
 
 
@@ -79,11 +84,17 @@ def _inside_zip(path: Path) -> Format:
         raise LoadError(f"{path.name} is a damaged or truncated zip archive: {error}.") from error
     if "constants.pkl" in names:
         raise UnsafeFileError(
-            f"{path.name} is a TorchScript archive, which holds code: load it where you trust it, and save "
-            "`torch.save(model.state_dict(), ...)` or an ONNX export."
+            f"{path.name} is a TorchScript archive, which holds code: where you trust it, save its weights with "
+            f"`python -c \"import torch; torch.save(torch.jit.load('{path.name}').state_dict(), 'weights.pt')\"`, and "
+            "name their architecture."
+        )
+    if "archive_format" in names:
+        raise UnsafeFileError(
+            f'{path.name} is a program that torch.export saved: convert it with `python -c "import torch; '
+            f"torch.onnx.export(torch.export.load('{path.name}'), f='model.onnx')\"`, and name the ONNX file."
         )
     if "data.pkl" in names:
         return "torch"
-    if "model.weights.h5" in names:
-        raise LoadError(f"{path.name} is a .keras archive: save it as HDF5 with `model.save('model.h5')`.")
+    if {"model.weights.h5", "config.json"} <= names:
+        return "keras"
     raise LoadError(f"{path.name} is a zip archive without a model that Assay knows.")

@@ -13,7 +13,7 @@ from assay.methods.stealing.learners.kl import Distillation, sharpened
 from assay.methods.stealing.learners.mixmatch import MixMatch, guess
 from assay.methods.stealing.learners.mixup import Mixup, heavier
 from assay.methods.stealing.learners.views import mix, mixed_logits
-from assay.training import Recipe, plain_loss
+from assay.training import Done, Recipe, plain_loss
 from oracles import learners as slow
 
 PLAIN = Recipe()
@@ -138,10 +138,12 @@ def test_mixing_images_and_targets(count, seed):
     torch.testing.assert_close(mix(targets, targets[order], share), torch.tensor(expected))
 
 
-@pytest.mark.parametrize("done", [0.0, 0.25])
-def test_mixmatch_is_the_algorithm(done):
+@pytest.mark.parametrize(
+    ("done", "weight"), [(Done(0, 50), 0.0), (Done(5, 50), 2.5), (Done(5, 9), 2.5), (Done(40, 50), 10.0)]
+)
+def test_mixmatch_is_the_algorithm(done, weight):
     module, images, answers, others = Linear(), pictures(4, 0), posteriors(4, 1), pictures(4, 2)
-    loss = MixMatch(lambda_u=10.0).loss(PLAIN, pool())
+    loss = MixMatch(lambda_u=10.0, ramp=20).loss(PLAIN, pool())
     assert loss.ratio == 1
     torch.manual_seed(5)
     value, logits = loss.loss(module, images, answers, others, done)
@@ -152,7 +154,7 @@ def test_mixmatch_is_the_algorithm(done):
     every = torch.cat([images, others, others]).flatten(1).tolist()
     inputs, targets = (slow.mixed(part, order, share) for part in (every, answers.tolist() + 2 * guesses))
     expected = module(torch.tensor(inputs)).tolist()
-    assert value.item() == pytest.approx(slow.mixmatch_loss(4, expected, targets, done * 10.0), rel=1e-3)
+    assert value.item() == pytest.approx(slow.mixmatch_loss(4, expected, targets, weight), rel=1e-3)
     torch.testing.assert_close(logits, torch.tensor(expected[:4]), rtol=1e-3, atol=1e-3)
 
 
@@ -166,7 +168,7 @@ def test_mixmatch_guesses_carry_no_gradient():
             return logits
 
     module = Spied()
-    MixMatch().loss(PLAIN, pool()).loss(module, pictures(2, 0), posteriors(2), pictures(2, 1), 0.5)
+    MixMatch().loss(PLAIN, pool()).loss(module, pictures(2, 0), posteriors(2), pictures(2, 1), Done(1, 2))
     assert graphs == [False, True]
 
 
@@ -187,11 +189,11 @@ def test_fixmatch_counts_only_what_is_sure(count, seed, threshold):
 
 def test_fixmatch_is_the_formula():
     module, images, answers, others = Linear(), pictures(3, 0), posteriors(3, 1), pictures(6, 2)
-    learner = FixMatch(threshold=0.6, lambda_u=2.0, mu=2, operations=1)
+    learner = FixMatch(threshold=0.6, lambda_u=2.0, mu=2, operations=1, start=0.3)
     loss = learner.loss(PLAIN, pool())
     assert loss.ratio == 2
     torch.manual_seed(5)
-    value, logits = loss.loss(module, images, answers, others, 0.0)
+    value, logits = loss.loss(module, images, answers, others, Done(3, 10))
     torch.manual_seed(5)
     distorted = strong(1, 10)(others)
     weak, tried = module(others).tolist(), module(distorted).tolist()
@@ -200,6 +202,8 @@ def test_fixmatch_is_the_formula():
     assert term > 0
     assert value.item() == pytest.approx(known + 2.0 * term, rel=1e-3)
     torch.testing.assert_close(logits, module(images))
+    before, _ = loss.loss(module, images, answers, others, Done(2, 10))
+    assert before.item() == pytest.approx(known, rel=1e-3), "at first answered images alone"
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 17, 12)])

@@ -10,7 +10,7 @@ from assay.access import Answers
 from assay.base.errors import AccessError, DataError, UsageError
 from assay.data.formats.digits import load_digits
 from assay.data.images import ArrayImages, Subset
-from assay.methods.stealing.learners import LEARNERS, parse_learner
+from assay.methods.stealing.learners import LEARNERS, Going, parse_learner
 from assay.methods.stealing.learners.fixmatch import FixMatch
 from assay.methods.stealing.surrogates.prepare import prepare
 from assay.training import Recipe, predict
@@ -158,6 +158,29 @@ def test_missing_or_misfitting_unlabelled_images(name):
         teach(name, surrogate(), unlabelled=other)
 
 
+@pytest.mark.parametrize(("name", "averages"), [("mixmatch", True), ("fixmatch", True), ("soft", False)])
+def test_semi_supervised_copies_end_with_averaged_weights(name, averages, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "assay.methods.stealing.learners.learner.fit", lambda *args, **options: seen.append(args[3]) or ()
+    )
+    teach(name, surrogate())
+    teach(name, surrogate(), recipe=QUICK.model_copy(update={"ema": 0.5}))
+    assert [recipe.ema for recipe in seen] == [0.999 if averages else 0.0, 0.5]
+
+
+def test_a_copy_that_goes_on_keeps_its_optimiser_and_another_gets_its_own():
+    one, two, going = surrogate(), surrogate(), Going()
+    recipe = SHORT.model_copy(update={"epochs": 1})
+    for module in (one, one, two):
+        teach("soft", module, recipe=recipe, going=going)
+    fresh = surrogate()
+    teach("soft", fresh, recipe=recipe)
+    assert same(two, fresh)
+    teach("soft", fresh, recipe=recipe)
+    assert not same(one, fresh), "the second training of one had the moments of the first"
+
+
 def test_a_class_that_is_never_answered_is_never_learned():
     labels = np.where(ASKED.labels == 3, 5, ASKED.labels)
     for name in ("soft", "mixmatch"):
@@ -170,7 +193,7 @@ def test_parsing():
     assert parse_learner("kl=4").describe() == {"name": "kl", "temperature": 4.0}
     assert parse_learner("fixmatch=0.8") == FixMatch(threshold=0.8)
     assert parse_learner("mixmatch").describe() == {
-        "name": "mixmatch", "lambda_u": 100.0, "temperature": 0.5, "alpha": 0.75, "copies": 2,
+        "name": "mixmatch", "lambda_u": 100.0, "temperature": 0.5, "alpha": 0.75, "copies": 2, "ramp": 16384,
     }  # fmt: skip
     with pytest.raises(UsageError, match="no learner 'fixmach': did you mean 'fixmatch'"):
         parse_learner("fixmach")

@@ -113,10 +113,30 @@ def test_data_free_asks_without_a_pool_and_learns_from_what_it_made(tmp_path):
     thief, seen = steal("data-free:batch_size=20,passes=2", tmp_path, budget=330, pool=0)
     assert float(seen.min()) >= 0
     assert float(seen.max()) <= 1
-    assert len(thief.transfer.images) == 330
+    assert len(thief.notes) == 0, "answers are not kept"
     # each iteration: 20 made, the same moved, and 2 times 20 to teach
     moved = (seen[20:40] - seen[:20]).abs().amax()
     assert 0 < float(moved) < 1e-3
+
+
+def test_the_data_free_student_is_one_sgd_on_the_l1_distance_of_centred_logits(tmp_path):
+    """Replayed step by step from the questions that were asked: one optimiser is kept, and its rate falls on time."""
+    thief, seen = steal("data-free:batch_size=10,passes=3", tmp_path, budget=250, pool=0)
+    replayed = Trainer().prepare().train()
+    optimiser = torch.optim.SGD(replayed.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for start in range(0, 250, 50):
+        optimiser.param_groups[0]["lr"] = 0.1 * 0.3 ** sum(start >= at * 250 for at in (0.1, 0.3, 0.5))
+        last = 240 if start == 200 else start + 50  # the budget ends before the last batch is learned
+        for batch in torch.split(seen[start + 20 : last], 10):
+            logs = Quadrants()(batch).softmax(1).clamp_min(1e-7).log()
+            own = replayed(batch)
+            loss = ((own - own.mean(1, keepdim=True)) - (logs - logs.mean(1, keepdim=True))).abs().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    state = thief.surrogate.state_dict()
+    for name, tensor in replayed.state_dict().items():
+        torch.testing.assert_close(state[name], tensor, rtol=1e-4, atol=1e-5)
 
 
 def test_data_free_needs_posteriors(tmp_path):

@@ -26,6 +26,7 @@ from assay.methods.backdoor.models.scan_report import scan_finding
 from assay.methods.backdoor.models.waves import Waves, all_waves, pulls_of_waves
 from assay.methods.finding import Finding
 from assay.methods.method import Context, WhiteBoxMethod, method
+from assay.methods.work import Sizes, Work
 
 RULE = Rule(patience=5, multiplier=2.0, early_stop=False)
 """Of the patch search: the constants of Neural Cleanse's published example."""
@@ -95,6 +96,13 @@ class Scan(WhiteBoxMethod[Scanned]):
     )
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
+    def work(self, sizes: Sizes) -> Work | None:
+        """Every step of every search; the tests of what was found take some 10,000 forward passes."""
+        looked_at = min(sizes.classes, self.most_labels)
+        steps = self.batch_size * looked_at * (self.patch_steps + self.overlay_steps + self.warp_steps)
+        starts, each = self._screen(sizes.classes)
+        return Work(forwards=10_000, gradients=steps + sizes.classes * starts * each, seconds=1.0)
+
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Scanned:
         """See `WhiteBoxMethod.measure`.
 
@@ -130,12 +138,16 @@ class Scan(WhiteBoxMethod[Scanned]):
         return scan_finding(self.name, result, context)
 
     def _margins(self, box: WhiteBox, context: Context) -> Margins:
-        """The screen without data; with many labels, fewer starts and steps for each."""
-        share = min(1.0, (ALL_SCREENED / box.num_classes) ** 0.5)
-        starts = max(1, round(self.margin_starts * share))
-        steps = max(1, round(self.margin_steps * self.margin_starts * share / starts))
+        """The screen without data."""
+        starts, steps = self._screen(box.num_classes)
         ascent = Ascent(starts, steps, rate=0.01, momentum=0.9, unit_steps=True)
         return largest_margins(box, np.arange(box.num_classes), ascent, context.generator("scan: margins"))
+
+    def _screen(self, classes: int) -> tuple[int, int]:
+        """Starts and steps of the screen for each label; with many labels, fewer."""
+        share = min(1.0, (ALL_SCREENED / classes) ** 0.5)
+        starts = max(1, round(self.margin_starts * share))
+        return starts, max(1, round(self.margin_steps * self.margin_starts * share / starts))
 
     def _choose(self, waves: Waves, margins: Margins, generator: torch.Generator) -> Arms:
         """All labels if they are few; else the most suspicious of both screens in turn, and random others."""

@@ -18,16 +18,31 @@ from assay.base.registry import Registry
 from assay.base.settings import parse_setting
 from assay.data.images import Images, shape_text
 from assay.methods.stealing.surrogates.probe import LinearProbe
-from assay.training import Log, Loss, Recipe, SemiSupervised, fit
+from assay.training import Log, Loss, Recipe, SemiSupervised, Steps, fit
 
 SUM_TOLERANCE = 1e-3
 """How far a row of posteriors may be from summing to 1 (services round their answers)."""
+
+
+class Going:
+    """The optimiser of a network that is trained again and again, as it was left."""
+
+    def __init__(self) -> None:
+        self._steps: Steps | None = None
+
+    def of(self, student: torch.nn.Module, loss: Loss | SemiSupervised, recipe: Recipe, device: torch.device) -> Steps:
+        """The steps of a network: those before, if it was this network's turn then, else its first."""
+        if self._steps is None or self._steps.module is not student:
+            plain = recipe.model_copy(update={"ema": 0.0})
+            self._steps = Steps(student, plain, device, loss=loss)
+        return self._steps
 
 
 class Learner(Frozen):
     """How a network is taught by a target's answers; its fields are its options.
 
     ``needs`` is the least that the target must answer. ``semi_supervised`` learners use unlabelled images as well.
+    ``ema`` is the decay of an average of the weights that the copy ends with, where the recipe names none.
     ``mixes`` says that images are altered beyond the recipe's shift and flip, so that features cannot be computed
     once and for all.
     """
@@ -36,6 +51,7 @@ class Learner(Frozen):
     needs: ClassVar[Literal["label", "posteriors"]] = "label"
     semi_supervised: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+    ema: ClassVar[float] = 0.0
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> Loss | SemiSupervised:
         """What the engine minimises. ``unlabelled`` is there for ``semi_supervised`` learners."""
@@ -71,18 +87,21 @@ class Learner(Frozen):
         label: str = "training the surrogate",
         judge: Callable[[], float] | None = None,
         checkpoint: Path | None = None,
+        going: Going | None = None,
     ) -> Log:
         """Train a surrogate in place on n images and what the target answered about them; see `assay.training.fit`.
 
         ``unlabelled`` are images that were not asked about, or any others of that shape; learners that are not
         ``semi_supervised`` pass them over. A `LinearProbe` is trained on features computed once, wherever the images
-        are not altered on the way.
+        are not altered on the way. With ``going`` the optimiser that it holds is gone on with, and no average is kept.
 
         Raises:
             AccessError, DataError: see `targets`; or unlabelled images are needed and missing, or of another shape.
             TrainingError: if training diverges.
         """
         targets = self.targets(answers)
+        if self.ema and not recipe.ema and going is None:
+            recipe = recipe.model_copy(update={"ema": self.ema})
         if self.semi_supervised:
             if unlabelled is None:
                 raise DataError(f"The learner {self.name!r} needs unlabelled images besides those asked about.")
@@ -93,8 +112,9 @@ class Learner(Frozen):
                 )
         student: torch.nn.Module = module
         lesson: Images | torch.Tensor = images
-        if isinstance(module, LinearProbe) and not (self.mixes or recipe.shift or recipe.flip):
+        if isinstance(module, LinearProbe) and not (self.mixes or moving(recipe)):
             student, lesson = module.head, module.features(images, device, progress)
+        steps = None if going is None else going.of(student, self.loss(recipe, unlabelled), recipe, device)
         log = fit(
             student,
             lesson,
@@ -108,6 +128,7 @@ class Learner(Frozen):
             loss_name=digest_json({**self.describe(), "judged": judge is not None}),
             judge=judge,
             checkpoint=checkpoint,
+            going=steps,
         )
         module.eval()
         return log
@@ -115,6 +136,12 @@ class Learner(Frozen):
     def describe(self) -> dict[str, Any]:
         """Name and parameters, for identities and reports."""
         return {"name": self.name, **self.model_dump()}
+
+
+def moving(recipe: Recipe) -> bool:
+    """Whether a recipe alters images."""
+    turned = recipe.rotate or recipe.crop < 1 or recipe.auto_augment
+    return bool(recipe.shift or recipe.flip or recipe.cutout or turned)
 
 
 LEARNERS: Registry[type[Learner]] = Registry("learner", "assay.methods.stealing.learners")

@@ -1,0 +1,176 @@
+"""What a leak is judged by: bounds of the AUC and of the true-positive rate, and how many samples they need."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from assay.base.intervals import auc_bounds, delong_auc
+from assay.methods.finding import Level, Metric, Scale, Verdict
+from assay.methods.membership.roc import Rate, Scores, placement_variances, projected, roc_curve, tpr_at
+
+HIGH_AUC = 0.60
+"""An AUC above this is a high leak."""
+
+LOW_AUC = 0.55
+"""An AUC below this is a low leak, if the true-positive rate is below `LOW_TPR` as well."""
+
+ALARMS = 0.01
+"""The false-positive rate at which few but sure accusations are judged."""
+
+HIGH_TPR = 0.05
+"""A true-positive rate above this, five times that of guessing at `ALARMS`, is a high leak whatever the AUC."""
+
+LOW_TPR = 0.02
+"""A true-positive rate below this, twice that of guessing, is a low leak, if the AUC is below `LOW_AUC` as well."""
+
+AUC_SCALE = Scale(risk="up", chance=0.5, high=HIGH_AUC, low=LOW_AUC)
+"""What an AUC is judged by."""
+
+TPR_SCALE = Scale(risk="up", chance=ALARMS, high=HIGH_TPR, low=LOW_TPR)
+"""What a true-positive rate at `ALARMS` false positives is judged by."""
+
+DECIDING_TPR = f"tpr_at_fpr_{ALARMS:g}"
+"""The name of that true-positive rate."""
+
+MOST = 10_000_000
+"""More samples than these are not asked for."""
+
+
+class Bounded(NamedTuple):
+    """One number that a verdict may rest on: its interval, in the direction of its scale."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    scale: Scale
+
+    def beyond(self, bound: float) -> bool:
+        """Whether all of the interval lies above a bound."""
+        return self.low > bound
+
+
+def verdict(auc: Metric, scores: Scores | None = None) -> Verdict:
+    """The level of the leak, and the metric that decided it.
+
+    ``auc`` is the deciding AUC, with its interval; ``scores``, where there are some, give the true-positive rate at
+    `ALARMS` false positives too. ``high``: the lower bound of either is above its ``high`` (`AUC_SCALE`, `TPR_SCALE`).
+    ``elevated``: the lower bound of either is above its ``low``. ``low``: the upper bounds of both are below; each is
+    a one-sided equivalence test at 2.5 %, and as both must reject, so is the whole. ``undecided``: anything else; the
+    sentence says how many samples would decide.
+    """
+    if auc.value is None or auc.interval is None:
+        raise ValueError(f"{auc.name} has no value to judge by")
+    judged = [Bounded(auc.name, auc.value, auc.interval.low, auc.interval.high, AUC_SCALE)]
+    found = supported = None
+    if scores is not None:
+        roc = roc_curve(*scores)
+        found = tpr_at(roc, ALARMS)
+        supported = found.bounds is not None
+        if found.value is not None and found.bounds is not None:
+            judged.append(Bounded(DECIDING_TPR, found.value, found.bounds.low, found.bounds.high, TPR_SCALE))
+    level, deciding = _level(judged, supported is not False)
+    text = (
+        f"An attacker tells members from non-members with an AUC of {auc.value:.3f} "
+        f"({100 * auc.interval.level:g} % interval {auc.interval.low:.3f} to {auc.interval.high:.3f}; 0.5 is guessing)"
+        f"{_found(found)}. {_meaning(level, deciding, scores, found)}"
+    )
+    return Verdict(level=level, metric=deciding.name, sentence=text)
+
+
+def _level(judged: list[Bounded], complete: bool) -> tuple[Level, Bounded]:
+    """The level, and the number that it rests on; low needs all of them, ``complete``."""
+    for bounded in judged:
+        if bounded.beyond(bounded.scale.high):
+            return "high", bounded
+    for bounded in judged:
+        if bounded.beyond(_low(bounded.scale)):
+            return "elevated", bounded
+    nearest = max(judged, key=lambda bounded: bounded.scale.position(bounded.high) / _low_position(bounded.scale))
+    if complete and all(bounded.high < _low(bounded.scale) for bounded in judged):
+        return "low", nearest
+    return "undecided", nearest
+
+
+def _meaning(level: Level, deciding: Bounded, scores: Scores | None, found: Rate | None) -> str:
+    if level == "high":
+        return "Whether somebody's data was trained on can be told for a considerable share of the members."
+    if level == "elevated":
+        return "Training data leaks measurably, though not for most members."
+    if level == "low":
+        bounds = f"an AUC of {LOW_AUC:g}" + (f" and {100 * LOW_TPR:g} %" if scores is not None else "")
+        return f"That is close to guessing, and surely below {bounds}: this attack learns little of who was trained on."
+    if found is not None and found.bounds is None:
+        return f"Low cannot be told: {found.note[0].lower()}{found.note[1:]}"
+    held = f"{_low(deciding.scale):g}, where low ends"
+    if deciding.name == DECIDING_TPR:
+        held = f"{100 * _low(deciding.scale):g} %, where low ends for that share"
+    if deciding.value >= _low(deciding.scale):
+        return f"The interval holds {held}, and the number itself lies above: more samples may show a leak."
+    more = _more(scores) if scores is not None else ""
+    return f"The interval holds {held}{more or ': more samples would decide'}."
+
+
+def _more(scores: Scores) -> str:
+    """How many more samples a low needs, if what was measured stays; empty if none would do."""
+    members, non_members = (len(part) for part in scores)
+    alone = samples_for_low(scores, grow_members=False)
+    if alone is not None:
+        return f": about {_rounded(alone[1] - non_members)} more non-members would decide"
+    both = samples_for_low(scores, grow_members=True)
+    if both is None:
+        return ""
+    return (
+        f": about {_rounded(both[0] - members)} more members and {_rounded(both[1] - non_members)} more non-members "
+        "would decide"
+    )
+
+
+def samples_for_low(scores: Scores, grow_members: bool) -> tuple[int, int] | None:
+    """The least members and non-members with which these scores would be a low leak, if rates and AUC stay.
+
+    Non-members grow alone, or ``grow_members`` in proportion; None if no more than `MOST` of them suffice.
+    """
+    members, non_members = (len(part) for part in scores)
+    roc, auc, (first, second) = roc_curve(*scores), delong_auc(*scores), placement_variances(*scores)
+
+    def enough(factor: float) -> bool:
+        sizes = (round(members * (factor if grow_members else 1)), round(non_members * factor))
+        grown = auc._replace(variance=first / sizes[0] + second / sizes[1], pairs=min(sizes))
+        return auc_bounds(grown).high < LOW_AUC and projected(roc, ALARMS, *sizes).high < LOW_TPR
+
+    high = 1.0
+    while not enough(high):
+        high *= 2
+        if high * non_members > MOST:
+            return None
+    low = high / 2
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return round(members * (high if grow_members else 1)), round(non_members * high)
+
+
+def _low(scale: Scale) -> float:
+    assert scale.low is not None
+    return scale.low
+
+
+def _low_position(scale: Scale) -> float:
+    return scale.position(_low(scale))
+
+
+def _found(found: Rate | None) -> str:
+    if found is None or found.value is None:
+        return ""
+    return (
+        f", and finds {100 * found.value:.1f} % of the members when {100 * ALARMS:g} % of the non-members are flagged "
+        "by mistake"
+    )
+
+
+def _rounded(count: int) -> str:
+    """Two significant digits, upwards."""
+    step = 10 ** max(len(str(max(count, 1))) - 2, 0)
+    return f"{math.ceil(max(count, 1) / step) * step:,}"

@@ -1,0 +1,36 @@
+"""What a method will do, in units that a calibration turns into seconds before anything is run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sizes(NamedTuple):
+    """How large a target's parts are (0 where one is missing), and how many classes it has."""
+
+    members: int = 0
+    non_members: int = 0
+    auxiliary: int = 0
+    suspects: int = 0
+    classes: int = 0
+
+
+class Work(NamedTuple):
+    """What is to be computed.
+
+    ``members``, ``non_members`` and ``auxiliary`` are images of those parts that the target is asked about: answers
+    are kept, so that another method pays for none twice. ``forwards`` are images of its own making, or that a white box
+    evaluates; ``gradients`` are images through the network and back to the input. ``training`` are images through
+    training steps (forwards, back, an update) of the architecture ``trains``; with ``shared`` the trained networks are
+    kept for methods that want the same. ``seconds`` is arithmetic that is none of these.
+    """
+
+    members: float = 0.0
+    non_members: float = 0.0
+    auxiliary: float = 0.0
+    forwards: float = 0.0
+    gradients: float = 0.0
+    training: float = 0.0
+    trains: str = ""
+    shared: bool = False
+    seconds: float = 0.0

@@ -1,0 +1,219 @@
+"""What trials will take, and running them within a time: the cheapest of each question first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import NamedTuple
+
+from assay.base.digests import canonical_json
+from assay.base.errors import TimeUpError
+from assay.base.progress import Progress, Step
+from assay.methods.work import Sizes, Work
+from assay.studies.calibration import Calibration, calibrate, sizes
+from assay.studies.outcome import Outcome
+from assay.studies.run import Ran, leave_out, run_trial
+from assay.studies.trial import Trial
+from assay.studies.workspace import Workspace
+
+POOLS = ("members", "non_members", "auxiliary")
+NOMINAL = 60.0
+"""Seconds that a trial of unknown cost counts in progress; no estimate rests on it."""
+
+
+class Expected(NamedTuple):
+    """A trial before it is run. ``seconds`` None: nobody can tell. ``basis`` says on what the estimate rests."""
+
+    trial: Trial
+    work: Work | None
+    seconds: float | None
+    basis: str
+
+
+def expect(trials: Sequence[Trial], workspace: Workspace) -> list[Expected]:
+    """What each trial of one target will take, in their order.
+
+    What is finished takes nothing, and neither does what cannot apply. Else it rests on what the method says that it
+    will compute (`Method.work`) and a calibration on this machine, or on earlier outcomes of the method in the
+    workspace with the same options.
+    """
+    past: dict[tuple[str, str], list[float]] = {}
+    for outcome in workspace.outcomes():
+        if outcome.status == "done":
+            like = (outcome.method.name, canonical_json(outcome.method.options))
+            past.setdefault(like, []).append(outcome.seconds)
+    open_, found = [], dict[str, Expected]()
+    for trial in trials:
+        if workspace.load(trial.key) is not None:
+            found[trial.key] = Expected(trial, None, 0.0, "finished")
+        elif reason := trial.why_not():
+            found[trial.key] = Expected(trial, None, 0.0, reason)
+        else:
+            open_.append(trial)
+    if open_:
+        target = open_[0].target
+        asked_for_free = target.answers == "logits"  # each question to a service may cost
+        counted = _Counted(sizes(target), calibrate(target) if asked_for_free else None, workspace)
+        for trial in open_:
+            found.setdefault(trial.key, counted.expected(trial, past))
+    return [found[trial.key] for trial in trials]
+
+
+class _Counted:
+    """Counts the work of one target's trials, what they share once."""
+
+    def __init__(self, sizes: Sizes, calibration: Calibration | None, workspace: Workspace) -> None:
+        self.sizes, self.calibration, self.workspace = sizes, calibration, workspace
+        self.asked = dict.fromkeys(POOLS, 0.0)
+        self.trained: set[tuple[str, float]] = set()
+        self.planned: set[str] = set()
+
+    def expected(self, trial: Trial, past: dict[tuple[str, str], list[float]]) -> Expected:
+        chain = [trial]
+        while (required := chain[-1].required) is not None:
+            chain.append(required)
+        fresh = [each for each in chain if each.key not in self.planned and self.workspace.load(each.key) is None]
+        self.planned |= {each.key for each in fresh}
+        works = [each.method.work(self.sizes) for each in fresh]
+        seconds = [None if work is None else self._seconds(work) for work in works]
+        for number, each in enumerate(fresh):
+            like = past.get((each.method.name, canonical_json(each.method.model_dump(mode="json"))))
+            if seconds[number] is None and like:
+                seconds[number] = median(like)
+        known = [each for each in seconds if each is not None]
+        total = sum(known) if len(known) == len(seconds) else None
+        basis = "unknown" if total is None else "counted" if None not in works else "earlier outcomes"
+        return Expected(trial, works[0] if works else None, total, basis)
+
+    def _seconds(self, work: Work) -> float | None:
+        left = self._alone(work)
+        return None if self.calibration is None else self.calibration.seconds(left)
+
+    def _alone(self, work: Work) -> Work:
+        """The work that is left where others did part of it: answers that are kept, shadow models that are shared."""
+        left = {}
+        for pool in POOLS:
+            wanted, size = getattr(work, pool), max(getattr(self.sizes, pool), 1)
+            new = wanted * (1 - self.asked[pool] / size)  # samples are drawn independently of one another
+            self.asked[pool] += new
+            left[pool] = new
+        made = (work.trains, work.training)
+        repeated = work.shared and made in self.trained
+        if work.shared:
+            self.trained.add(made)
+        return work._replace(**left, training=0.0 if repeated else work.training)
+
+
+def total(expected: Sequence[Expected]) -> float:
+    """Seconds of all whose cost is known."""
+    return sum(each.seconds for each in expected if each.seconds is not None)
+
+
+def tiers(expected: Sequence[Expected]) -> list[list[Expected]]:
+    """First the cheapest trial of each question, then the others, the cheapest first and the unknown last."""
+    cost = {each.trial.key: float("inf") if each.seconds is None else each.seconds for each in expected}
+    ordered = sorted(expected, key=lambda each: cost[each.trial.key])
+    first: dict[str, Expected] = {}
+    for each in ordered:
+        if not each.trial.why_not():
+            first.setdefault(each.trial.method.family, each)
+    keys = {each.trial.key for each in first.values()}
+    cheap = [each for each in ordered if each.trial.key in keys]
+    return [cheap, [each for each in ordered if each.trial.key not in keys]]
+
+
+def run_expected(
+    groups: Sequence[Sequence[Expected]],
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    until: float | None = None,
+    heard: Callable[[Outcome, bool], None] = lambda outcome, last: None,
+) -> Ran:
+    """Run trials, group after group, with one progress over all of them.
+
+    Args:
+        groups: what is to be run; see `tiers`.
+        workspace: where outcomes are kept.
+        progress: where to report to.
+        until: when to stop, by `time.monotonic`. What would not fit is left out with its reason, and what is under way
+            then ends at its next report of progress.
+        heard: called with each outcome, and whether it was the last of its group.
+
+    Raises:
+        WorkspaceError: if the workspace cannot be written; finished trials are kept.
+    """
+    ran, everything = Ran(), [each for group in groups for each in group]
+    number, whole = 0, sum(_nominal(each) for each in everything)
+    with progress.step("all methods", round(whole)) as step:
+        for group in groups:
+            for place, each in enumerate(group, start=1):
+                number += 1
+                label = f"[{number}/{len(everything)}] {each.trial.target.name}: {each.trial.method.name}"
+                outcome, reused = _run_one(each, workspace, progress, label, until)
+                ran.outcomes.append(outcome)
+                ran.reused += reused
+                step.advance(round(_nominal(each)))
+                heard(outcome, place == len(group))
+    return ran
+
+
+def _nominal(each: Expected) -> float:
+    return NOMINAL if each.seconds is None else each.seconds
+
+
+def _run_one(
+    each: Expected, workspace: Workspace, progress: Progress, label: str, until: float | None
+) -> tuple[Outcome, bool]:
+    if until is None or each.basis == "finished":
+        return run_trial(each.trial, workspace, progress, label)
+    left = until - time.monotonic()
+    if left <= 0 or (each.seconds is not None and each.seconds > left):
+        needs = "" if each.seconds is None else f"It takes about {duration(each.seconds)}, and "
+        text = f"{needs}{duration(max(left, 0.0))} of the time allowed were left: allow more, or run it alone."
+        return leave_out(each.trial, workspace, text[0].upper() + text[1:]), False
+    return run_trial(each.trial, workspace, _Watched(progress, until), label)
+
+
+class _Watched:
+    """Progress that ends what reports to it when the time is up."""
+
+    def __init__(self, progress: Progress, until: float) -> None:
+        self.progress, self.until = progress, until
+
+    @contextmanager
+    def step(self, label: str, total: float) -> Iterator[Step]:
+        """A piece of work that may be ended at each advance."""
+        with self.progress.step(label, total) as step:
+            yield _WatchedStep(step, self)
+
+    def say(self, text: str) -> None:
+        """Pass a line on."""
+        self.progress.say(text)
+
+
+class _WatchedStep:
+    def __init__(self, step: Step, owner: _Watched) -> None:
+        self.inner, self.owner = step, owner
+
+    def advance(self, amount: float = 1.0) -> None:
+        """Go on, unless the time is up.
+
+        Raises:
+            TimeUpError: if it is.
+        """
+        self.inner.advance(amount)
+        if time.monotonic() > self.owner.until:
+            raise TimeUpError("It was ended when the time allowed was up: allow more, or run it alone.")
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,71 @@
+"""Every option of ``assay audit`` and ``assay run`` reaches the audit, and one failure is an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay import api
+from assay.cli import audit as command
+from assay.cli import main
+
+OPTIONS = {
+    "data": ("digits", "digits"),
+    "suspects": ("there", "there"),
+    "device": ("cpu", "cpu"),
+    "seed": ("7", 7),
+    "budget": ("50", 50),
+    "price": ("1.5", 1.5),
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What audits are asked for; none is made."""
+    calls: list[dict[str, Any]] = []
+
+    def kept(target: Any, **wanted: Any) -> Any:
+        calls.append({"target": target, **wanted})
+
+    monkeypatch.setattr(api, "audit", kept)
+    monkeypatch.setattr(api, "expand", list)
+    monkeypatch.setattr(command, "show", lambda audits, out: 0)
+    return calls
+
+
+def given(*more: str) -> list[str]:
+    return [text for name, (value, _) in OPTIONS.items() for text in (f"--{name}", value)] + list(more)
+
+
+@pytest.mark.parametrize("name", ["audit", "run"])
+def test_every_option_arrives(name: str, asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    own = ["--preset", "full", "--method", "evasion.fgsm", "one"] if name == "audit" else ["evasion.fgsm", "one"]
+    shared = ["--live", "--output", "label", "--policy", "rounding=2", "--set", "evasion.fgsm.max_images=9"]
+    assert main([name, *own, *given(*shared, "--workspace", str(tmp_path / "w"))]) == 0
+    (call,) = asked
+    assert call["target"] == "one"
+    assert tuple(call["methods"]) == ("evasion.fgsm",)
+    assert call["preset"] == ("full" if name == "audit" else None)
+    for option, (_, value) in OPTIONS.items():
+        assert call["price_per_1000" if option == "price" else option] == value, option
+    assert call["live"] is True
+    assert (call["serving"]["output"], list(call["serving"]["policies"])) == ("label", ["rounding=2"])
+    assert call["options"] == {"evasion.fgsm": {"max_images": 9}}
+    assert call["workspace"].path == tmp_path / "w"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"), [(["done"], 0), (["done", "skipped"], 0), (["done", "failed"], 2), (["failed"], 2)]
+)
+def test_one_failure_is_the_exit_code(statuses: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "write_reports", lambda audits, out: "report.html")
+    monkeypatch.setattr("assay.reports.terminal.print_summary", lambda report, console: None)
+    outcomes = [SimpleNamespace(status=status) for status in statuses]
+    audits: Any = [
+        SimpleNamespace(report=None, reused=0, outcomes=outcomes),
+        SimpleNamespace(report=None, reused=0, outcomes=[]),
+    ]
+    assert command.show(audits, None) == code
