@@ -113,7 +113,7 @@ def run_tests(tests: Sequence[str], root: Path, patience: float = PATIENCE) -> t
     Raises:
         MutantError: if they do not end.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=ci", *tests]
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     # The copy's sources come before an installed package.
     environment = {**os.environ, **threads, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.analysis.claims.evidence import Evidence, Number, Tables
-from assay.analysis.correlation import correlate, rank_interval
-from assay.base.errors import DataError, NothingAssessedError
+from assay.analysis.correlation import RESAMPLES, spearman
+from assay.base.errors import NothingAssessedError
 from assay.base.intervals import bootstrap
 
 NOTHING, CAP = "nothing", 1000
@@ -74,22 +75,50 @@ def _pairs(cells: list[Cell]) -> dict[str, dict[str, Number]]:
 
 
 def _correlations(rows: Mapping[str, Mapping[str, Number]]) -> dict[str, dict[str, Number]]:
-    """Spearman's rho of each measure of similarity with the logarithm of what is saved, over pairs."""
+    """Spearman's rho of each measure of similarity with the logarithm of what is saved, over pairs of all targets."""
     names = {name for row in rows.values() for name in row if row and not name.startswith((*GUIDED, "square", TIMES))}
     found: dict[str, dict[str, Number]] = {}
     for name in sorted(names):
         for attack in GUIDED:
-            both = [row for row in rows.values() if name in row and f"{attack} {TIMES}" in row]
-            x = [row[name].value for row in both]
-            y = [float(np.log(row[f"{attack} {TIMES}"].value)) for row in both]
-            try:
-                rho, bounds = correlate(x, y).rho, rank_interval(x, y)
-            except DataError:
+            both = {pair: row for pair, row in rows.items() if name in row and f"{attack} {TIMES}" in row}
+            x = np.array([row[name].value for row in both.values()])
+            y = np.array([np.log(row[f"{attack} {TIMES}"].value) for row in both.values()])
+            targets = np.array([pair.partition(" | ")[0] for pair in both])
+            if len(x) < 4 or len(set(targets)) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
                 continue
+            pairs = bootstrap(spearman, x, y, seed=0, resamples=RESAMPLES)
+            low, high = over_targets(x, y, targets)
             found.setdefault(name, {})[attack] = Number(
-                value=rho, low=bounds.low, high=bounds.high, n=len(x), how="bootstrap over pairs"
+                value=float(spearman(x, y)),
+                low=min(low, pairs.low),
+                high=max(high, pairs.high),
+                n=len(x),
+                how=f"the wider of bootstraps over pairs and over {len(set(targets))} targets",
             )
     return found
+
+
+def over_targets(
+    x: NDArray[np.float64], y: NDArray[np.float64], targets: NDArray[np.str_], draws: int = 4000
+) -> tuple[float, float]:
+    """The 95 % percentile interval of Spearman's rho of pairs (n,), whole targets drawn with their pairs.
+
+    Pairs of one target share the attack without a sibling and the network, so that they are not draws of their own. All
+    choices of targets are enumerated where they are no more than ``draws``. Of few targets such an interval is too
+    narrow: it sees only what differs between them.
+    """
+    members = [np.flatnonzero(targets == name) for name in np.unique(targets)]
+    count = len(members)
+    if count**count <= draws:
+        choices = np.array(list(product(range(count), repeat=count)))
+    else:
+        choices = np.random.default_rng(0).integers(0, count, (draws, count))
+    values = []
+    for choice in choices:
+        rows = np.concatenate([members[number] for number in choice])
+        values.append(float(spearman(x[rows], y[rows])))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _unpairing(cells: list[Cell]) -> dict[str, dict[str, Number]]:

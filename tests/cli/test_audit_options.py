@@ -29,10 +29,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def kept(target: Any, **wanted: Any) -> Any:
         calls.append({"target": target, **wanted})
+        run = lambda expected, minutes, heard: calls[-1].update(minutes=minutes)
+        return SimpleNamespace(target=SimpleNamespace(name=target), expected=list, run=run)
 
-    monkeypatch.setattr(api, "audit", kept)
+    monkeypatch.setattr(api, "prepare", kept)
     monkeypatch.setattr(api, "expand", list)
-    monkeypatch.setattr(command, "show", lambda audits, out: 0)
+    monkeypatch.setattr(command, "show", lambda audits, out, profile: calls[-1].update(profile=profile) or 0)
     return calls
 
 
@@ -42,7 +44,8 @@ def given(*more: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["audit", "run"])
 def test_every_option_arrives(name: str, asked: list[dict[str, Any]], tmp_path: Path) -> None:
-    own = ["--preset", "full", "--method", "evasion.fgsm", "one"] if name == "audit" else ["evasion.fgsm", "one"]
+    audit = ["--preset", "full", "--method", "evasion.fgsm", "--minutes", "4", "--profile", "internal", "one"]
+    own = audit if name == "audit" else ["evasion.fgsm", "one"]
     shared = ["--live", "--output", "label", "--policy", "rounding=2", "--set", "evasion.fgsm.max_images=9"]
     assert main([name, *own, *given(*shared, "--workspace", str(tmp_path / "w"))]) == 0
     (call,) = asked
@@ -55,14 +58,15 @@ def test_every_option_arrives(name: str, asked: list[dict[str, Any]], tmp_path: 
     assert (call["serving"]["output"], list(call["serving"]["policies"])) == ("label", ["rounding=2"])
     assert call["options"] == {"evasion.fgsm": {"max_images": 9}}
     assert call["workspace"].path == tmp_path / "w"
+    assert (call["minutes"], call["profile"]) == ((4, "internal") if name == "audit" else (None, "open-weights"))
 
 
 @pytest.mark.parametrize(
     ("statuses", "code"), [(["done"], 0), (["done", "skipped"], 0), (["done", "failed"], 2), (["failed"], 2)]
 )
 def test_one_failure_is_the_exit_code(statuses: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "write_reports", lambda audits, out: "report.html")
-    monkeypatch.setattr("assay.reports.terminal.print_summary", lambda report, console: None)
+    monkeypatch.setattr(api, "write_reports", lambda audits, out, profile: "report.html")
+    monkeypatch.setattr("assay.reports.terminal.print_summary", lambda report, console, profile: None)
     outcomes = [SimpleNamespace(status=status) for status in statuses]
     audits: Any = [
         SimpleNamespace(report=None, reused=0, outcomes=outcomes),

@@ -28,6 +28,11 @@ NEAR = {"a": {"m": between(0.5, 0.49, 0.51)}, "b": {"m": between(0.51, 0.5, 0.52
 WIDE = {"a": {"m": between(0.5, 0.2, 0.8)}, "b": {"m": between(0.51, 0.2, 0.8)}}
 AT = {"at": ["s", "t", "a", "m"]}
 ONE = {"a": {"m": between(0.5, 0.4, 0.6)}}
+TWO = {
+    "a": {"m": between(0.9, 0.8, 1.0), "k": between(0.4, 0.35, 0.45)},
+    "b": {"m": between(0.3, 0.2, 0.4), "k": between(0.9, 0.8, 1.0)},
+    "tried once": {"m": between(5.0, 4.0, 6.0)},
+}
 UP = {f"r{i}": {"x": x, "y": 2 * x + 0.01 * (i % 2)} for i, x in enumerate(LINE)}
 DOWN = {f"r{i}": {"x": x, "y": -2 * x + 0.01 * (i % 2)} for i, x in enumerate(LINE)}
 FLAT = {f"r{i}": {"x": x, "y": float(i % 2)} for i, x in enumerate(LINE)}
@@ -82,6 +87,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], Verdict]] = [
     ("largest", {"t": {**ONE, "z": {"m": 0.9}}}, {"table": ["s", "t"], "metric": "m", "least": 0.8}, "reproduced"),
     ("largest", {"t": ONE}, {"table": ["s", "t"], "metric": "m", "least": 0.8}, "scope-limited"),
     ("largest", {"t": ONE}, {"table": ["s", "t"], "metric": "m", "least": 0.8, "zero": 0.7}, "contradicted"),
+    ("strongest", {"t": TWO}, {"table": ["s", "t"], "metrics": ["m", "k"], "least": 0.3}, "reproduced"),
+    ("strongest", {"t": TWO}, {"table": ["s", "t"], "metrics": ["m", "k"], "least": 0.6}, "scope-limited"),
+    ("strongest", {"t": TWO}, {"table": ["s", "t"], "metrics": ["m", "k"], "least": 0.6, "zero": 0.5}, "contradicted"),
     ("correlation", {"t": UP}, {"table": ["s", "t"], "x": "x", "y": "y", "side": 1, "least": 0.9}, "reproduced"),
     ("correlation", {"t": DOWN}, {"table": ["s", "t"], "x": "x", "y": "y", "side": 1}, "contradicted"),
     ("correlation", {"t": FLAT}, {"table": ["s", "t"], "x": "x", "y": "y", "side": 1}, "open"),

@@ -219,6 +219,25 @@ def largest(
 
 
 @rule
+def strongest(book: Book, table: Sequence[str], metrics: Sequence[str], least: float, zero: float = 0.0) -> Found:
+    """As `largest`, of what is left against the strongest of several attackers: in each row the lowest number counts.
+
+    Rows on which not all of them were tried do not count.
+    """
+    found = {
+        name: min((row[metric] for metric in metrics), key=lambda number: number.value)
+        for name, row in book.table(*table).items()
+        if set(metrics) <= set(row)
+    }
+    if not found:
+        raise Missing(f"{', '.join(metrics)}, in the table {table[1]}")
+    best = max(found, key=lambda name: found[name].value)
+    points = [Point(name, one.value, one.low, one.high) for name, one in found.items()]
+    axis = f"the least of {', '.join(metrics)}"
+    return Found(sided(found[best], 1, zero, least), f"{shown(found[best])} for {best}", points, ("", axis))
+
+
+@rule
 def correlation(
     book: Book,
     table: Sequence[str],

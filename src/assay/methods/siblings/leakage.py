@@ -128,16 +128,7 @@ class ReleaseLeakage(OracleMethod[LeakageResult]):
         ]
         whole = _auc("auc_set", "AUC, all versions together", together, members)
         best = max(range(len(singles)), key=lambda number: singles[number].value or 0.0)
-        value, bounds = auc_difference(together, alone[singles[best].name], members)
-        gained = Metric(
-            name="auc_gained",
-            label="AUC that the set adds to its leakiest version",
-            value=value,
-            interval=Interval(**bounds._asdict()),
-            n=len(members),
-            scale=AUC_GAINED,
-            note="The leakiest version is chosen on the same samples, so that the gain errs downwards.",
-        )
+        gained = _gained(together, alone[singles[best].name], members)
         differences = {
             f"auc_apart_{number}": apart(result.answers[0], answers, labels)
             for number, answers in enumerate(result.answers[1:], start=1)
@@ -171,6 +162,19 @@ def _auc(name: str, label: str, scores: Floats, members: Flags) -> Metric:
     area = delong_auc(scores[members], scores[~members])
     return Metric(
         name=name, label=label, value=area.value, interval=Interval(**auc_bounds(area)._asdict()), n=len(members)
+    )
+
+
+def _gained(together: Floats, best: Floats, members: Flags) -> Metric:
+    value, bounds = auc_difference(together, best, members)
+    return Metric(
+        name="auc_gained",
+        label="AUC that the set adds to its leakiest version",
+        value=value,
+        interval=Interval(**bounds._asdict()),
+        n=len(members),
+        scale=AUC_GAINED,
+        note="The leakiest version is chosen on the same samples, so that the gain errs downwards.",
     )
 
 
