@@ -55,7 +55,7 @@ from benchmarks.backdoor.null import COPIES
 from benchmarks.backdoor.zoo_networks import Network, load_zoo, open_network
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
-PLANTED = {"badnets/mnist-cnn": 0, "badnets/cifar10-cnn": 0, "starter/digits-cnn-backdoored": 0}
+PLANTED = {"badnets/mnist-cnn": 1, "badnets/cifar10-cnn": 1, "starter/digits-cnn-backdoored": 0}
 """The catalogue's backdoored models, and where their triggers lead."""
 DETECTORS = (
     "backdoor.scan",

@@ -39,7 +39,7 @@ def decide(found: str, judged: Judged, own: Metric, clears: bool) -> Verdict:
     if own.value is not None:
         metric, value, among = own.name, own.value, f"among the model's own {own.n} labels"
     if value is None:
-        sentence = f"{found}. There is no p-value: {judged.of} are known, and fewer labels than {OWN_NULL} are no null."
+        sentence = f"{found}. There is no p-value: {judged.of} are known. {own.note}"
         return Verdict(level="undecided", metric="p_value", sentence=sentence)
     sentence = f"{found}; p = {value:.3f} {among} (alarm at {ALPHA:g})."
     if value <= ALPHA:
