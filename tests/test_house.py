@@ -169,3 +169,32 @@ def f():
     nodes = ast.parse(source).body
     assert imported(nodes, below=False) == {"assay.base.errors"}
     assert imported(nodes, below=True) == {"assay.base.errors", "assay.data.images", "assay.data.splits"}
+
+
+def test_no_function_is_over_60_lines() -> None:
+    long = {
+        f"{file.relative_to(SOURCE)}: {node.name}": length
+        for file, tree in TREES.items()
+        for node in functions(tree)
+        if (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+    }
+    assert long == {}
+
+
+def test_every_module_and_public_function_has_a_docstring() -> None:
+    missing = {
+        str(file.relative_to(SOURCE)): found for file, tree in TREES.items() if (found := [*without_docstring(tree)])
+    }
+    assert missing == {}
+
+
+def test_the_rule_of_docstrings_finds_what_lacks_one() -> None:
+    source = """
+class A(Images):
+    '''A set.'''
+    def take(self, rows): ...
+    def other(self): '''See `Images.other`.'''
+def plain(): ...
+def _own(): ...
+"""
+    assert [*without_docstring(ast.parse(source))] == ["the module", "A.other", "plain"]
