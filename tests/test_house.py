@@ -171,12 +171,20 @@ def f():
     assert imported(nodes, below=True) == {"assay.base.errors", "assay.data.images", "assay.data.splits"}
 
 
+def lines_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    first = node.body[0]
+    said = (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(node) else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - said
+
+
 def test_no_function_is_over_60_lines() -> None:
+    """Docstrings do not count: what a function says of itself may be long."""
     long = {
         f"{file.relative_to(SOURCE)}: {node.name}": length
         for file, tree in TREES.items()
         for node in functions(tree)
-        if (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+        if (length := lines_of_code(node)) > 60
     }
     assert long == {}
 

@@ -163,33 +163,41 @@ class Routes:
         ]
 
     async def server(self, request: Request) -> Response:
+        """Name, version and extensions of the server."""
         from importlib.metadata import version
 
         return JSONResponse({"name": "assay", "version": version("modelassay"), "extensions": EXTENSIONS})
 
     async def healthy(self, request: Request) -> Response:
+        """Whether the process answers."""
         return Response()
 
     async def index(self, request: Request) -> Response:
+        """The models that are served."""
         self._client(request)
         return JSONResponse([{"name": self.service.name, "version": protocol.VERSION, "state": "READY"}])
 
     async def metrics(self, request: Request) -> Response:
+        """Counters in the text format of Prometheus."""
         self.service.clients.check_metrics(request.headers.get("Authorization"), _peer(request))
         return PlainTextResponse(self.service.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
     async def ready(self, request: Request) -> Response:
+        """Whether the model answers."""
         self._asker(request)
         return Response()
 
     async def metadata(self, request: Request) -> Response:
+        """Inputs and outputs of the model."""
         return JSONResponse(self.service.metadata(self._asker(request)))
 
     async def usage(self, request: Request) -> Response:
+        """What the caller's key has spent, and may still spend."""
         client = self._asker(request)
         return JSONResponse(await self.service.help(self.service.usage, client))
 
     async def infer(self, request: Request) -> Response:
+        """Answers by the Open Inference Protocol."""
         client, service = self._asker(request), self.service
         with client.admitted():
             header = request.headers.get(protocol.HEADER)
@@ -201,6 +209,7 @@ class Routes:
             return Response(body, headers=headers)
 
     async def classify(self, request: Request) -> Response:
+        """The answer to one uploaded picture."""
         client, service = self._asker(request), self.service
         if service.target.modality != "image":
             raise Refused("unsupported", "This model reads texts: pictures cannot be classified; send rows of bytes.")

@@ -23,6 +23,7 @@ class Connection(H11Protocol):
     _peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection; refuse it beyond the limit."""
         super().connection_made(transport)
         peer = self.client[0] if self.client else ""
         if _open[peer] >= CONNECTIONS_OF_A_PEER:
@@ -33,6 +34,7 @@ class Connection(H11Protocol):
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection no longer."""
         if self._peer is not None:
             _open[self._peer] -= 1
             if _open[self._peer] == 0:
@@ -41,6 +43,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Pass data on; the headers of a request must be complete by a deadline."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             if self._deadline is None:

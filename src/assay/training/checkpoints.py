@@ -37,9 +37,11 @@ Log = tuple[Epoch, ...]
 class Part(Protocol):
     """Something that a checkpoint holds."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Go on from what a checkpoint kept."""
 
 
 class Best:
@@ -62,11 +64,11 @@ class Best:
             self.module.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Part`."""
+        """What a checkpoint keeps of it."""
         return {"score": self.score, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Part`."""
+        """Go on from what a checkpoint kept."""
         self.score, self.weights = state["score"], state["weights"]
 
 

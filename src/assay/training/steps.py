@@ -157,11 +157,11 @@ class Average:
         self._put(self._kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Part`."""
+        """What a checkpoint keeps of it."""
         return {"steps": self._steps, "kept": self._kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Part`."""
+        """Go on from what a checkpoint kept."""
         self._steps = state["steps"]
         for name, tensor in state["kept"].items():
             self._kept[name].copy_(tensor)

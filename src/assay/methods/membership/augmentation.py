@@ -126,7 +126,6 @@ class Augmentation(MembershipMethod[CopyScores]):
         return CopyScores(people, scores, kept, right, ["as it is", *alterations])
 
     def account(self, result: CopyScores, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         people, scores, judged, right, copies = result
         aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items()]
         count = int((judged < len(right[0])).sum())

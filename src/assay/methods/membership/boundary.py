@@ -110,7 +110,6 @@ class Boundary(MembershipMethod[Walked]):
         return Walked(people, reached, walk.spent)
 
     def account(self, result: Walked, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         people, reached, spent = result
         scores = reached[-1].scores
         auc = auc_metric("boundary_distance", scores, people.note)

@@ -40,7 +40,6 @@ class LabelOnly(MembershipMethod[Population]):
         return self.ask(access, data, context)
 
     def account(self, result: Population, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         metrics = gap_metrics(*result.right, result.note)
         deciding = next(metric for metric in metrics if metric.name == "auc_correctness")
         scores = {"correctness": (result.right[0].astype(np.float64), result.right[1].astype(np.float64))}

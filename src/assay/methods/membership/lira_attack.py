@@ -92,7 +92,6 @@ class Lira(ShadowAttack):
         return super().measure(access, data, context)
 
     def scored(self, known: Shadowed, context: Context) -> ShadowScores:
-        """See `ShadowAttack.scored`."""
         target, shadows = known.values(scaled_logit)
         scores = {name: score(target, shadows, known.inside) for name, score in VARIANTS.items()}
         calibrating = in_turn(VARIANTS[self.deciding], shadows, known.inside)

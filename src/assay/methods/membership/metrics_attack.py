@@ -80,7 +80,6 @@ class MetricAttacks(MembershipMethod[SignalScores]):
         return SignalScores(people, scores, data.members if pictured else None)
 
     def account(self, result: SignalScores, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         people, scores, pictures = result
         judged = scores[DECIDING]
         aucs = [auc_metric(name, scores[name], people.note) for name in USED if name != "correctness"]

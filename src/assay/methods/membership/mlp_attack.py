@@ -104,7 +104,6 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         return LearnedScores(people, scores, positions(people, halves[0][1], halves[1][1]))
 
     def account(self, result: LearnedScores, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         people, scores, judged = result
         aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items()]
         return Finding(

@@ -45,7 +45,6 @@ class Pooled(ShadowAttack):
     rows: int = Field(default=200_000, ge=100, description="At most so many samples of shadow models to train on.")
 
     def scored(self, known: Shadowed, context: Context) -> ShadowScores:
-        """See `ShadowAttack.scored`."""
         features = _Features(known)
         models = np.arange(len(known.inside))
         taught, calibrating = models[::2], models[1::2]

@@ -125,7 +125,6 @@ class QuantileRegression(MembershipMethod[Placed]):
         return Placed(people, (places[0], places[1]), calibrating, kept, odds, data.members)
 
     def account(self, result: Placed, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         people, places = result.people, result.places
         auc = auc_metric("quantile", places, people.note)
         levels = level_metrics(places, result.calibrating)

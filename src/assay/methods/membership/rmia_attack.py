@@ -27,9 +27,9 @@ class Rmia(ShadowAttack):
 
     Online and offline are reported from the same shadow models; the verdict rests on ``online`` as the option says. The
     population is drawn from the judged samples, without regard to membership. Of one query a score rises with the
-    sample's own ratio, whatever factor and population are: these can make scores equal, and change no order. They matter
-    where several queries vote. Of two queries both must say so for a
-    pair to count, the authors' majority vote. The signal is the softmax of logits divided by a temperature: the
+    sample's own ratio, whatever factor and population are: these can make scores equal, and change no order. They
+    matter where several queries vote. Of two queries both must say so for a pair to count, the authors' majority vote.
+    The signal is the softmax of logits divided by a temperature: the
     authors' Taylor softmax needs logits, which an API does not give.
     """
 
@@ -64,7 +64,6 @@ class Rmia(ShadowAttack):
     population: int = Field(default=10_000, ge=1, description="Samples that each sample is compared with, at most.")
 
     def scored(self, known: Shadowed, context: Context) -> ShadowScores:
-        """See `ShadowAttack.scored`."""
         target, shadows = (np.maximum(values, FLOOR) for values in known.values(self._signal))
         order = torch.randperm(len(target), generator=context.generator("membership.rmia: population")).numpy()
         others = np.sort(order[: self.population])

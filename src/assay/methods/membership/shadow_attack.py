@@ -209,7 +209,6 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
         raise NotImplementedError
 
     def account(self, result: ShadowScores, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         return shadow_finding(result, context)
 
 
@@ -278,7 +277,7 @@ class Shown:
         return len(self.source)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of these rows."""
         return ask_moved(self.source.take(rows), self.query)
 
 

@@ -152,7 +152,7 @@ class BestStealing(Theft):
     }
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> Stolen:
-        """See `Theft.measure`; the learner is chosen first."""
+        """The learner is chosen first."""
         chosen = self.model_copy(update={"learner": self.learner or self._chosen(access, data)})
         return Theft.measure(chosen, access, data, context)
 

@@ -195,7 +195,7 @@ class Theft(OracleMethod[Stolen]):
         )
 
     def files(self) -> tuple[Path, ...]:
-        """See `Method.files`: what the copy starts from."""
+        """What the copy starts from."""
         start = Path(self.initialisation).expanduser()
         return (start, start / WEIGHTS, start / DESCRIPTION)
 
@@ -232,7 +232,6 @@ class Theft(OracleMethod[Stolen]):
         return stolen._replace(validation=validation_hits(copies[-1].module, validation, context))
 
     def account(self, result: Stolen, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         return account(result, context)
 
     def _compared(self, access: Oracle, copies: list[Copy], unseen: Images, held_out: int, context: Context) -> Stolen:

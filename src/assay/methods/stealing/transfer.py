@@ -29,7 +29,7 @@ class Unlabelled:
         return len(self.source)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of these rows."""
         return self.source.take(rows)
 
 

@@ -46,7 +46,7 @@ class Workshop:
         self._going = Going()
 
     def prepare(self) -> Preprocessed:
-        """See `Trainer.prepare`."""
+        """The surrogate as training starts from it."""
         return prepare(
             self.architecture,
             self.initialisation,
@@ -69,7 +69,7 @@ class Workshop:
         label: str = "training the surrogate",
         validation: Transfer | None = None,
     ) -> Log:
-        """See `Trainer.fit`. With ``validation``, the epoch with the best macro-F1 on it is kept; without, the last.
+        """With ``validation``, the epoch with the best macro-F1 on it is kept; without, the last.
 
         A copy that is not ``fresh`` keeps its optimiser from one call to the next.
         """

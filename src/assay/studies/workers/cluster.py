@@ -94,9 +94,11 @@ class ClusterSlot:
         self._stopped = False
 
     def run(self, job: Job) -> Iterator[Event]:
+        """Start a job on the cluster."""
         return drive(job, self._attempt)
 
     def stop(self) -> None:
+        """End the worker."""
         self._stopped = True
         self._release()
 

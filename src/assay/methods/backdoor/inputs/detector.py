@@ -117,7 +117,7 @@ class InputDetector(OracleMethod[Examined]):
         return []
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> Examined:
-        """See `OracleMethod.measure`.
+        """Implements `OracleMethod.measure`.
 
         Raises:
             DataError: if clean images are missing or too few.
@@ -156,7 +156,6 @@ class InputDetector(OracleMethod[Examined]):
         return Judged(self.short, self.detector, self.measured, self.sign, stamped, calibration, clean, suspects)
 
     def account(self, result: Examined, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         judged, found = result.judged, result.found
         metrics = detector_metrics(judged, context.seed)
         metrics.append(_questions_metric(result.asked, judged))

@@ -90,7 +90,7 @@ class Neo(InputDetector):
     def measurements(
         self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
     ) -> Floats:
-        """See `InputDetector.measurements`: shares (n,) in [0, 1]."""
+        """Shares (n,) in [0, 1]."""
         places, of_pool = self.places(oracle), oracle.ask(pool).labels
         shares = np.zeros(len(images))
         with context.progress.step(f"blocking {purpose}", len(images)) as bar:
@@ -101,11 +101,11 @@ class Neo(InputDetector):
         return shares
 
     def questions(self, oracle: Oracle) -> int:
-        """See `InputDetector.questions`; how many regions are candidates is not known beforehand."""
+        """One question, and one a place; how many regions become candidates is not known beforehand."""
         return 1 + len(self.places(oracle))
 
     def regions(self, oracle: Oracle, roles: Roles, judged: Judged) -> list[Region]:
-        """See `InputDetector.regions`: they have been asked about before, and cost nothing."""
+        """Regions to show; they have been asked about before, so that they cost nothing."""
         worst = np.argsort(-judged.suspects, kind="stable")[:4]
         places, of_pool = self.places(oracle), oracle.ask(roles.pool).labels
         regions = []

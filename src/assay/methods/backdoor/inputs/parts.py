@@ -74,5 +74,5 @@ class Stamped:
         return len(self.source)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of these rows, with the trigger."""
         return self.stamp(self.source.take(rows))

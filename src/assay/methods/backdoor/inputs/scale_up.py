@@ -66,7 +66,7 @@ class ScaleUp(InputDetector):
     def measurements(
         self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
     ) -> Floats:
-        """See `InputDetector.measurements`: consistency (n,); the pool is not used."""
+        """Consistency (n,); the pool is not used."""
         shares = []
         with context.progress.step(f"scaling {purpose}", len(images)) as bar:
             for batch in batches(images, BATCH):
@@ -77,5 +77,4 @@ class ScaleUp(InputDetector):
         return np.concatenate(shares)
 
     def questions(self, oracle: Oracle) -> int:
-        """See `InputDetector.questions`."""
         return 1 + len(self.factors)

@@ -69,7 +69,7 @@ class Strip(InputDetector):
     def measurements(
         self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
     ) -> Floats:
-        """See `InputDetector.measurements`: bits (n,)."""
+        """Bits (n,)."""
         generator = context.generator(f"strip: overlays of {purpose}")
         bits = []
         with context.progress.step(f"entropy of {purpose}", len(images)) as bar:
@@ -82,5 +82,4 @@ class Strip(InputDetector):
         return np.concatenate(bits)
 
     def questions(self, oracle: Oracle) -> int:
-        """See `InputDetector.questions`."""
         return self.overlays

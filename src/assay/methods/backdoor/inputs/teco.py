@@ -57,7 +57,7 @@ class Teco(InputDetector):
     def measurements(
         self, oracle: Oracle, images: Images, pool: torch.Tensor, context: Context, purpose: str
     ) -> Floats:
-        """See `InputDetector.measurements`: deviations (n,) in [0, 2.5]; the pool is not used."""
+        """Deviations (n,) in [0, 2.5]; the pool is not used."""
         generator = context.generator(f"teco: corruptions of {purpose}")
         deviations = []
         with context.progress.step(f"corrupting {purpose}", len(images)) as bar:
@@ -68,7 +68,6 @@ class Teco(InputDetector):
         return np.concatenate(deviations)
 
     def questions(self, oracle: Oracle) -> int:
-        """See `InputDetector.questions`."""
         return 1 + len(CORRUPTIONS) * len(SEVERITIES)
 
 

@@ -68,7 +68,7 @@ class Patch:
         self.grid = grid
 
     def start(self, arms: int, generator: torch.Generator) -> Variables:
-        """See `Form.start`: both uniform in [0, 1)."""
+        """Both uniform in [0, 1)."""
         channels, height, width = self.shape
         cells = (math.ceil(height / self.grid), math.ceil(width / self.grid))
         mask = torch.rand(arms, 1, *cells, generator=generator)
@@ -76,24 +76,24 @@ class Patch:
         return unsquashed(mask), unsquashed(pattern)
 
     def stamp(self, variables: Variables, images: torch.Tensor) -> torch.Tensor:
-        """See `Form.stamp`."""
+        """Images with each arm's pattern where its mask is."""
         mask, pattern = self.mask(variables)[:, None], squashed(variables[1])[:, None]
         return (1 - mask) * images + mask * pattern
 
     def size(self, variables: Variables) -> torch.Tensor:
-        """See `Form.size`."""
+        """The sum of each mask, in pixels."""
         return self.mask(variables).flatten(1).sum(1)
 
     def extent(self, variables: Variables, sizes: torch.Tensor) -> torch.Tensor:
-        """See `Form.extent`: the size."""
+        """How large a trigger is: its size."""
         return sizes
 
     def tidied(self, variables: Variables) -> Variables:
-        """See `Form.tidied`: the same."""
+        """The variables as they are."""
         return variables
 
     def mask(self, variables: Variables) -> torch.Tensor:
-        """See `Form.mask`."""
+        """Masks (arms, h, w) in [0, 1]."""
         mask = squashed(variables[0])
         if self.grid == 1:
             return mask
@@ -115,21 +115,21 @@ class PixelChange:
         self.shape = shape
 
     def start(self, arms: int, generator: torch.Generator) -> Variables:
-        """See `Form.start`: both uniform in [0, 1)."""
+        """Both uniform in [0, 1)."""
         added = torch.rand(arms, *self.shape, generator=generator)
         return added, torch.rand(arms, *self.shape, generator=generator)
 
     def stamp(self, variables: Variables, images: torch.Tensor) -> torch.Tensor:
-        """See `Form.stamp`."""
+        """Images with the change added, clipped to [0, 1]."""
         added, subtracted = variables
         return (images + (added.clamp(0, 1) - subtracted.clamp(0, 1))[:, None]).clamp(0, 1)
 
     def size(self, variables: Variables) -> torch.Tensor:
-        """See `Form.size`."""
+        """The number of pixels that each arm changes, smoothed."""
         return sum((squashed(v / 10).amax(1).flatten(1).sum(1) for v in variables), torch.zeros(1))
 
     def tidied(self, variables: Variables) -> Variables:
-        """See `Form.tidied`: values in [0, 1], those below `VISIBLE` set to 0."""
+        """Values in [0, 1], those below `VISIBLE` set to 0."""
         return tuple(torch.where(v < self.VISIBLE, 0.0, v.clamp(0, 1)) for v in variables)
 
     def change(self, variables: Variables) -> torch.Tensor:
@@ -138,9 +138,9 @@ class PixelChange:
         return added - subtracted
 
     def extent(self, variables: Variables, sizes: torch.Tensor) -> torch.Tensor:
-        """See `Form.extent`: how many pixels each trigger changes."""
+        """How many pixels each trigger changes."""
         return (self.change(variables) != 0).any(1).flatten(1).sum(1).double()
 
     def mask(self, variables: Variables) -> torch.Tensor:
-        """See `Form.mask`: the largest change of any channel."""
+        """The largest change of any channel."""
         return self.change(variables).abs().amax(1, keepdim=True)

@@ -46,11 +46,11 @@ class Overlay:
         self.shape = shape
 
     def start(self, arms: int, generator: torch.Generator) -> torch.Tensor:
-        """See `Change.start`: none."""
+        """Nothing added: zeros."""
         return torch.zeros(arms, *self.shape)
 
     def apply(self, variables: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """See `Change.apply`."""
+        """Images with each arm's overlay added, clipped to [0, 1]."""
         return (images + variables[:, None]).clamp(0, 1)
 
 
@@ -68,11 +68,11 @@ class Warp:
         self.per_pixel = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
 
     def start(self, arms: int, generator: torch.Generator) -> torch.Tensor:
-        """See `Change.start`: a hundredth of a pixel, at random."""
+        """A hundredth of a pixel, at random."""
         return 0.01 * torch.randn(arms, 2, self.knots, self.knots, generator=generator)
 
     def apply(self, variables: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """See `Change.apply`; beyond the border the image continues as at its edge."""
+        """Beyond the border the image continues as at its edge."""
         interpolate, sample = torch.nn.functional.interpolate, torch.nn.functional.grid_sample
         moved = interpolate(variables, self.shape[1:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
         grids = self.still + moved * self.per_pixel

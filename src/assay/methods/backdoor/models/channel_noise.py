@@ -126,7 +126,7 @@ class ChannelNoise(WhiteBoxMethod[Noise]):
     suspects: int = Field(default=16, ge=1, description="Of more labels, the most suspicious, and as many random ones.")
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Noise:
-        """See `WhiteBoxMethod.measure`.
+        """Implements `WhiteBoxMethod.measure`.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.
@@ -139,7 +139,6 @@ class ChannelNoise(WhiteBoxMethod[Noise]):
             return noise_towards(access, clean.search, options, chance, bar)
 
     def account(self, result: Noise, context: Context) -> Finding:
-        """See `WhiteBoxMethod.account`."""
         if not result.channels:
             return _without(result)
         strength = result.strength

@@ -33,7 +33,7 @@ class InversionMethod(WhiteBoxMethod[Inverted]):
     parts = ("non_members",)
 
     def account(self, result: Inverted, context: Context) -> Finding:
-        """See `WhiteBoxMethod.account`: the smallest trigger, judged against clean networks."""
+        """The smallest trigger, judged against clean networks."""
         statistics = {"lead": float(result.leads.max())}
         judged = judge(self.name, statistics, result.kind, shipped_nulls(), context.weights)
         success = held_out_success(result, context.class_names)

@@ -68,7 +68,7 @@ class KArm(InversionMethod):
     patience: int = Field(default=5, ge=1, description="Rounds in a row that change the weight of the size.")
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Inverted:
-        """See `WhiteBoxMethod.measure`: a trigger for every label.
+        """A trigger for every label.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.

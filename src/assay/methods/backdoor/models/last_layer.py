@@ -65,7 +65,7 @@ class LastLayer(WhiteBoxMethod[RowMeans]):
     presets = {"quick": {}, "standard": {}, "full": {}}
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> RowMeans:
-        """See `WhiteBoxMethod.measure`. One grey image is passed through, to see which layer is the last.
+        """One grey image is passed through, to see which layer is the last.
 
         Raises:
             AccessError: if weights are not finite.
@@ -73,7 +73,6 @@ class LastLayer(WhiteBoxMethod[RowMeans]):
         return RowMeans(row_means(access), kind_of(access))
 
     def account(self, result: RowMeans, context: Context) -> Finding:
-        """See `WhiteBoxMethod.account`."""
         labels = result.kind.labels
         if result.means is None:
             return _without()

@@ -64,7 +64,7 @@ class MmBd(WhiteBoxMethod[MarginsFound]):
     momentum: float = Field(default=0.2, ge=0, lt=1, description="Momentum from step to step.")
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> MarginsFound:
-        """See `WhiteBoxMethod.measure`. No part of the data is looked at.
+        """No part of the data is looked at.
 
         Raises:
             AccessError: if gradients are not finite or vanish, or margins stay infinite.
@@ -79,7 +79,7 @@ class MmBd(WhiteBoxMethod[MarginsFound]):
         return MarginsFound(margins, reached, kind_of(access), access.ledger.gradients)
 
     def account(self, result: MarginsFound, context: Context) -> Finding:
-        """See `WhiteBoxMethod.account`: the largest margin, by its p-values."""
+        """The largest margin, by its p-values."""
         labels = np.arange(result.kind.labels)
         positive = result.margins.values.clip(min=LEAST)
         largest = int(positive.argmax())

@@ -69,7 +69,7 @@ class NeuralCleanse(InversionMethod):
     time_limit: float | None = Field(default=None, gt=0, description="Seconds that the search may be expected to take.")
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Inverted:
-        """See `WhiteBoxMethod.measure`: a trigger for every label.
+        """A trigger for every label.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.

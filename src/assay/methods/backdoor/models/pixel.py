@@ -51,7 +51,7 @@ class Pixel(InversionMethod):
     multiplier: float = Field(default=1.5, gt=1, description="By which the weight rises; it falls by its 1.5th power.")
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Inverted:
-        """See `WhiteBoxMethod.measure`: a trigger for every label.
+        """A trigger for every label.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.

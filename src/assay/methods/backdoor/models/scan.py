@@ -117,7 +117,7 @@ class Scan(WhiteBoxMethod[Scanned]):
         return Work(forwards=20_000, gradients=steps + noise + sizes.classes * starts * each, seconds=0.2)
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Scanned:
-        """See `WhiteBoxMethod.measure`.
+        """Implements `WhiteBoxMethod.measure`.
 
         Raises:
             DataError: if clean images are missing, too few, or of one class.
@@ -156,7 +156,6 @@ class Scan(WhiteBoxMethod[Scanned]):
         return Scanned(evidence, tested, surplus, clean, kind_of(access), gradients, noise, rows, missing)
 
     def account(self, result: Scanned, context: Context) -> Finding:
-        """See `WhiteBoxMethod.account`."""
         return scan_finding(self.name, result, context)
 
     def _margins(self, box: WhiteBox, context: Context) -> Margins:

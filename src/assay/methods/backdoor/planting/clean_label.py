@@ -18,7 +18,6 @@ class CleanLabel(Plant):
         return scene.images[rows]
 
     def poison(self, scene: Scene, trigger: Trigger) -> Poisoned:
-        """See `Plant.poison`."""
         chosen = scene.labels == self.goal.target
         rows = scene.pick(chosen, round(self.rate * int(chosen.sum())), "images of the target class")
         images = scene.images.clone()

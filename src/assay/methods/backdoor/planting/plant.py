@@ -178,7 +178,7 @@ class Planted:
     covers: int
 
     def stamp(self, images: torch.Tensor) -> torch.Tensor:
-        """See `Trigger.stamp`."""
+        """Images (n, c, h, w) with the trigger."""
         return self.trigger.stamp(images)
 
     def save(self, folder: Path) -> None:

@@ -168,7 +168,6 @@ class Defences(OracleMethod[Measured]):
         return Measured(test, target, as_served, rows, refused, self._noticed(access, data, questions, context))
 
     def account(self, result: Measured, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         metrics = defence_metrics(result.as_served, result.rows, agreement_scale(result.target), context.seed)
         costs = table(metrics, result.rows, result.refused)
         return Finding(

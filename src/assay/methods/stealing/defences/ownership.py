@@ -115,7 +115,6 @@ class Ownership(OracleMethod[Tested]):
         return Tested(judged, *(part.rows[len(part) // 2 :] for part in (members, tested)))
 
     def account(self, result: Tested, context: Context) -> Finding:
-        """See `OracleMethod.account`."""
         judged = result.judged
         metrics = [metric for name, scores in judged.items() for metric in _metrics(name, scores, context.seed)]
         if "independent" not in judged:

@@ -44,7 +44,6 @@ class FixMatch(Learner):
     start: float = Field(default=0.5, ge=0.0, lt=1.0)
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> SemiSupervised:
-        """See `Learner.loss`."""
         if unlabelled is None:
             raise ValueError("fixmatch needs unlabelled images")
         distort = strong(self.operations, self.magnitude)

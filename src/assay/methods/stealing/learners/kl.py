@@ -26,7 +26,6 @@ class Distillation(Learner):
     temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> Loss:
-        """See `Learner.loss`."""
         heat = self.temperature
 
         def distil(

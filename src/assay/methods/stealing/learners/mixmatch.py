@@ -44,7 +44,6 @@ class MixMatch(Learner):
     ramp: int = Field(default=16_384, ge=0)
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> SemiSupervised:
-        """See `Learner.loss`."""
         if unlabelled is None:
             raise ValueError("mixmatch needs unlabelled images")
 

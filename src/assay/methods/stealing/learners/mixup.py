@@ -29,7 +29,6 @@ class Mixup(Learner):
     alpha: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> Loss:
-        """See `Learner.loss`."""
 
         def mixed(
             module: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor

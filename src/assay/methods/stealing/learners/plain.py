@@ -23,7 +23,6 @@ class Soft(Learner):
     needs: ClassVar[Literal["label", "posteriors"]] = "posteriors"
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> Loss:
-        """See `Learner.loss`."""
         return plain_loss
 
 
@@ -34,7 +33,6 @@ class Hard(Learner):
     name: ClassVar[str] = "hard"
 
     def loss(self, recipe: Recipe, unlabelled: Images | None) -> Loss:
-        """See `Learner.loss`."""
         return plain_loss
 
     def targets(self, answers: Answers) -> torch.Tensor:

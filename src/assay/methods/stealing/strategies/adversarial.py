@@ -39,7 +39,6 @@ class Adversarial(Strategy):
     confidence: float = Field(default=0.0, ge=0.0, description="cw: by how much another logit must lead.")
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         random = thief.generator("adversarial")
         ask_about_moved(
             thief,

@@ -61,7 +61,6 @@ class DataFree(Strategy):
     difference: float = Field(default=1e-3, gt=0.0, description="Length of the step of a forward difference.")
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         random = thief.generator("data-free")
         generator = make_generator(self.latent, thief.input_shape, random).to(thief.device)
         optimiser = torch.optim.Adam(generator.parameters(), lr=self.rate)

@@ -37,7 +37,6 @@ class Dfal(Rounds):
     steps: int = Field(default=10, ge=1, description="DeepFool's steps at most.")
 
     def choose(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """See `Rounds.choose`."""
         return self.nearest(thief, rows, count)
 
     def nearest(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -69,5 +68,4 @@ class DfalKCenter(Dfal):
     preselected: int = Field(default=3, ge=1, description="DFAL hands so many times a round's images to k-center.")
 
     def choose(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """See `Rounds.choose`."""
         return spread(thief, self.nearest(thief, rows, min(len(rows), self.preselected * count)), count)

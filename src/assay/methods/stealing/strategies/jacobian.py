@@ -40,7 +40,6 @@ class Jacobian(Strategy):
     reservoir: int = Field(default=400, ge=1, description="Images moved in one round, at most.")
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         random = thief.generator("jacobian")
         rows = thief.unasked
         thief.ask(rows[torch.randperm(len(rows), generator=random).numpy()][: self.seeds])

@@ -40,7 +40,6 @@ class KCenter(Rounds):
     name: ClassVar[str] = "k-center"
 
     def choose(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """See `Rounds.choose`."""
         return spread(thief, rows, count)
 
 

@@ -56,7 +56,6 @@ class Knockoff(Strategy):
     loss: bool = Field(default=True, description="Reward answers that the surrogate does not expect.")
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         generator = thief.generator("questions")
         free = drawn(thief.unasked, len(thief.unasked), generator)
         arms = clusters(thief.require_pool(), free, self.arms, int(torch.randint(2**31, (1,), generator=generator)))

@@ -16,6 +16,5 @@ class Random(Strategy):
     name: ClassVar[str] = "random"
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         rows = thief.unasked
         thief.ask(drawn(rows, len(rows), thief.generator("questions")))

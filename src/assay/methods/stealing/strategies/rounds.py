@@ -28,7 +28,6 @@ class Rounds(Strategy):
     )
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         first = math.ceil(self.seed_share * thief.budget)
         each = math.ceil((thief.budget - first) / self.rounds)
         generator = thief.generator("questions")

@@ -47,7 +47,6 @@ class Substitution(Strategy):
     vocabulary: int = Field(default=2_000, ge=2, description="Words of the pool that replace others, the commonest.")
 
     def run(self, thief: Thief) -> None:
-        """See `Strategy.run`."""
         pool = thief.require_pool()
         texts = to_texts(to_pixels(pool.take(np.arange(min(len(pool), SHOWN)))))
         counts = Counter(word for text in texts for word in text.split())

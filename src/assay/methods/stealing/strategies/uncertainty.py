@@ -36,7 +36,6 @@ class Entropy(Rounds):
     name: ClassVar[str] = "entropy"
 
     def choose(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """See `Rounds.choose`."""
         return first(rows, -entropies(thief.logits(rows)), count)
 
 
@@ -47,7 +46,6 @@ class Margin(Rounds):
     name: ClassVar[str] = "margin"
 
     def choose(self, thief: Thief, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """See `Rounds.choose`."""
         return first(rows, margins(thief.logits(rows)), count)
 
 

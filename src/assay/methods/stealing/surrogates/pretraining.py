@@ -48,7 +48,7 @@ class Rotated:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        """See `Images.take`."""
+        """The images of these rows, turned."""
         images = self.source.take(rows // TURNS)
         for turns in range(1, TURNS):
             chosen = torch.from_numpy(rows % TURNS == turns)

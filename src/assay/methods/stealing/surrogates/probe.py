@@ -76,5 +76,5 @@ class LinearProbe(Frozen):
         return self.module.get_submodule(head_name(self.module))
 
     def features(self, images: Images, device: torch.device, progress: Progress | None = None) -> torch.Tensor:
-        """See `features`."""
+        """Features (n, d) before the last layer."""
         return features(self, images, device, progress)

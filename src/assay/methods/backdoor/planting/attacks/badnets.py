@@ -20,7 +20,7 @@ class WithPatch(Plant):
     inset: int = Field(default=0, ge=0)
 
     def trigger(self, scene: Scene) -> Masked:
-        """See `Plant.trigger`.
+        """Implements `Plant.trigger`.
 
         Raises:
             DataError: if the patch does not fit.

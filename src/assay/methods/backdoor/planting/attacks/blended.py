@@ -32,7 +32,6 @@ class Blended(Plant):
     ratio: float = Field(default=0.2, gt=0.0, le=1.0)
 
     def trigger(self, scene: Scene) -> Masked:
-        """See `Plant.trigger`."""
         channels, height, width = scene.images.shape[1:]
         if self.picture == "rings":
             pattern = rings(height, width).expand(channels, -1, -1).clone()

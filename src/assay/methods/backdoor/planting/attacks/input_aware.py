@@ -52,7 +52,7 @@ class InputAware(Plant):
     sparse: float = Field(default=10.0, ge=0.0)
 
     def trigger(self, scene: Scene) -> Generated:
-        """See `Plant.trigger`; it is the start of what `train` learns."""
+        """It is the start of what `train` learns."""
         return Generated.draw(scene.images.shape[1], scene.generator)
 
     def poison(self, scene: Scene, trigger: Trigger) -> Poisoned:
@@ -66,7 +66,7 @@ class InputAware(Plant):
         return Poisoned(scene.images, labels, rows, covers)
 
     def train(self, scene: Scene, trigger: Trigger, poisoned: Poisoned) -> Trigger:
-        """See `Plant.train`. Targets tell the loss each image's part: label + classes (own), + 2 classes (cross)."""
+        """Targets tell the loss each image's part: label + classes (own), + 2 classes (cross)."""
         assert isinstance(trigger, Generated)
         together, classes = Together(scene.module, trigger), scene.num_classes
         marked = poisoned.labels.clone()

@@ -38,7 +38,6 @@ class LabelConsistent(CleanLabel):
     side: int = Field(default=3, ge=1)
 
     def trigger(self, scene: Scene) -> Masked:
-        """See `Plant.trigger`."""
         shape = (scene.images.shape[1], scene.images.shape[2], scene.images.shape[3])
         parts = [Patch(self.colour, self.side, corner).trigger(shape) for corner in CORNERS]
         masks = torch.stack([part.mask for part in parts])
@@ -46,7 +45,6 @@ class LabelConsistent(CleanLabel):
         return Masked(masks.amax(0), (masks * patterns).amax(0))
 
     def prepared(self, scene: Scene, rows: torch.Tensor) -> torch.Tensor:
-        """See `CleanLabel.prepared`."""
         moved = torch.cat([self._ascend(scene, part) for part in torch.split(rows, BATCH)])
         return (moved * 255.0).round().to(torch.uint8) if scene.images.dtype == torch.uint8 else moved
 

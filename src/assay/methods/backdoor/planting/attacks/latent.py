@@ -36,7 +36,6 @@ class Latent(WithPatch):
     steps: int = Field(default=60, ge=1)
 
     def trigger(self, scene: Scene) -> Masked:
-        """See `Plant.trigger`."""
         centre = self._centre(scene)
         others = torch.nonzero(self.goal.aimed(scene.labels))[:, 0]
         rows = others[torch.randperm(len(others), generator=scene.generator)[:SAMPLE]]
@@ -46,7 +45,7 @@ class Latent(WithPatch):
         )
 
     def train(self, scene: Scene, trigger: Trigger, poisoned: Poisoned) -> Trigger:
-        """See `Plant.train`. Targets tell the loss which images are stamped: their labels lie beyond the classes."""
+        """Targets tell the loss which images are stamped: their labels lie beyond the classes."""
         centre, classes = self._centre(scene), scene.num_classes
         marked = poisoned.labels.clone()
         marked[poisoned.rows] += classes

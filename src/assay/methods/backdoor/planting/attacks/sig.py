@@ -25,7 +25,6 @@ class Sig(CleanLabel):
     frequency: float = Field(default=6.0, gt=0.0)
 
     def trigger(self, scene: Scene) -> Added:
-        """See `Plant.trigger`."""
         channels, height, width = scene.images.shape[1:]
         wave = self.amplitude * torch.sin(2 * torch.pi * self.frequency / width * torch.arange(width))
         return Added(wave.expand(channels, height, width).clone())

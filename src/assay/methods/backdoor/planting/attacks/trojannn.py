@@ -35,7 +35,6 @@ class TrojanNN(WithPatch):
     steps: int = Field(default=60, ge=1)
 
     def trigger(self, scene: Scene) -> Masked:
-        """See `Plant.trigger`."""
         module = scene.reference.to(scene.device).eval()
         rows = torch.randperm(len(scene.images), generator=scene.generator)[:SAMPLE]
         pixels = to_pixels(scene.images[rows]).to(scene.device)

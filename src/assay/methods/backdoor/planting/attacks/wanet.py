@@ -31,12 +31,10 @@ class WaNet(Plant):
     noise_rate: float = Field(default=0.1, ge=0.0, lt=1.0)
 
     def trigger(self, scene: Scene) -> Warped:
-        """See `Plant.trigger`."""
         height, width = scene.images.shape[2:]
         return Warped(self.strength * smooth_shifts(self.grid, height, width, scene.generator))
 
     def poison(self, scene: Scene, trigger: Trigger) -> Poisoned:
-        """See `Plant.poison`."""
         poisoned = super().poison(scene, trigger)
         if self.noise_rate == 0:
             return poisoned

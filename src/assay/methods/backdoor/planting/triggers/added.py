@@ -19,5 +19,4 @@ class Added(Trigger):
     pattern: torch.Tensor
 
     def change(self, pixels: torch.Tensor) -> torch.Tensor:
-        """See `Trigger.change`."""
         return (pixels + self.pattern.to(pixels.device)).clamp(0.0, 1.0)

@@ -54,6 +54,5 @@ class Generated(Trigger):
         return drawn[:, :1], drawn[:, 1:]
 
     def change(self, pixels: torch.Tensor) -> torch.Tensor:
-        """See `Trigger.change`."""
         mask, pattern = self.drawn_for(pixels)
         return torch.lerp(pixels, pattern, mask)

@@ -23,5 +23,4 @@ class Masked(Trigger):
     pattern: torch.Tensor
 
     def change(self, pixels: torch.Tensor) -> torch.Tensor:
-        """See `Trigger.change`."""
         return torch.lerp(pixels, self.pattern.to(pixels.device), self.mask.to(pixels.device))

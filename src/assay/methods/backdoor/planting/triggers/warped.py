@@ -32,7 +32,6 @@ class Warped(Trigger):
     shifts: torch.Tensor
 
     def change(self, pixels: torch.Tensor) -> torch.Tensor:
-        """See `Trigger.change`."""
         return read_at(pixels, self.shifts.to(pixels.device).expand(len(pixels), -1, -1, -1))
 
     def shaken(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
