@@ -28,8 +28,9 @@ class Rmia(ShadowAttack):
     Online and offline are reported from the same shadow models; the verdict rests on ``online`` as the option says. The
     population is drawn from the judged samples, without regard to membership. Of one query a score rises with the
     sample's own ratio, whatever factor and population are: these can make scores equal, and change no order. They
-    matter where several queries vote. Of two queries both must say so for a pair to count, the authors' majority vote. The signal is the softmax of logits divided by a temperature: the
-    authors' Taylor softmax needs logits, which an API does not give.
+    matter where several queries vote. Of two queries both must say so for a pair to count, the authors' majority vote.
+    The signal is the softmax of logits divided by a temperature: the authors' Taylor softmax needs logits, which
+    an API does not give.
     """
 
     name = "membership.rmia"
