@@ -107,16 +107,16 @@ def public(tree: ast.Module) -> Iterator[tuple[str, ast.ClassDef | Function, ast
                 yield f"{node.name}.{inner.name}", inner, node
 
 
-CLASSES = {node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+CLASSES: dict[str, list[ast.ClassDef]] = {}
+for each in (node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+    CLASSES.setdefault(each.name, []).append(each)
 
 
 def inherited(kind: ast.ClassDef, method: str) -> str | None:
     """The docstring that a method has from a class of Assay that its class derives from."""
-    for base in kind.bases:
-        named = base.value if isinstance(base, ast.Subscript) else base
-        parent = CLASSES.get(named.id if isinstance(named, ast.Name) else getattr(named, "attr", ""))
-        if parent is None:
-            continue
+    names = (base.value if isinstance(base, ast.Subscript) else base for base in kind.bases)
+    named = (name.id if isinstance(name, ast.Name) else getattr(name, "attr", "") for name in names)
+    for parent in (parent for name in named for parent in CLASSES.get(name, ()) if parent is not kind):
         own = next((node for node in parent.body if isinstance(node, Function) and node.name == method), None)
         if found := (own and ast.get_docstring(own)) or inherited(parent, method):
             return found

@@ -41,9 +41,9 @@ def assay_command(plugged: dict[str, str], *arguments: str) -> str:
 def workspace(plugged: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which two targets were assessed by the plug-in."""
     folder = tmp_path_factory.mktemp("workspace") / "workspace"
-    for target in ("starter/digits-cnn", "starter/digits-mlp"):
-        settings = ["--set", "evasion.deepfool.max_images=60", "--workspace", str(folder)]
-        assay_command(plugged, "run", "evasion.deepfool", target, *settings)
+    targets = ("starter/digits-cnn", "starter/digits-mlp")
+    settings = ("--set", "evasion.deepfool.max_images=60", "--workspace", str(folder))
+    assay_command(plugged, "audit", *targets, "--method", "evasion.deepfool", *settings)
     return folder
 
 
@@ -75,3 +75,22 @@ def test_it_runs_and_finds_near_images(workspace: Path) -> None:
         assert outcome.verdict is not None
         assert outcome.verdict.level in ("elevated", "high")
         assert outcome.spent.gradients > 0
+
+
+def test_it_is_gated(plugged: dict[str, str], workspace: Path, tmp_path: Path) -> None:
+    rule = '[[rule]]\nmethod = "evasion.deepfool"\nmetric = "success_at_1.5"\nmax = '
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"{rule}1.0\n{rule}0.1\n")
+    command = [sys.executable, "-m", "assay", "gate", str(workspace), "--policy", str(policy)]
+    done = subprocess.run(command, env=plugged, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "The gate failed: 2 of 4 checks." in done.stdout
+    assert done.stdout.count("evasion.deepfool success_at_1.5, at most 0.1") == 2
+
+
+def test_two_targets_are_compared(plugged: dict[str, str], workspace: Path) -> None:
+    printed = assay_command(
+        plugged, "analysis", "compare", str(workspace), "--method", "evasion.deepfool", "--score", "success_at_1.5"
+    )
+    assert "digits-cnn" in printed
+    assert "digits-mlp" in printed

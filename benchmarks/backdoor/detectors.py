@@ -32,9 +32,8 @@ from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
 from assay.base.intervals import auc_bounds, clopper_pearson, delong_auc
 from assay.catalogue.curated import curated
-from assay.methods.backdoor.models.evidence import RUNNING_MEANS
+from assay.methods.backdoor.models.evidence import RUNNING_MEANS, SPREAD
 from assay.methods.backdoor.models.null import (
-    ALPHA,
     CleanModel,
     Judged,
     Kind,
@@ -47,6 +46,7 @@ from assay.methods.backdoor.models.null import (
 )
 from assay.methods.backdoor.models.outliers import PAPERS_INDEX
 from assay.methods.backdoor.models.results import WORKS
+from assay.methods.backdoor.models.scan_report import leading_kind
 from assay.methods.finding import Finding
 from assay.methods.method import METHODS, Context
 from assay.targets.reference import load_target
@@ -55,9 +55,21 @@ from benchmarks.backdoor.null import COPIES
 from benchmarks.backdoor.zoo_networks import Network, load_zoo, open_network
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10")
-PLANTED = {"badnets/mnist-cnn": 0, "badnets/cifar10-cnn": 0, "starter/digits-cnn-backdoored": 0}
+PLANTED = {"badnets/mnist-cnn": 1, "badnets/cifar10-cnn": 1, "starter/digits-cnn-backdoored": 0}
 """The catalogue's backdoored models, and where their triggers lead."""
-DETECTORS = ("backdoor.scan", "backdoor.neural_cleanse", "backdoor.k_arm", "backdoor.mm_bd", "backdoor.pixel")
+DETECTORS = (
+    "backdoor.scan",
+    "backdoor.channel_noise",
+    "backdoor.last_layer",
+    "backdoor.neural_cleanse",
+    "backdoor.k_arm",
+    "backdoor.mm_bd",
+    "backdoor.pixel",
+)
+SINGLE = ("lead", "row_mean")
+"""The statistics of detectors that have one."""
+IN_THE_SCAN = {"backdoor.channel_noise": "channel_noise"}
+"""Detectors that the scan runs too, to the names of their statistics there."""
 CPU = torch.device("cpu")
 SEED = 0
 
@@ -90,14 +102,21 @@ class Result(Frozen):
     def judged(self, nulls: Nulls) -> Judged:
         """Its p-value among the clean networks other than itself."""
         others = [model for model in nulls.get(self.detector, []) if family(model.model) != family(self.network)]
-        return judge(self.detector, self.statistics, self.kind, {self.detector: others})
+        statistics = {name: value for name, value in self.statistics.items() if name != RUNNING_MEANS}
+        return judge(self.detector, statistics, self.kind, {self.detector: others})
 
-    def alarm(self, judged: Judged) -> bool:
-        """Whether the network is flagged: p at most `ALPHA`, and a trigger that works where one is recovered."""
-        leading = max(judged.z_scores, key=lambda name: judged.z_scores[name], default="")
-        if not self.successes or leading == RUNNING_MEANS:
-            return judged.alarm
-        return judged.alarm and self.successes[leading] > WORKS
+    def level_among(self, judged: Judged) -> tuple[str, int | None]:
+        """The level of a verdict by that p-value, and the label that it names; see `scan_report` for the scan."""
+        if judged.p_value is None:
+            return "undecided", None
+        labels = {name: label for name, label in self.labels.items() if name in judged.z_scores}
+        leading, supporting = leading_kind(judged.z_scores, labels) if labels else ("", [])
+        label = labels.get(leading)
+        if not judged.alarm:
+            return "low", label
+        if leading in SPREAD and not supporting:
+            return "undecided", label
+        return ("high" if self.successes.get(leading, 0.0) > WORKS else "elevated"), label
 
 
 def family(name: str) -> str:
@@ -159,7 +178,7 @@ def measure(subject: Subject, detector: str) -> Result:
         start = time.process_time()
         finding = METHODS.get(detector)().run(box, target.splits, context)
         seconds = time.process_time() - start
-    statistics = {m.name: m.value for m in finding.metrics if m.name.startswith("strength_") or m.name == "lead"}
+    statistics = {m.name: m.value for m in finding.metrics if m.name.startswith("strength_") or m.name in SINGLE}
     metrics = {m.name: m for m in finding.metrics}
     several = {name.removeprefix("success_"): m for name, m in metrics.items() if name.startswith("success_")}
     if not several and "trigger_success" in metrics:
@@ -189,7 +208,7 @@ def top_labels(finding: Finding) -> dict[str, int]:
     """The most outstanding label by each per-label column that has one."""
     samples = finding.samples
     columns = {n.removeprefix("strength_"): v for n, v in samples.columns.items() if n.startswith("strength_")}
-    columns |= {name: samples.columns[name] for name in ("lead", "margin") if name in samples.columns}
+    columns |= {name: samples.columns[name] for name in (*SINGLE, "margin") if name in samples.columns}
     return {name: int(samples.row[np.nanargmax(values)]) for name, values in columns.items()}
 
 
@@ -234,11 +253,34 @@ def nulls_of(out: Path, subjects: list[Subject]) -> Nulls:
                 weights=weights.get(r.network, ""),
             )
             for r in results(out, subjects, detector)
-            if r.half in ("calibration", "null", "public") and r.attack == "clean" and family(r.network) == r.network
+            if r.statistics
+            and r.half in ("calibration", "null", "public")
+            and r.attack == "clean"
+            and family(r.network) == r.network
         ]
         if clean:
-            nulls[detector] = calibrate(clean, [RUNNING_MEANS])
+            nulls[detector] = calibrate(clean, [RUNNING_MEANS, *IN_THE_SCAN.values()])
     return nulls
+
+
+def with_shared(nulls: Nulls) -> Nulls:
+    """The same, with what single detectors found in a network added to what the scan found there."""
+    found = {
+        (model.model, IN_THE_SCAN[detector]): value
+        for detector in IN_THE_SCAN
+        for model in nulls.get(detector, [])
+        for value in model.statistics.values()
+    }
+    scanned = [
+        model.model_copy(
+            update={
+                "statistics": model.statistics
+                | {name: found[model.model, name] for name in IN_THE_SCAN.values() if (model.model, name) in found}
+            }
+        )
+        for model in nulls.get("backdoor.scan", [])
+    ]
+    return {**nulls, "backdoor.scan": scanned} if scanned else nulls
 
 
 def share(flags: list[bool]) -> str:
@@ -257,20 +299,22 @@ def table(out: Path, subjects: list[Subject], half: str, nulls: Nulls) -> Iterat
         if not found:
             continue
         judged = {r.network: r.judged(nulls) for r in found}
-        alarms = {r.network: r.alarm(judged[r.network]) for r in found}
-        families: dict[str, list[bool]] = defaultdict(list)
+        answers = {r.network: r.level_among(judged[r.network]) for r in found}
+        alarms = {name: level in ("elevated", "high") for name, (level, _) in answers.items()}
+        right = {r.network: answers[r.network] == ("high", r.target) for r in found}
+        families: dict[str, list[Result]] = defaultdict(list)
         for result in found:
-            families[result.attack].append(alarms[result.network])
+            families[result.attack].append(result)
         clean, bad = ([r for r in found if r.backdoored is planted] for planted in (False, True))
         yield f"\n{detector}: {half} half, {len(clean)} clean and {len(bad)} backdoored networks"
-        yield f"  false positives (p <= {ALPHA:g}): {share([alarms[r.network] for r in clean])}"
+        yield f"  clean, high or elevated: {share([alarms[r.network] for r in clean])}"
         if any(r.index is not None for r in found):
             for words, part in (("false", clean), ("true", bad)):
                 flags = [(r.index or 0.0) > PAPERS_INDEX for r in part]
                 yield f"  {words} positives by the papers' rule (index > {PAPERS_INDEX:g}): {share(flags)}"
-        yield f"  true positives (p <= {ALPHA:g}): {share([alarms[r.network] for r in bad])}"
-        for family, flags in sorted(families.items()):
-            yield f"    {family}: {share(flags)}"
+        for name, part in (("backdoored", bad), *sorted(families.items())):
+            alarmed, named = ([flags[r.network] for r in part] for flags in (alarms, right))
+            yield f"    {name}: high or elevated {share(alarmed)}; high with the planted label {share(named)}"
         scores = [
             np.array([max(judged[r.network].z_scores.values(), default=0.0) for r in part]) for part in (bad, clean)
         ]
@@ -316,7 +360,8 @@ def main() -> None:
     elif chosen.what == "null":
         if chosen.null is None:
             parser.error("null takes the file to write")
-        save_nulls(nulls_of(chosen.out, subjects), chosen.null)
+        known = load_nulls(chosen.null) if chosen.null.exists() else {}
+        save_nulls(with_shared({**known, **nulls_of(chosen.out, subjects)}), chosen.null)
     else:
         nulls = load_nulls(chosen.null) if chosen.null else nulls_of(chosen.out, subjects)
         print("\n".join(table(chosen.out, subjects, chosen.half, nulls)))

@@ -93,7 +93,7 @@ class Prepared:
         """Run what is not finished.
 
         Args:
-            expected: what `expected` said; progress then shows the time that is left of all.
+            expected: what `expected` said; progress then shows the time that is left of all. Not with ``minutes``.
             minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
                 first; what does not fit is skipped, and its outcome says so.
             heard: called after each method with what is there so far, and whether every question was just gone through
@@ -108,7 +108,6 @@ class Prepared:
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
             return Audit(ran.outcomes, self.workspace, ran.reused)
-        known = self.expected() if expected is None else list(expected)
         so_far: list[Outcome] = []
         rounds = 0
 
@@ -118,15 +117,15 @@ class Prepared:
             rounds += last
             heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
 
-        groups = [known] if minutes is None else tiers(known)
+        groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
         return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
 
 
-RESERVE = 3.0
-"""Seconds kept for the report, where a time is set."""
+RESERVE = 5.0
+"""Seconds that are kept for the report, where a time is set."""
 
 
 def prepare(
@@ -140,6 +139,7 @@ def prepare(
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "auto",
     live: bool = False,
     budget: int | None = None,
@@ -152,7 +152,8 @@ def prepare(
     chosen = plan_methods(preset, methods, options)
     kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     if isinstance(target, str):
-        place = Place(reference=target, data=data, suspects=suspects, terms=Terms(live, budget, price_per_1000))
+        terms = Terms(live, budget, price_per_1000)
+        place = Place(reference=target, data=data, suspects=suspects, drop_duplicates=drop_duplicates, terms=terms)
         target = open_place(place, kept, device=device, seed=seed, progress=progress)
     else:
         place = Place(reference=target.digest)
@@ -172,6 +173,7 @@ def audit(
     workspace: Workspace | Path | str = "assay-workspace",
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "auto",
     live: bool = False,
     budget: int | None = None,
@@ -182,8 +184,7 @@ def audit(
     """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
     Args:
-        target: a `Target`, or a reference to a model or a service that `open_target` resolves with ``data``,
-            ``suspects``, ``device`` and ``seed``.
+        target: a `Target`, or a reference to a model or a service, as `open_target` takes it.
         preset: ``quick``, ``standard`` or ``full``; None gives the named methods their own defaults.
         methods: names, such as ``evasion.fgsm``; all of the preset, if none is given.
         options: method name to option name to value.
@@ -192,6 +193,7 @@ def audit(
         workspace: a folder; what is finished there is not run again.
         data: see `load_target`.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`.
         live: for a service: images may leave this machine.
         budget: for a service: the most images that this workspace ever asks of it.
@@ -200,8 +202,7 @@ def audit(
         minutes: all must be done in so many; see `Prepared.run`.
 
     Raises:
-        AssayError: if the target cannot be loaded, or a method, option or value is wrong. A method that fails does
-            not raise: its outcome says why.
+        AssayError: if the target cannot be loaded, or a method, option or value is wrong; not if a method fails.
     """
     prepared = prepare(
         target,
@@ -213,6 +214,7 @@ def audit(
         workspace=workspace,
         data=data,
         suspects=suspects,
+        drop_duplicates=drop_duplicates,
         device=device,
         live=live,
         budget=budget,

@@ -57,7 +57,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_gate_is_quick_and_small(workspace: Path) -> None:
     report = str(workspace / "w" / "reports" / "m" / "report.json")
     # The least of several runs: other processes on the machine slow a processor down.
-    runs = [run("gate", report, "--policy", str(workspace / "absolute.toml")) for _ in range(5)]
+    runs = [run("gate", report, "--policy", str(workspace / "absolute.toml")) for _ in range(8)]
     assert {code for code, *_ in runs} == {0}
     assert min(seconds for _, seconds, _, _ in runs) < 0.6
     assert max(peak for *_, peak, _ in runs) < 120

@@ -41,6 +41,36 @@ def test_arrays_must_have_the_input_size(folder: Path) -> None:
         load_parts(Parts(dataset=str(folder / "small.npz")), (3, 8, 8), 0, silent())
 
 
+def test_arrays_of_another_size_are_resized_where_the_model_says_so(folder: Path) -> None:
+    said: list[str] = []
+    report = silent()
+    report.say = said.append  # type: ignore[method-assign]
+    splits, _ = load_parts(Parts(dataset=str(folder / "small.npz")), (1, 8, 8), 0, report, resize=True)
+    assert splits.members is not None
+    assert splits.members.shape == (1, 8, 8)
+    assert said == ["small: images of 3x6x6 are resized to 1x8x8."]
+
+
+@pytest.mark.parametrize("own", [{"dataset": "twice.npz"}, {"members": "twice.npz", "non_members": "twice.npz"}])
+def test_duplicates_are_dropped_from_the_non_members_if_asked_for(tmp_path: Path, own: dict[str, str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    arrays = {"x_train": pixels[:8], "y_train": np.arange(8) % 2, "x_test": pixels[5:], "y_test": np.arange(7) % 2}
+    np.savez(tmp_path / "twice.npz", **arrays)
+    parts = Parts(**own).anchored(tmp_path)
+    if "members" in own:
+        with pytest.raises(DataError, match="--drop-duplicates leaves those non-members out"):
+            load_parts(parts, (3, 4, 4), 0, silent())
+    said: list[str] = []
+    report = silent()
+    report.say = said.append  # type: ignore[method-assign]
+    splits, _ = load_parts(parts.model_copy(update={"drop_duplicates": True}), (3, 4, 4), 0, report)
+    assert splits.non_members is not None
+    assert sorted(splits.non_members.take(np.arange(4)).sum((1, 2, 3)).tolist()) == pytest.approx(
+        sorted((pixels[8:].reshape(4, -1).sum(1) / 255).tolist())
+    )
+    assert said == ["3 of 7 images of twice test are in twice train too, and were dropped."]
+
+
 def test_an_auxiliary_set_is_fitted_and_parts_may_be_missing(folder: Path) -> None:
     parts = Parts(non_members=str(folder / "pets"), auxiliary=str(folder / "small.npz"))
     splits, names = load_parts(parts, (3, 8, 8), 0, silent())

@@ -28,7 +28,9 @@ SHADOWS = {"models": 4, "architecture": "digits-mlp", "epochs": 2, "max_members"
 ASKING = {"max_images": 10, "max_queries": 20, "surrogate": {"epochs": 2}}
 
 ROWS: dict[str, dict[str, Any]] = {
+    "backdoor.channel_noise": {"images": 16, "steps": 4},
     "backdoor.k_arm": {"images": 32, "rounds": 4, "warm_rounds": 4, "finish": 8, "batches": 1, "held_out": 40},
+    "backdoor.last_layer": {},
     "backdoor.mm_bd": {"starts": 2, "steps": 6},
     "backdoor.neural_cleanse": {"images": 32, "rounds": 6, "batches": 1, "held_out": 40},
     "backdoor.pixel": {"images": 32, "rounds": 6, "held_out": 40},

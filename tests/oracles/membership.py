@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import scipy.special
 import scipy.stats
 
 FLOOR = 1e-30
@@ -252,3 +253,35 @@ def risk_score(members, non_members, value, bins):
             if 0 <= candidate < bins and sum(counts[candidate]):
                 return counts[candidate][0] / sum(counts[candidate])
     raise AssertionError("no bin is filled")
+
+
+def lira_shrunken(target, shadows, inside):
+    """One query; the prior's equations solved by bisection."""
+    scores = [0.0] * len(target)
+    for kind, sign in ((True, 1), (False, -1)):
+        chosen = [
+            [float(v) for v, c in zip(shadows[:, i], inside[:, i], strict=True) if c == kind]
+            for i in range(len(target))
+        ]
+        middles = [sum(values) / len(values) for values in chosen]
+        variances = [
+            sum((v - middle) ** 2 for v in values) / (len(values) - 1)
+            for values, middle in zip(chosen, middles, strict=True)
+        ]
+        logs, trigammas = [], []
+        for values, variance in zip(chosen, variances, strict=True):
+            half = (len(values) - 1) / 2
+            logs.append(math.log(variance) - float(scipy.special.digamma(half)) + math.log(half))
+            trigammas.append(float(scipy.special.polygamma(1, half)))
+        middle = sum(logs) / len(logs)
+        spread = sum((v - middle) ** 2 for v in logs) / len(logs) - sum(trigammas) / len(trigammas)
+        low, high = 1e-6, 1e6
+        for _ in range(200):
+            half = math.sqrt(low * high)
+            low, high = (half, high) if float(scipy.special.polygamma(1, half)) > spread else (low, half)
+        prior = math.exp(middle + float(scipy.special.digamma(half)) - math.log(half))
+        for i, (values, centre, variance) in enumerate(zip(chosen, middles, variances, strict=True)):
+            freedom = 2 * half + len(values) - 1
+            scale = (2 * half * prior + (len(values) - 1) * variance) / freedom * (1 + 1 / len(values))
+            scores[i] += sign * float(scipy.stats.t.logpdf(target[i], freedom, centre, math.sqrt(scale)))
+    return scores

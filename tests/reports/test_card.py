@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,16 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "holds 2 results (a, b): say which --model" in capsys.readouterr().err
     assert main(["export", "card", str(tmp_path), "--model", "c"]) == 4
     assert "no result for 'c': known: a, b." in capsys.readouterr().err
+
+
+def test_the_card_names_the_file_as_sha256sum_does(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    facts = target("m").model_copy(update={"facts": {"sha256": digest}})
+    told = card_section(assemble([outcome("evasion", "FGSM", facts=facts)]))
+    assert f"SHA-256 of the weights file `{digest}`" in told
+    assert facts.weights_digest not in told
+    unknown = card_section(assemble([outcome("evasion", "FGSM", facts=target("m"))]))
+    assert "SHA-256" not in unknown
+    assert f"network `{target('m').weights_digest}` (Assay's own digest" in unknown

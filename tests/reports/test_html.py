@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from assay.methods.finding import Metric, Scale
 from assay.reports.charts import VARIABLES
+from assay.reports.format import scale_text
 from assay.reports.html import render_html, servings, versions, write_html
 from assay.reports.pages import bar, technique
 from assay.reports.report import Report, assemble, write_json
@@ -193,12 +195,25 @@ def test_versions_and_servings_are_listed_once(report: Report) -> None:
     assert [len(titles) for _, titles in servings([*report.outcomes, other])] == [3, 1]
 
 
-def test_bars_are_for_bounded_numbers_only() -> None:
-    assert bar(ratio("m", "M", 0.5, 0.4, 0.6, "bootstrap")) == (50, 40, 60, "1")
-    assert bar(ratio("m", "M", 50, 40, 60, "bootstrap", unit="%")) == (50, 40, 60, "100 %")
-    assert bar(ratio("m", "M", 2.7, 2.1, 3.3, "bootstrap")) is None
-    assert bar(ratio("m", "M", 0.5, 0.4, 0.6, "bootstrap", unit="nats")) is None
-    assert bar(None) is None
+AUC = Scale(risk="up", chance=0.5, low=0.55, high=0.6)
+P_VALUE = Scale(risk="down", chance=0.5, high=0.05, log=True)
+
+
+def test_a_bar_lies_on_its_own_scale_and_runs_towards_the_risk() -> None:
+    found = bar(ratio("m", "M", 0.6, 0.55, 0.65, "bootstrap", scale=AUC))
+    assert found is not None
+    assert found[:3] == pytest.approx((100 / 1.65, 50 / 1.65, 150 / 1.65))
+    assert found.marks == pytest.approx((50 / 1.65, 100 / 1.65))
+    alarm, quiet = (Metric(name="p", label="p", value=p, note="None.", scale=P_VALUE) for p in (0.01, 0.3))
+    assert bar(alarm).value > bar(alarm).marks[0] > bar(quiet).value > 0  # type: ignore[union-attr]
+    assert bar(alarm.model_copy(update={"value": 1e-300})).value == 100  # type: ignore[union-attr]
+    below = bar(ratio("m", "M", 0.45, 0.4, 0.5, "bootstrap", scale=AUC))
+    assert below is not None
+    assert below[:3] == (0, 0, 0)
+    assert scale_text(alarm) == "chance 0.5, high down from 0.05; lower is riskier"
+    assert scale_text(alarm.judged_by(AUC)) == "chance 0.5, low below 0.55, high from 0.6; higher is riskier"
+    assert bar(ratio("m", "M", 0.5, 0.4, 0.6, "bootstrap")) is bar(None) is None
+    assert scale_text(None) == ""
 
 
 def test_what_is_no_technique_is_no_link() -> None:

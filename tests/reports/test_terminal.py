@@ -54,3 +54,12 @@ def test_markup_in_names_stays_text() -> None:
 def test_a_question_without_a_number_says_so() -> None:
     one = outcome("evasion", "A", level="undecided").model_copy(update={"metrics": []})
     assert "no number" in printed(assemble([one]))
+
+
+def test_the_decision_comes_first_and_what_was_found_is_told_whole() -> None:
+    told = "A patch moves 98 % of the images to class 7, zebra."
+    text = printed(assemble([outcome("backdoor", "Scan", level="high", sentence=told)]), width=200)
+    assert text.splitlines()[2].startswith("Fix first (open weights): It shows strong signs of a backdoor")
+    assert f"◆ {told}" in text, "the label of a backdoor"
+    quiet = printed(assemble([outcome("backdoor", "Scan", level="low", sentence=told)]), width=200)
+    assert told not in quiet

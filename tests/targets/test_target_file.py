@@ -181,3 +181,24 @@ def test_preprocessing_and_names_must_fit(folder: Path) -> None:
         load_target(write(folder, f'class_names = ["a", "b"]\n{common}'))
     with pytest.raises(AssayError, match="does not fit the architecture digits-cnn"):
         load_target(write(folder, common.replace("digits-mlp", "digits-cnn")))
+
+
+def test_a_size_that_the_file_does_not_take_is_named(folder: Path) -> None:
+    write_tflite(folder / "m.tflite", "int8", (8, 8, 1), 10)
+    with pytest.raises(
+        AssayError, match=r"m\.tflite takes images of .*, and preprocessing\.size says 9x9: leave it out"
+    ):
+        open_model(write(folder, 'weights = "m.tflite"\n[preprocessing]\nsize = [9, 9]\n'))
+
+
+def test_what_the_owner_expects_is_kept_and_checked_for_its_range(folder: Path) -> None:
+    text = f'weights = "mlp.safetensors"\narchitecture = "digits-mlp"\n{NETWORK}'
+    assert open_model(write(folder, f"{text}expected_accuracy = 0.9\n")).target.facts["expected_accuracy"] == 0.9
+    with pytest.raises(AssayError, match="expected_accuracy"):
+        open_model(write(folder, f"{text}expected_accuracy = 90\n"))
+
+
+def test_the_order_of_channels_needs_three_of_them(folder: Path) -> None:
+    text = f'weights = "mlp.safetensors"\narchitecture = "digits-mlp"\n{NETWORK}[preprocessing]\nchannels = "bgr"\n'
+    with pytest.raises(AssayError, match="the order of channels is bgr, and images have 1 of them"):
+        open_model(write(folder, text))

@@ -64,6 +64,7 @@ def open_target(
     ledgers: Path,
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
@@ -76,6 +77,7 @@ def open_target(
         ledgers: the folder of the services' ledgers.
         data: see `load_target`; a service brings none of its own.
         suspects: see `load_target`.
+        drop_duplicates: see `load_target`.
         device: see `load_target`; for a service, where its copies are trained.
         seed: see `load_target`.
         progress: where to report to; nowhere by default.
@@ -86,16 +88,32 @@ def open_target(
     """
     check_terms(reference, terms)
     if not is_service(reference):
-        return load_target(reference, data=data, suspects=suspects, device=device, seed=seed, progress=progress)
-    report = progress or silent()
+        return load_target(
+            reference,
+            data=data,
+            suspects=suspects,
+            drop_duplicates=drop_duplicates,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
     service = _admitted(reference, terms)
     if data is None:
         raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
+    parts = Parts(dataset=data, suspects=suspects, drop_duplicates=drop_duplicates)
+    return _open_service(service, terms, ledgers, parts, pick_device(device), seed, progress or silent())
+
+
+def _open_service(
+    service: Service, terms: Terms, ledgers: Path, parts: Parts, device: torch.device, seed: int, report: Progress
+) -> Target:
+    """The target of a service that was connected to; the parts name a data set."""
+    assert parts.dataset is not None, "a service brings no data of its own"
     price = _price(service, terms)
     names = _named_classes(service)
-    shape = service.shape or _shape_of(data, report)
-    splits, found = load_parts(Parts(dataset=data, suspects=suspects), shape, seed, report, service.reads)
+    shape = service.shape or _shape_of(parts.dataset, report)
+    splits, found = load_parts(parts, shape, seed, report, service.reads)
     names = names or found
     service.settle(names)
     classes = _classes(service, names)
@@ -115,7 +133,7 @@ def open_target(
         answers=service.kind,
         modality=service.reads,
         class_names=classes.classes,
-        device=pick_device(device),
+        device=device,
         serving={"output": service.output, "top_k": len(classes.classes), "price_per_1000": price},
         facts={"format": service.title, "ledger": receipts.path.name},
     )

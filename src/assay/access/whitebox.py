@@ -63,6 +63,23 @@ class WhiteBox:
         rows = [torch.autograd.grad(one, inputs, retain_graph=True)[0].detach() for one in chosen]
         return torch.stack(rows, dim=1).to(images.device), logits.detach().float().to(images.device)
 
+    def slopes(
+        self, images: torch.Tensor, variables: tuple[torch.Tensor, ...], loss: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """Gradients of the summed ``loss(logits)`` in tensors that the caller makes the answers depend on, and logits.
+
+        Such tensors are added inside the network, say, by hooks. Counted as one gradient an image.
+
+        Raises:
+            AccessError: if the network's answer does not depend differentiably on them.
+        """
+        self._count(images, gradients=1)
+        logits: torch.Tensor = self.module(images.to(self.device))
+        if not logits.requires_grad:
+            raise AccessError("A gradient was asked for, but this network's answers cannot be differentiated.")
+        slopes = torch.autograd.grad(loss(logits).sum(), variables, materialize_grads=True)
+        return tuple(slope.detach() for slope in slopes), logits.detach().float().to(images.device)
+
     def _followed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = images.detach().to(self.device).requires_grad_(True)
         logits: torch.Tensor = self.module(inputs)

@@ -24,7 +24,7 @@ from assay.analysis.difference import (
 from assay.analysis.samples import Aligned
 from assay.analysis.scored import Contest, Scored
 from assay.base.intervals import Bounds, Floats
-from assay.methods.finding import Metric
+from assay.methods.metric import Metric
 
 ALPHA = 0.025
 """On either side of a 95 % interval."""

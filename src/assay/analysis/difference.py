@@ -15,7 +15,7 @@ from scipy.special import bdtr, ndtr, ndtri, stdtrit
 
 from assay.analysis.samples import Aligned, Column, align
 from assay.base.intervals import CHUNK, Bounds, Floats, clopper_pearson, paired_difference
-from assay.methods.finding import Interval, Metric
+from assay.methods.metric import Interval, Metric
 
 FALSE_ALARMS = 0.001
 """The probability, at most, that a run of the gate fails an unchanged model by any of its comparisons."""

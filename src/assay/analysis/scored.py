@@ -23,7 +23,7 @@ from assay.analysis.samples import (
 from assay.base.digests import canonical_json
 from assay.base.errors import DataError, UsageError, nearest
 from assay.base.intervals import CHUNK, Floats
-from assay.methods.finding import Metric, Risk
+from assay.methods.metric import Metric, Risk
 from assay.studies.outcome import Outcome
 from assay.studies.workspace import Workspace
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +31,10 @@ Policies = Annotated[
     ),
 ]
 Data = Annotated[str | None, Parameter(help="Data set: a name, or a path [default: the target's own].")]
+DropDuplicates = Annotated[
+    bool,
+    Parameter(help="Leave out of the non-members what is among the training images too, pixel for pixel.", negative=""),
+]
 Suspects = Annotated[
     str | None,
     Parameter(help="Images that may carry a backdoor's trigger: a data set, whatever its labels [default: none]."),
@@ -60,10 +67,15 @@ DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
 def audit(
     *references: Annotated[
-        str, Parameter(help="Catalogue ids ('starter/*' matches several), timm:NAME, TOML files, or services.")
+        str,
+        Parameter(
+            help="Catalogue ids ('starter/*' matches several), timm:NAME, hf:ORG/NAME@REVISION, folders of "
+            "save_pretrained, TOML files, or services."
+        ),
     ],
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
     method: Annotated[tuple[str, ...], Parameter(help="Only this method; may be repeated.", negative="")] = (),
     settings: Settings = (),
@@ -95,6 +107,7 @@ def audit(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
@@ -109,6 +122,7 @@ def run(
     *,
     data: Data = None,
     suspects: Suspects = None,
+    drop_duplicates: DropDuplicates = False,
     settings: Settings = (),
     output: Output = None,
     policy: Policies = (),
@@ -127,6 +141,7 @@ def run(
         "seed": seed,
         "data": data,
         "suspects": suspects,
+        "drop_duplicates": drop_duplicates,
         "device": device,
         **_terms(live, budget, price),
     }
@@ -161,6 +176,7 @@ def _audit(
     minutes: float | None = None,
     dry_run: bool = False,
 ) -> int:
+    began = time.monotonic()  # before torch is imported
     from assay import api
     from assay.base.progress import on_console
     from assay.studies import Workspace, parse_settings
@@ -169,17 +185,16 @@ def _audit(
     audits: list[Audit] = []
     for target in targets:
         prepared = api.prepare(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
-        expected = prepared.expected()
         if dry_run:
-            _print_expected(prepared.target.name, expected)
+            _print_expected(prepared.target.name, prepared.expected())
             continue
-        audits.append(_run(prepared, expected, minutes, out, alone=len(targets) == 1))
+        if not audits:
+            prepared = replace(prepared, began=began)
+        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
     return 0 if dry_run else show(audits, out, profile)
 
 
-def _run(
-    prepared: Prepared, expected: list[Expected], minutes: float | None, out: Path | None, *, alone: bool
-) -> Audit:
+def _run(prepared: Prepared, minutes: float | None, write: Callable[[Audit], Path], *, alone: bool) -> Audit:
     """Run one audit; interrupted, it says what is kept and how to go on."""
     from assay.studies.schedule import duration, total
 
@@ -189,9 +204,10 @@ def _run(
         nonlocal done
         done = sum(outcome.status == "done" for outcome in audit.outcomes)
         if first and alone and minutes is not None and done:
-            prepared.progress.say(f"A first report: {audit.write(out)}")
+            prepared.progress.say(f"A first report: {write(audit)}")
 
-    if seconds := total(expected):
+    expected = prepared.expected() if minutes is None else None
+    if expected and (seconds := total(expected)):
         unknown = sum(each.seconds is None for each in expected)
         more = f", and {unknown} that cannot be told beforehand" if unknown else ""
         prepared.progress.say(f"{prepared.target.name}: {len(expected)} methods, about {duration(seconds)}{more}.")
@@ -199,10 +215,14 @@ def _run(
         return prepared.run(expected, minutes=minutes, heard=heard)
     except KeyboardInterrupt:
         prepared.progress.say(
-            f"{done} of {len(expected)} methods of {prepared.target.name} are finished and kept in "
+            f"{done} of {len(prepared.trials)} methods of {prepared.target.name} are finished and kept in "
             f"{prepared.workspace.path}."
         )
         raise
+
+
+def _write(audit: Audit, out: Path | None, profile: str) -> Path:
+    return audit.write(out, profile)
 
 
 def _print_expected(name: str, expected: Sequence[Expected]) -> None:

@@ -24,16 +24,21 @@ def gate(
     from rich.console import Console
 
     from assay.reports.gate.check import check
-    from assay.reports.gate.junit import write_junit
     from assay.reports.gate.markdown import print_gate, write_markdown
     from assay.reports.gate.policy import read_policy
-    from assay.reports.gate.sarif import write_sarif
     from assay.reports.results import load_results
 
     rules = read_policy(policy)
     judged = check(rules, load_results(result), load_results(baseline) if baseline else None)
-    for path, write in ((junit, write_junit), (sarif, write_sarif), (markdown, write_markdown)):
-        if path is not None:
-            write(judged, path)
+    if junit is not None:
+        from assay.reports.gate.junit import write_junit
+
+        write_junit(judged, junit)
+    if sarif is not None:
+        from assay.reports.gate.sarif import write_sarif
+
+        write_sarif(judged, sarif)
+    if markdown is not None:
+        write_markdown(judged, markdown)
     print_gate(judged, Console())
     return judged.exit_code

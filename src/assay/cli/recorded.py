@@ -12,7 +12,7 @@ app = App(name="recorded", help="Compare services by what they answered in the p
 Out = Annotated[
     Path | None, Parameter(help="Also write it as .html or .json, or its pictures as .svg, .png or .pdf.")
 ]  # fmt: skip
-Recorded = Annotated[Path, Parameter(help="A FrugalML table (NAME.tsv.gz), a folder of them, or HAPI's folder.")]
+Recorded = Annotated[Path, Parameter(help="FrugalML's folder dataset, a set of it, tables NAME.tsv.gz, or HAPI's.")]
 
 
 @app.command(name="list")

@@ -83,10 +83,10 @@ def scale_text(metric: Metric | None) -> str:
         return ""
     scale = metric.scale
     up = scale.risk == "up"
-    marks = [f"chance {fact(scale.chance)}"]
+    marks = [f"chance {scale.chance:.3g}"]
     if scale.low is not None:
-        marks.append(f"low {'below' if up else 'above'} {fact(scale.low)}")
-    marks.append(f"high {'from' if up else 'down from'} {fact(scale.high)}")
+        marks.append(f"low {'below' if up else 'above'} {scale.low:.3g}")
+    marks.append(f"high {'from' if up else 'down from'} {scale.high:.3g}")
     return f"{', '.join(marks)}; {'higher' if up else 'lower'} is riskier"
 
 

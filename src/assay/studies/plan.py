@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay.base.errors import UsageError, nearest
-from assay.methods.finding import FAMILIES
 from assay.methods.method import METHODS, Method, Preset
+from assay.methods.metric import FAMILIES
 
 Options = Mapping[str, Mapping[str, Any]]
 """Method name to option name to value (or its text)."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from assay.base.frozen import Frozen
-from assay.methods.finding import Verdict
+from assay.methods.metric import Verdict
 
 Cause = Literal["chance", "expected", "labels", "pixels"]
 

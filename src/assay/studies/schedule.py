@@ -32,12 +32,14 @@ class Expected(NamedTuple):
     basis: str
 
 
-def expect(trials: Sequence[Trial], workspace: Workspace) -> list[Expected]:
+def expect(
+    trials: Sequence[Trial], workspace: Workspace, calibration: Calibration | None = None, *, alone: bool = False
+) -> list[Expected]:
     """What each trial of one target will take, in their order.
 
     What is finished takes nothing, and neither does what cannot apply. Else it rests on what the method says that it
     will compute (`Method.work`) and a calibration on this machine, or on earlier outcomes of the method in the
-    workspace with the same options.
+    workspace with the same options. What trials share is counted for the first of them, or with ``alone`` for each.
     """
     past: dict[tuple[str, str], list[float]] = {}
     for outcome in workspace.outcomes():
@@ -53,12 +55,19 @@ def expect(trials: Sequence[Trial], workspace: Workspace) -> list[Expected]:
         else:
             open_.append(trial)
     if open_:
-        target = open_[0].target
-        asked_for_free = target.answers == "logits"  # each question to a service may cost
-        counted = _Counted(sizes(target), calibrate(target) if asked_for_free else None, workspace)
+        calibration = calibration or _calibrated(open_)
+        counted = _Counted(sizes(open_[0].target), calibration, workspace)
         for trial in open_:
+            if alone:
+                counted = _Counted(counted.sizes, calibration, workspace)
             found.setdefault(trial.key, counted.expected(trial, past))
     return [found[trial.key] for trial in trials]
+
+
+def _calibrated(trials: Sequence[Trial]) -> Calibration | None:
+    """A calibration of the trials' target; None for a service, of which each question may cost."""
+    target = trials[0].target if trials else None
+    return None if target is None or target.answers != "logits" else calibrate(target)
 
 
 class _Counted:
@@ -111,17 +120,26 @@ def total(expected: Sequence[Expected]) -> float:
     return sum(each.seconds for each in expected if each.seconds is not None)
 
 
-def tiers(expected: Sequence[Expected]) -> list[list[Expected]]:
-    """First the cheapest trial of each question, then the others, the cheapest first and the unknown last."""
-    cost = {each.trial.key: float("inf") if each.seconds is None else each.seconds for each in expected}
-    ordered = sorted(expected, key=lambda each: cost[each.trial.key])
-    first: dict[str, Expected] = {}
-    for each in ordered:
+def tiers(trials: Sequence[Trial], workspace: Workspace) -> list[list[Expected]]:
+    """First the cheapest trial of each question, then the others, the cheapest first and the unknown last.
+
+    What a trial costs by itself sets the order; what it is expected to take then leaves out what those before it did.
+    """
+    unfinished = [trial for trial in trials if workspace.load(trial.key) is None]
+    calibration = _calibrated(unfinished)
+    by_cost = sorted(expect(trials, workspace, calibration, alone=True), key=_cost)
+    first: dict[str, str] = {}
+    for each in by_cost:
         if not each.trial.why_not():
-            first.setdefault(each.trial.method.family, each)
-    keys = {each.trial.key for each in first.values()}
-    cheap = [each for each in ordered if each.trial.key in keys]
-    return [cheap, [each for each in ordered if each.trial.key not in keys]]
+            first.setdefault(each.trial.method.family, each.trial.key)
+    cheap = [each.trial for each in by_cost if each.trial.key in first.values()]
+    rest = [each.trial for each in by_cost if each.trial.key not in first.values()]
+    ordered = expect([*cheap, *rest], workspace, calibration)
+    return [ordered[: len(cheap)], ordered[len(cheap) :]]
+
+
+def _cost(each: Expected) -> float:
+    return float("inf") if each.seconds is None else each.seconds
 
 
 def run_expected(

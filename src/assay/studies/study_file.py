@@ -41,14 +41,16 @@ class TargetChoice(Frozen):
     """Models, or a service.
 
     Either a ``reference`` (see `assay.access.opening.open_target`; with ``*``, all catalogue ids that match), or a
-    catalogue ``query``: those records that it selects and that load by their id. ``data`` and ``suspects`` are as for
-    ``assay audit``, and so are ``live``, ``budget`` and ``price_per_1000`` for a service.
+    catalogue ``query``: those records that it selects and that load by their id. ``data``, ``suspects`` and
+    ``drop_duplicates`` are as for ``assay audit``, and so are ``live``, ``budget`` and ``price_per_1000`` for a
+    service.
     """
 
     reference: str | None = None
     query: str | None = None
     data: str | None = None
     suspects: str | None = None
+    drop_duplicates: bool = False
     live: bool = False
     budget: int | None = None
     price_per_1000: float | None = None
@@ -60,7 +62,8 @@ class TargetChoice(Frozen):
         if text is None or not isinstance(info.context, Path):
             return text
         if info.field_name == "reference":
-            return str(info.context / Path(text).expanduser()) if text.endswith(".toml") else text
+            path = info.context / Path(text).expanduser()
+            return str(path) if text.endswith(".toml") or path.is_dir() else text
         return text if text in _named_sets() else str(info.context / Path(text).expanduser())
 
     @model_validator(mode="after")

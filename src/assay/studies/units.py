@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from assay.access.opening import NO_TERMS, Terms
-from assay.base.digests import digest_file, digest_json
+from assay.base.digests import digest_json
 from assay.base.frozen import Frozen
-from assay.methods.finding import FAMILIES
 from assay.methods.method import Method
+from assay.methods.metric import FAMILIES
 from assay.studies.study_file import Study
-from assay.targets.target_file import read_target_file
+from assay.targets.described import content_digest
 
 
 class Place(Frozen):
@@ -25,6 +24,7 @@ class Place(Frozen):
     reference: str
     data: str | None = None
     suspects: str | None = None
+    drop_duplicates: bool = False
     terms: Terms = NO_TERMS
 
 
@@ -32,8 +32,8 @@ class Unit(Frozen):
     """A trial to be, whose key is known when its target has been opened.
 
     ``options`` are resolved; ``serving`` holds changes to what the target says; ``content`` is the digest of the target
-    file and its weights, where there is one. ``id`` covers all but the terms, so that a raised budget goes on with
-    what was begun.
+    file and its weights, or of a folder, where there is one. ``id`` covers all but the terms, so that a raised budget
+    goes on with what was begun.
     """
 
     id: str
@@ -58,7 +58,13 @@ def plan_units(study: Study) -> list[Unit]:
     units: dict[str, Unit] = {}
     for choice in study.targets:
         for reference in choice.references():
-            place = Place(reference=reference, data=choice.data, suspects=choice.suspects, terms=choice.terms)
+            place = Place(
+                reference=reference,
+                data=choice.data,
+                suspects=choice.suspects,
+                drop_duplicates=choice.drop_duplicates,
+                terms=choice.terms,
+            )
             for unit in plan_target(place, methods, servings, study.seeds):
                 units.setdefault(unit.id, unit)
     return [unit for group in by_target(units.values()) for unit in group]
@@ -92,7 +98,8 @@ def _unit(place: Place, method: Method, serving: dict[str, Any], seed: int) -> U
         "serving": serving,
         "seed": seed,
     }
-    name = digest_json({**what, **place.model_dump(mode="json", exclude={"terms"})})[:16]
+    usual = {"terms"} if place.drop_duplicates else {"terms", "drop_duplicates"}
+    name = digest_json({**what, **place.model_dump(mode="json", exclude=usual)})[:16]
     return Unit(id=name, place=place, **what)
 
 
@@ -107,14 +114,7 @@ def by_target(units: Iterable[Unit]) -> list[list[Unit]]:
 def group_name(units: Sequence[Unit]) -> str:
     """A name for the units of one target."""
     place = units[0].place
-    return digest_json([place.reference, place.data, place.suspects])[:16]
+    return digest_json([place.reference, place.data, place.suspects, *["distinct"] * place.drop_duplicates])[:16]
 
 
-@cache
-def _content(reference: str) -> str:
-    if not reference.endswith(".toml"):
-        return ""
-    path = Path(reference)
-    described = read_target_file(path)
-    weights = path.parent / Path(described.weights).expanduser() if described.weights else None
-    return digest_json([digest_file(path), digest_file(weights) if weights else described.sha256])
+_content = cache(content_digest)

@@ -115,6 +115,7 @@ def open_place(
         ledgers=workspace.path / "ledgers",
         data=place.data,
         suspects=place.suspects,
+        drop_duplicates=place.drop_duplicates,
         device=device,
         seed=seed,
         progress=progress,

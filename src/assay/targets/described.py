@@ -12,8 +12,9 @@ from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
 from assay.catalogue.weights import Format, Weights
+from assay.data.images import shape_text
 from assay.targets.fetch import fetch
-from assay.targets.hugging_face.folder import refuse_foreign_folder
+from assay.targets.hugging_face.folder import read_folder, refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
@@ -35,12 +36,33 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         target = open_folder(repository, name, device, _overrides(described))
     else:
         target = _from_file(described, folder, name, device, seed, progress)
-    facts = dict(target.facts)
+    facts = target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
     if described.expected_accuracy is not None:
         facts["expected_accuracy"] = described.expected_accuracy
     data = described.data and described.data.anchored(folder)
     resizes = target.preprocessing.size is not None
     return Opened(replace(target, serving=described.serving, facts=facts), data, resizes)
+
+
+def content_digest(reference: str) -> str:
+    """SHA-256 of the files that a reference names on this machine: a target file and its weights, or a folder.
+
+    Empty for all other references, which name a content that does not change.
+    """
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return read_folder(path).digest()
+    if not reference.endswith(".toml"):
+        return ""
+    described = read_target_file(path)
+    weights = described.weights
+    if weights is None or weights.startswith(PREFIX):
+        return digest_json([digest_file(path), weights or described.sha256])
+    file = path.parent / Path(weights).expanduser()
+    if file.is_dir():
+        return digest_json([digest_file(path), read_folder(file).digest()])
+    beside = [one for one in (file.with_name(f"{file.name}.data"), file.with_suffix(".json")) if one.is_file()]
+    return digest_json([digest_file(one) for one in (path, file, *beside)])
 
 
 def _repository(described: TargetFile, folder: Path, progress: Progress) -> Path | None:
@@ -85,6 +107,12 @@ def _from_file(
             input_shape=described.network_shape,
             replace_lambda=described.replace_lambda,
         )
+        size, own = described.preprocessing.size, loaded.input_shape
+        if described.network_shape is None and size is not None and size != own[1:]:
+            raise UsageError(
+                f"{file.name} takes images of {shape_text(own)}, and preprocessing.size says {size[0]}x{size[1]}: "
+                "leave it out."
+            )
         facts["sha256"] = digest_file(file)
         digest = state_digest(loaded.digest(file), described.architecture)
         if described.replace_lambda:

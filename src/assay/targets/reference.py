@@ -42,6 +42,7 @@ def load_target(
     *,
     data: str | None = None,
     suspects: str | None = None,
+    drop_duplicates: bool = False,
     device: str = "cpu",
     seed: int = 0,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def load_target(
         data: a data set's name or path, in place of the model's own. Image folders are resized to the model's input;
             other images too where the model's preprocessing says that it resizes, and else they must fit.
         suspects: a set of images, named like ``data``, that may carry a backdoor's trigger.
+        drop_duplicates: leave out of the non-members what is among the training images too, pixel for pixel.
         device: ``cpu``, ``cuda`` or ``auto``. What another runtime evaluates (ONNX, TFLite) stays on the CPU.
         seed: draws the splits, and random weights.
         progress: where to report downloads to; nowhere by default.
@@ -76,6 +78,8 @@ def load_target(
         raise DataError(f"{reference} brings no data{own}: name a data set or its path with --data (or data).")
     if suspects is not None:
         parts = parts.model_copy(update={"suspects": suspects})
+    if drop_duplicates:
+        parts = parts.model_copy(update={"drop_duplicates": True})
     splits, names = load_parts(
         parts, target.input_shape, seed, progress or silent(), target.modality, resize=opened.resizes
     )

@@ -34,6 +34,59 @@ def test_a_table(tmp_path):
     assert first.name == "A on FACES"
 
 
+def published(folder: Path, name="FACES", **changes):
+    """The same answers as FrugalML publishes them: one value per line, what all services share for one alone."""
+    files = {
+        "Model0_PredictedLabel": ["0", "1", "0"],
+        "Model0_Confidence": ["2.500000000000000000e-01", "1.0", "0.5"],
+        "Model0_ImageName": ["x.jpg,", "y.jpg,", "z.jpg,"],
+        "Model1_PredictedLabel": ["1.0", "2.0", "1.0"],
+        "Model1_TrueLabel": ["0", "1", "1"],
+        "Model1_TotalReward": ["0.33"],
+    } | changes
+    place = folder / "dataset" / f"mlserviceperformance_{name}"
+    place.mkdir(parents=True)
+    for file, lines in files.items():
+        if lines is not None:
+            (place / f"{file}.txt").write_text("".join(f"{line}\n" for line in lines))
+    (place / "meta.csv").write_text(PRICES)
+    return place
+
+
+def test_the_published_layout_is_the_table(tmp_path):
+    (wanted,) = load_sets(table(tmp_path))
+    for path in (published(tmp_path / "repository"), tmp_path / "repository" / "dataset", tmp_path / "repository"):
+        (found,) = load_sets(path)
+        assert found.truth.tolist() == wanted.truth.tolist()
+        for one, other in zip(found.recordings, wanted.recordings, strict=True):
+            assert (one.service, one.price_per_10k, one.examples) == (
+                other.service,
+                other.price_per_10k,
+                other.examples,
+            )
+            assert one.labels.tolist() == other.labels.tolist()
+            assert (one.confidence is None) == (other.confidence is None)
+    (unnamed,) = load_sets(published(tmp_path / "bare", Model0_ImageName=None))
+    assert unnamed.recordings[0].examples == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Model1_TrueLabel": None}, "the true labels are missing"),
+        ({"Model1_TrueLabel": []}, "holds no answers"),
+        ({"Model0_PredictedLabel": ["0", "1"]}, "has 3 true labels, and 2 values of 'A_pred'"),
+        ({"Model0_Confidence": ["0.5", "sure", "1"]}, "cannot be read as one number per line"),
+        ({"Model0_Confidence": ["0.5", "1.5", "1"]}, "with the confidence 1.5"),
+        ({"Model0_PredictedLabel": None, "Model1_PredictedLabel": None}, "is not one of FrugalML's folders"),
+    ],
+)
+def test_published_folders_that_are_none(tmp_path, change, words):
+    with pytest.raises(AssayError, match=words) as caught:
+        load_sets(published(tmp_path, **change))
+    assert "\n" not in str(caught.value)
+
+
 def test_names_that_repeat_are_told_apart_by_the_true_label(tmp_path):
     rows = [row.replace("y.jpg", "x.jpg") for row in ROWS]
     (found,) = load_sets(table(tmp_path, rows=rows))

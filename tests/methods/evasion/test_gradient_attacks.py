@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 
 from assay.access import WhiteBox
 from assay.base.errors import AccessError, DataError, UsageError
+from assay.methods.about import About
+from assay.methods.check import check_finding
 from assay.methods.evasion.apgd import Apgd
 from assay.methods.evasion.ascent import apgd, checkpoints, pgd
 from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.fixed_epsilon import FixedEpsilon
 from assay.methods.evasion.losses import LOSSES, dlr, margin
 from assay.methods.evasion.pgd import Pgd
 from assay.targets.target import Target
@@ -163,3 +166,26 @@ def test_images_are_only_taken_from_the_test_set(tmp_path):
     finding = Pgd(max_images=20).run(WhiteBox(target), target.splits, context_of(tmp_path))
     assert len(finding.samples["row"]) == 20
     assert np.isin(finding.samples["row"], np.arange(60)).all()
+
+
+class TooFar(FixedEpsilon):
+    """Breaks the rules: leaves the ball, and the numbers."""
+
+    name = "evasion.too_far"
+    about = About("Too far", "Breaks the rules.", "None")
+
+    def attack(self, box, images, labels, ball, generator):
+        changed = 1.0 - images
+        changed[0] = torch.nan
+        return changed
+
+
+def test_an_attack_that_leaves_the_ball_is_brought_back(tmp_path):
+    target = target_of(network())
+    method = TooFar(epsilons=(1e-6,))
+    finding = check_finding(method.run(WhiteBox(target), target.splits, context_of(tmp_path)), method.name, tmp_path)
+    assert finding.metric("success_at_1e-06").value == 0.0
+    assert (
+        TooFar(epsilons=(1.0,)).run(WhiteBox(target), target.splits, context_of(tmp_path)).metric("success_at_1").value
+        > 0
+    )

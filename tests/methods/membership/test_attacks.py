@@ -163,7 +163,7 @@ def test_recorded_answers_suffice(method, tmp_path):
     )
     found = method.run(people.oracle(recorded, tmp_path), recorded.splits, people.context(tmp_path))
     asked = run(method, data, tmp_path)
-    assert [m.name for m in found.metrics] == [m.name for m in asked.metrics]
+    assert [m.name for m in found.metrics] == [m.name for m in asked.metrics if m.name != "auc_blind"]
     assert found.metrics[0].value == pytest.approx(asked.metrics[0].value, abs=0.02)
     assert not any(figure.kind == "gallery" for figure in found.figures)
 

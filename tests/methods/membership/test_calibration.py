@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from assay.methods.membership.calibration import Thresholds, calibrate, calibrated_metrics, in_turn
+from assay.base.intervals import delong_auc
+from assay.methods.membership.calibration import Thresholds, balanced, calibrate, calibrated_metrics, in_turn
 from assay.methods.membership.lira import lira_online
 from assay.methods.membership.vulnerability import class_table, exposure
+from assay.training.shadow import assign
 from oracles import membership as slow
 
 
@@ -19,9 +23,44 @@ def test_each_shadow_model_is_judged_by_the_others_alone(world):
     shadows, inside = world
     found = in_turn(lira_online, shadows, inside)
     for one in range(8):
-        rest = [other for other in range(8) if other != one]
-        expected = slow.lira(shadows[one], shadows[rest], inside[rest], True, False)
-        assert found[one] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        for i in range(60):
+            rest = []
+            for kind in (True, False):
+                rest += [other for other in range(8) if other != one and inside[other, i] == kind][:3]
+            example = slice(i, i + 1)
+            expected = slow.lira(shadows[one, example], shadows[rest, example], inside[rest, example], True, False)
+            assert found[one, example] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_counts_of_the_other_models_do_not_give_members_away():
+    """Models that know nothing: in turn against all others, 3 and 4 of a kind, their AUC is far from 0.5."""
+    aucs, naive = [], []
+    for seed in range(4):
+        inside = assign(8, 1500, seed)
+        shadows = np.random.default_rng(seed).normal(size=(8, 1500))
+        scores = in_turn(lira_online, shadows, inside)
+        aucs.append(delong_auc(scores[inside], scores[~inside]).value)
+        others = np.stack(
+            [lira_online(shadows[m], np.delete(shadows, m, 0), np.delete(inside, m, 0)) for m in range(8)]
+        )
+        naive.append(delong_auc(others[inside], others[~inside]).value)
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.01)
+    assert np.mean(naive) < 0.45
+
+
+@given(st.integers(4, 9), st.integers(0, 1000), st.booleans())
+def test_balanced_models_are_equally_many_of_each_kind_and_keep_their_values(models, seed, queries):
+    generator = np.random.default_rng(seed)
+    inside = assign(models, 12, seed)
+    shadows = generator.normal(size=(models, 12, 2) if queries else (models, 12))
+    values, kinds = balanced(shadows, inside)
+    half = len(kinds) // 2
+    assert kinds[:half].all()
+    assert not kinds[half:].any()
+    assert half == min(inside.sum(axis=0).min(), (~inside).sum(axis=0).min())
+    for i in range(12):
+        for kind, rows in ((True, values[:half, i]), (False, values[half:, i])):
+            assert (rows == shadows[inside[:, i] == kind, i][:half]).all()
 
 
 def test_thresholds_come_from_all_shadow_models_together(world):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from assay.access import Serving
-from assay.base.errors import DataError
+from assay.base.errors import DataError, UsageError
 from assay.data.images import Subset
 from assay.data.splits import Splits
 from assay.methods.check import check_finding
@@ -192,6 +192,9 @@ def test_which_variant_decides_is_fixed_in_advance(target, tmp_path):
     assert Lira(models=16).deciding == "lira_online_fixed"
     assert Lira(models=64).deciding == "lira_online_per_example"
     assert Lira(models=64, variance="fixed", online=False).deciding == "lira_offline_fixed"
+    assert Lira(models=16, variance="shrunken").deciding == "lira_online_shrunken"
+    with pytest.raises(UsageError, match="online=true"):
+        run(Lira(**TINY, variance="shrunken", online=False), target, tmp_path)
     found = run(Rmia(**TINY, online=False, a=0.3), target, tmp_path)
     assert found.verdict.metric == "auc_rmia_offline"
 

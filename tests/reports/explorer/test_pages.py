@@ -157,6 +157,8 @@ def test_a_model_with_its_seeds_intervals_and_place(browser: Browser, large: tup
     name = built.complete[-1]
     browser.go(f"#/model?key={quote(name, safe='')}")
     browser.wait(f"document.querySelector('h1').textContent === {name!r}")
+    assert "Among others" not in browser.text(), "methods are folded"
+    browser.run("document.querySelectorAll('details.method > summary').forEach((one) => one.click())")
     text = browser.text()
     for words in ("Seed 0", "Seed 1", "Among others", "bootstrap", "Catalogue", "Target"):
         assert words in text

@@ -59,7 +59,8 @@ def test_it_serves_files_to_this_machine_only(tmp_path: Path) -> None:
         assert ask(port, "/index.html") == (200, b"page")
         assert ask(port, "/index.html", host=f"localhost:{port}")[0] == 200
         assert ask(port, "/index.html", host="attacker.example")[0] == 403
-        assert ask(port, "/")[0] == 404
+        assert ask(port, "/") == ask(port, "/?x") == (200, b"page")
+        assert ask(port, "/data/")[0] == 404, "no listings"
         assert ask(port, "/../secret")[0] == 404
         assert ask(port, "/%2e%2e/secret")[0] == 404
         with pytest.raises(UsageError, match="--port"):

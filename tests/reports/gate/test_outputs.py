@@ -48,18 +48,38 @@ def test_sarif_holds_what_the_standard_asks_for(tmp_path: Path) -> None:
     write_sarif(gate(tmp_path), tmp_path / "gate.sarif")
     log = json.loads((tmp_path / "gate.sarif").read_text())
     assert sarif_complaints(log) == []
-    results = log["runs"][0]["results"]
-    assert [one["kind"] for one in results] == ["fail", "pass", "notApplicable", "pass", "pass", "notApplicable"]
-    assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
-    assert results[1]["locations"][0]["physicalLocation"]["region"]["startLine"] == 7
-    prints = [one["partialFingerprints"]["assayCheck/v1"] for one in results]
-    assert len(set(prints)) == len(prints)
+    (run,) = log["runs"]
+    (one,) = run["results"]
+    assert (one["kind"], one["level"]) == ("fail", "error"), "what passed is no alert"
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert rule["id"] == one["ruleId"] == "evasion.fgsm success"
+    assert rule["helpUri"] == "https://atlas.mitre.org/techniques/AML.T0015"
+    assert rule["properties"]["security-severity"] == "3.0", "the verdict is low"
+
+
+def test_sarif_points_at_the_model_and_keeps_the_worst_severity(tmp_path: Path) -> None:
+    facts = target("m").model_copy(update={"facts": {"file": "models/our model.toml"}})
+    high = outcome("evasion", "FGSM", metrics=[share(30, 100)], facts=facts, level="high")
+    rules = policy(tmp_path, f"{RULE}max = 0.1\n\n[[rule]]\nquestion = 'evasion'\nworst = 'low'\n")
+    write_sarif(check(rules, [result(fgsm(share(30, 100), "calm")), result(high)]), tmp_path / "s.json")
+    (run,) = json.loads((tmp_path / "s.json").read_text())["runs"]
+    assert sarif_complaints({"$schema": "", "version": "2.1.0", "runs": [run]}) == []
+    places = [one["locations"][0] for one in run["results"]]
+    assert [place["physicalLocation"]["artifactLocation"]["uri"] for place in places] == [
+        "calm",
+        "models/our%20model.toml",
+        "models/our%20model.toml",
+    ]
+    assert [place["logicalLocations"][0]["name"] for place in places] == ["calm", "m", "m"]
+    severities = {rule["id"]: rule["properties"]["security-severity"] for rule in run["tool"]["driver"]["rules"]}
+    assert severities == {"evasion.fgsm success": "8.0", "question: evasion": "8.0"}
+    assert len({one["partialFingerprints"]["assayCheck/v1"] for one in run["results"]}) == 3
 
 
 def test_the_oracle_for_sarif_complains(tmp_path: Path) -> None:
     write_sarif(gate(tmp_path), tmp_path / "gate.sarif")
     log = json.loads((tmp_path / "gate.sarif").read_text())
-    log["runs"][0]["results"][1]["level"] = "error"
+    log["runs"][0]["results"][0]["kind"] = "pass"
     log["version"] = "2.2"
     assert sarif_complaints(log) == ["version", "3.27.10: only a failure has a level"]
 

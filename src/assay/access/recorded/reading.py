@@ -10,7 +10,10 @@ from assay.base.errors import UsageError, nearest
 
 
 def load_sets(path: Path, names: tuple[str, ...] = ()) -> list[RecordedSet]:
-    """Recorded sets by name: a FrugalML table or a folder of them, or HAPI's folder. ``names`` chooses some.
+    """Recorded sets by name; ``names`` chooses some.
+
+    ``path`` is FrugalML's folder ``dataset`` or one of the folders in it, a table ``NAME.tsv.gz`` or a folder of
+    tables, or HAPI's folder.
 
     Raises:
         UsageError: if there is no such path, nothing recorded in it, or no set of a name.
@@ -20,11 +23,12 @@ def load_sets(path: Path, names: tuple[str, ...] = ()) -> list[RecordedSet]:
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.")
     tables = frugalml.tables(path)
-    known = {table.name.removesuffix(frugalml.SUFFIX): table for table in tables}
+    known = {frugalml.set_name(table): table for table in tables}
     listed = {} if known else hapi.listed(path)
     if not known and not listed:
         raise UsageError(
-            f"{path} holds no recorded answers: neither FrugalML's NAME{frugalml.SUFFIX} nor HAPI's {hapi.META}."
+            f"{path} holds no recorded answers: neither FrugalML's {frugalml.PREFIX}NAME or "
+            f"NAME{frugalml.SUFFIX}, nor HAPI's {hapi.META}."
         )
     there = list(known or listed)
     for name in names:

@@ -107,14 +107,17 @@ class AutoAttack(FixedEpsilon):
             yield Tried(points, predictions(box, points), stage=stage.copy())
 
     def work(self, sizes: Sizes) -> Work | None:
-        """What is usual of networks without a defence: most images err at the smallest size or the next."""
+        """What is usual of networks without a defence: most images err at the smallest size or the next.
+
+        Measured for an image: 2 gradients and 6 questions on ResNet-20 (CIFAR-10), 12 and 58 on a network of digits.
+        """
         images = min(self.max_images, sizes.non_members)
         runs = self._runs(min(self.targets, max(sizes.classes - 1, 1)))
         ascents = sum(run.part.startswith("apgd") for run in runs)
         if ascents < len(runs) - ("square" in self.attacks):
             return None  # fab stops when it likes
-        questions = 0.4 * self.queries if "square" in self.attacks else 0.0
-        return Work(forwards=images * (10 + questions), gradients=0.8 * images * self.steps * ascents, seconds=0.5)
+        questions = 0.15 * self.queries if "square" in self.attacks else 0.0
+        return Work(forwards=images * (5 + questions), gradients=0.3 * images * self.steps * ascents)
 
     def _runs(self, targets: int) -> list[Run]:
         return [

@@ -113,7 +113,7 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
     ) -> torch.Tensor:
         """Images (n, c, h, w) inside the balls around ``images``, to be misclassified; labels int64 (n,).
 
-        All lie on ``box.device``; the generator is one of the CPU.
+        All lie on ``box.device``; the generator is one of the CPU. What leaves the ball is brought back into it.
         """
         raise NotImplementedError
 
@@ -131,7 +131,8 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
         for ball in balls:
             left = torch.nonzero(standing)[:, 0].to(images.device)
             if len(left):
-                points[left] = self.attack(box, images[left], labels[left], ball, generator)
+                changed = finite(self.attack(box, images[left], labels[left], ball, generator), images[left])
+                points[left] = ball.project(changed, images[left])
             found = predictions(box, points)
             standing = torch.from_numpy(found == wanted)
             yield Tried(points, found)
@@ -248,6 +249,12 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
             figures=[accuracy_curve(metrics, result.attacked), examples(result.shown, result.attacked, context)],
             samples=evasion_samples(result.attacked),
         )
+
+
+def finite(changed: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """``changed`` (n, c, h, w), with the image itself wherever an attack made a pixel that is no number."""
+    whole = torch.isfinite(changed).flatten(1).all(dim=1)
+    return torch.where(whole[:, None, None, None], changed, images)
 
 
 class Kept:

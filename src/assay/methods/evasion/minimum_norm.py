@@ -16,7 +16,7 @@ from assay.base.intervals import Floats, clopper_pearson
 from assay.data.images import Subset, batches, drawn
 from assay.data.splits import Splits
 from assay.methods.evasion.ball import NAMES, Ball, Norm, usual_epsilon
-from assay.methods.evasion.fixed_epsilon import IMAGES, Kept
+from assay.methods.evasion.fixed_epsilon import IMAGES, Kept, finite
 from assay.methods.evasion.gradients import BATCH, predictions
 from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
 from assay.methods.evasion.results import (
@@ -126,7 +126,7 @@ class MinimumNorm(WhiteBoxMethod[Distances]):
                 rows = targets[start : start + BATCH]
                 images = test.take(rows).to(box.device)
                 labels = torch.from_numpy(test.labels[rows]).to(box.device)
-                changed = self.attack(box, images, labels, generator).detach().clamp(0.0, 1.0)
+                changed = finite(self.attack(box, images, labels, generator).detach(), images).clamp(0.0, 1.0)
                 fooled = predictions(box, changed) != test.labels[rows]
                 sizes = Ball(self.norm, 0.0).sizes(changed - images).double().cpu().numpy()
                 found.append(np.where(fooled, sizes, np.inf))

@@ -78,7 +78,7 @@ class Shown(NamedTuple):
 
 
 def require_right(right: NDArray[np.bool_]) -> None:
-    """Nothing.
+    """Check that there is an image to attack.
 
     Raises:
         DataError: if none of the test images (n,) is classified correctly.

@@ -18,13 +18,13 @@ from assay.methods.evasion.losses import dlr, margin
 from assay.methods.evasion.masking import Bools, Checks
 from assay.methods.evasion.square import SquareOptions, square
 
-CHECKED = 50
+CHECKED = 32
 """Images that are looked at."""
 
 STEPS = 20
 """Steps of APGD on them."""
 
-QUESTIONS = 200
+QUESTIONS = 100
 """Questions of the Square Attack about each."""
 
 Probe = Callable[[WhiteBox, torch.Tensor, torch.Tensor], torch.Tensor]

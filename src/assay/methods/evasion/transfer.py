@@ -79,7 +79,7 @@ class Transfer(OracleMethod[Transferred]):
     def work(self, sizes: Sizes) -> Work | None:
         """Answers to images, and to each of them changed and with noise at every size; the surrogate is made before."""
         images = min(self.max_images, sizes.non_members)
-        return Work(non_members=images, forwards=2 * images * len(self.epsilons), seconds=1.0)
+        return Work(non_members=images, forwards=2 * images * len(self.epsilons))
 
     epsilons: Epsilons = Field(
         default=(0.01, 0.03, 0.1), description="Largest changes of a pixel that are tried, on its scale of [0, 1]."

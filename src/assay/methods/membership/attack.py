@@ -14,6 +14,7 @@ from assay.access.store import image_keys
 from assay.base.errors import BudgetError, DataError
 from assay.data.images import Images, Subset
 from assay.data.splits import Splits
+from assay.methods.membership.blind import Blind, blind
 from assay.methods.method import Context, OracleMethod, Result
 from assay.methods.work import Sizes, Work
 
@@ -30,11 +31,15 @@ class Part(NamedTuple):
 
 
 class Population(NamedTuple):
-    """Everybody whose membership is judged. ``note`` says what was left out, for the reader."""
+    """Everybody whose membership is judged. ``note`` says what was left out, for the reader.
+
+    ``blind`` is how well they are told apart without the model; None if that was not tried.
+    """
 
     members: Part
     non_members: Part
     note: str
+    blind: Blind | None = None
 
     @property
     def parts(self) -> tuple[Part, Part]:
@@ -62,11 +67,17 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
         default=None, ge=2, description="At most so many non-members are judged, drawn at random; none: all of them."
     )
 
+    blind_baseline: bool = Field(
+        default=True,
+        description="Whether a classifier that never asks the model is trained to tell members from non-members. What "
+        "it finds is a shift between the two sets, and is not counted as a leak.",
+    )
+
     def work(self, sizes: Sizes) -> Work | None:
         """One answer for each sample, and arithmetic on them."""
         members = min(self.max_members or sizes.members, sizes.members)
         non_members = min(self.max_non_members or sizes.non_members, sizes.non_members)
-        return Work(members=members, non_members=non_members, seconds=1.0 + 3e-5 * (members + non_members))
+        return Work(members=members, non_members=non_members, seconds=3e-5 * (members + non_members))
 
     def ask(self, oracle: Oracle, data: Splits, context: Context, questions: int = 1) -> Population:
         """The target's answers about members and non-members, each asked once.
@@ -103,7 +114,10 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
             if overlap:
                 notes.append(f"{overlap:,} non-members that are members too (equal images) were left out.")
                 non_members = _only(non_members, new)
-        return Population(members, non_members, " ".join(notes))
+        found = None
+        if self.blind_baseline and not is_recorded(data.members, oracle):
+            found = blind(Subset(data.members, members.rows), Subset(data.non_members, non_members.rows), context)
+        return Population(members, non_members, " ".join(notes), found)
 
 
 def is_recorded(images: Images, oracle: Oracle) -> bool:

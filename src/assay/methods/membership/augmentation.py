@@ -25,6 +25,7 @@ from assay.methods.membership.mlp_attack import RECIPE, known_and_judged, learne
 from assay.methods.membership.results import (
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     low_rate_metrics,
     roc_figure,
@@ -137,8 +138,9 @@ class Augmentation(MembershipMethod[CopyScores]):
                 *gap_metrics(*itself, people.note),
                 *low_rate_metrics(scores["augmentation"], context.seed),
                 images_metric(len(copies), "Exact: the sample itself and its copies."),
+                *blind_metrics(people.blind),
             ],
-            verdict=verdict(aucs[0], scores["augmentation"]),
+            verdict=verdict(aucs[0], scores["augmentation"], people.blind),
             figures=[roc_figure(scores), _by_copy(right, copies)],
             samples=samples_of(people, scores, accuracies(*itself), kept=judged),
         )

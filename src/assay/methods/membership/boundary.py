@@ -20,6 +20,7 @@ from assay.methods.membership.augmentation import images_metric
 from assay.methods.membership.results import (
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     histogram,
     low_rate_metrics,
@@ -120,8 +121,9 @@ class Boundary(MembershipMethod[Walked]):
                 *gap_metrics(*people.right, people.note),
                 *low_rate_metrics(scores, context.seed),
                 cost,
+                *blind_metrics(people.blind),
             ],
-            verdict=verdict(auc, scores),
+            verdict=verdict(auc, scores, people.blind),
             figures=[
                 _progress(reached),
                 roc_figure({"boundary_distance": scores}),

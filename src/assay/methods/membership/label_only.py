@@ -9,7 +9,7 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod, Population
-from assay.methods.membership.results import accuracies, gap_metrics, samples_of
+from assay.methods.membership.results import accuracies, blind_metrics, gap_metrics, samples_of
 from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
 
@@ -45,4 +45,8 @@ class LabelOnly(MembershipMethod[Population]):
         deciding = next(metric for metric in metrics if metric.name == "auc_correctness")
         scores = {"correctness": (result.right[0].astype(np.float64), result.right[1].astype(np.float64))}
         samples = samples_of(result, scores, accuracies(*result.right))
-        return Finding(metrics=metrics, verdict=verdict(deciding), samples=samples)
+        return Finding(
+            metrics=[*metrics, *blind_metrics(result.blind)],
+            verdict=verdict(deciding, blind=result.blind),
+            samples=samples,
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from assay.access import Oracle
-from assay.base.errors import DataError
+from assay.base.errors import DataError, UsageError
 from assay.base.intervals import Floats
 from assay.data.splits import Splits
 from assay.methods.about import About
@@ -19,6 +19,7 @@ from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit
 from assay.methods.membership.shadow_attack import SHADOW_THREAT, ShadowAttack, Shadowed, ShadowScores, shadow_finding
 from assay.methods.membership.shadows import Bools
+from assay.methods.membership.shrunken import lira_shrunken
 from assay.methods.membership.vulnerability import exposure
 from assay.methods.method import Context, method
 
@@ -31,6 +32,7 @@ FEWEST_PER_EXAMPLE = 6
 VARIANTS: dict[str, Score] = {
     "lira_online_fixed": partial(lira_online, fixed_variance=True),
     "lira_online_per_example": lira_online,
+    "lira_online_shrunken": lira_shrunken,
     "lira_offline_fixed": partial(lira_offline, fixed_variance=True),
     "lira_offline_per_example": lira_offline,
 }
@@ -38,9 +40,9 @@ VARIANTS: dict[str, Score] = {
 
 @method
 class Lira(ShadowAttack):
-    """The likelihood-ratio attack with scaled logits, online and offline, with a fixed and a per-example variance.
+    """The likelihood-ratio attack with scaled logits, online and offline, with three kinds of variance.
 
-    All four variants are reported from the same shadow models. The verdict rests on the one that the options name, by
+    All variants are reported from the same shadow models. The verdict rests on the one that the options name, by
     default online with a fixed variance below 64 shadow models and a per-example one from there on. ``exposure`` in the
     samples is what shadow models alone say of each example (`vulnerability.exposure`).
     """
@@ -58,24 +60,31 @@ class Lira(ShadowAttack):
         default=True,
         description="Whether the verdict rests on the test that also uses shadow models trained on the sample.",
     )
-    variance: Literal["auto", "fixed", "per-example"] = Field(
-        default="auto", description="The variance that the verdict rests on; auto: fixed below 64 shadow models."
+    variance: Literal["auto", "fixed", "per-example", "shrunken"] = Field(
+        default="auto",
+        description="The variance that the verdict rests on; auto: fixed below 64 shadow models, and one for each "
+        "example from there on. Shrunken is between the two, and needs the online test.",
     )
 
     @property
     def deciding(self) -> str:
         """The variant that the verdict rests on."""
-        fixed = self.variance == "fixed" or (self.variance == "auto" and self.models < MANY)
-        return f"lira_{'online' if self.online else 'offline'}_{'fixed' if fixed else 'per_example'}"
+        variance = self.variance.replace("-", "_")
+        if variance == "auto":
+            variance = "fixed" if self.models < MANY else "per_example"
+        return f"lira_{'online' if self.online else 'offline'}_{variance}"
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> ShadowScores:
-        """Scores of the four variants, and scaled logits.
+        """Scores of the variants, and scaled logits.
 
         Raises:
+            UsageError: if a shrunken variance is asked for offline.
             DataError: if there are too few shadow models for a variance of each example, or as `ShadowAttack.shadow`.
             BudgetError: as `ShadowAttack.shadow`.
         """
-        if self.deciding.endswith("per_example") and self.models < FEWEST_PER_EXAMPLE:
+        if self.deciding not in VARIANTS:
+            raise UsageError("A shrunken variance is for the online test: take online=true, or another variance.")
+        if not self.deciding.endswith("fixed") and self.models < FEWEST_PER_EXAMPLE:
             raise DataError(
                 f"A variance for each example needs at least {FEWEST_PER_EXAMPLE} shadow models; {self.models} are "
                 "asked for. Train more, or take variance=fixed."

@@ -15,6 +15,7 @@ from assay.methods.membership.attack import MembershipMethod, Population, is_rec
 from assay.methods.membership.results import (
     accuracies,
     auc_metric,
+    blind_metrics,
     gap_metrics,
     histogram,
     low_rate_metrics,
@@ -97,8 +98,13 @@ class MetricAttacks(MembershipMethod[SignalScores]):
         if pictures is not None:
             figures.append(most_exposed(pictures, people.members.rows, judged[0], context))
         return Finding(
-            metrics=[*aucs, *gap_metrics(*people.right, people.note), *low_rate_metrics(judged, context.seed)],
-            verdict=verdict(deciding, judged),
+            metrics=[
+                *aucs,
+                *gap_metrics(*people.right, people.note),
+                *low_rate_metrics(judged, context.seed),
+                *blind_metrics(people.blind),
+            ],
+            verdict=verdict(deciding, judged, people.blind),
             figures=figures,
             samples=samples_of(people, scores, accuracies(*people.right)),
         )

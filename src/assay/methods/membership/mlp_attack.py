@@ -19,7 +19,7 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import Finding
 from assay.methods.membership.attack import MembershipMethod, Part, Population
-from assay.methods.membership.results import auc_metric, low_rate_metrics, roc_figure, samples_of
+from assay.methods.membership.results import auc_metric, blind_metrics, low_rate_metrics, roc_figure, samples_of
 from assay.methods.membership.roc import Scores
 from assay.methods.membership.verdict import verdict
 from assay.methods.method import Context, method
@@ -78,7 +78,7 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         known = super().work(sizes)
         if known is None:
             return None
-        return known._replace(seconds=1.0 + 3 * self.epochs * (known.members + known.non_members) / 2 * 5e-6)
+        return known._replace(seconds=3 * self.epochs * (known.members + known.non_members) / 2 * 5e-6)
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> LearnedScores:
         """Scores of the judged half by networks trained on the other.
@@ -108,8 +108,8 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         people, scores, judged = result
         aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items()]
         return Finding(
-            metrics=[*aucs, *low_rate_metrics(scores[DECIDING], context.seed)],
-            verdict=verdict(aucs[0], scores[DECIDING]),
+            metrics=[*aucs, *low_rate_metrics(scores[DECIDING], context.seed), *blind_metrics(people.blind)],
+            verdict=verdict(aucs[0], scores[DECIDING], people.blind),
             figures=[roc_figure(scores)],
             samples=samples_of(people, scores, kept=judged),
         )

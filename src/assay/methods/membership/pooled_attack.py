@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from assay.base.intervals import Floats
 from assay.methods.about import About
+from assay.methods.membership.calibration import balanced
 from assay.methods.membership.lira import lira_offline, lira_online
 from assay.methods.membership.logits import scaled_logit, softmax_confidence
 from assay.methods.membership.rmia import online, rmia
@@ -87,9 +88,9 @@ class _Features:
 
     def _features(self, posteriors: NDArray[np.float32], odds: Floats, confidence: Floats, others: Bools) -> Floats:
         """Of posteriors (n, queries, classes), scaled logits (n, queries) and mean confidences (n,) of one model."""
-        inside, labels = self.known.inside[others], self.known.labels
-        shadows = self.odds[1][others]
-        likelihood = online(confidence, self.confidence[1][others], inside)
+        labels = self.known.labels
+        shadows, inside = balanced(self.odds[1][others], self.known.inside[others])
+        likelihood = online(confidence, *balanced(self.confidence[1][others], self.known.inside[others]))
         return np.column_stack(
             [
                 *(SIGNALS[name](posteriors[:, 0], labels) for name in POOLED),

@@ -24,6 +24,7 @@ from assay.methods.membership.attack import MembershipMethod, Population
 from assay.methods.membership.mlp_attack import positions
 from assay.methods.membership.results import (
     auc_metric,
+    blind_metrics,
     low_rate_metrics,
     most_exposed,
     of_members,
@@ -129,8 +130,8 @@ class QuantileRegression(MembershipMethod[Placed]):
         auc = auc_metric("quantile", places, people.note)
         levels = level_metrics(places, result.calibrating)
         return Finding(
-            metrics=[auc, *low_rate_metrics(places, context.seed), *levels],
-            verdict=verdict(auc, places),
+            metrics=[auc, *low_rate_metrics(places, context.seed), *levels, *blind_metrics(people.blind)],
+            verdict=verdict(auc, places, people.blind),
             figures=[
                 roc_figure({"quantile": places}),
                 most_exposed(result.images, people.members.rows, places[0], context),

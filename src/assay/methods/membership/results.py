@@ -22,6 +22,7 @@ from assay.methods.finding import (
     Table,
 )
 from assay.methods.membership.attack import Population
+from assay.methods.membership.blind import Blind
 from assay.methods.membership.roc import (
     FALSE_POSITIVE_RATES,
     PRIORS,
@@ -50,6 +51,15 @@ def auc_metric(signal: str, scores: Scores, note: str = "") -> Metric:
     rate = Rate(auc.value, auc_bounds(auc), note)
     metric = rate_metric(f"auc_{signal}", f"AUC, {_words(signal)}", rate, len(scores[0]) + len(scores[1]))
     return metric.judged_by(AUC_SCALE)
+
+
+def blind_metrics(blind: Blind | None) -> list[Metric]:
+    """``auc_blind``, of the classifier that never asks the model; nothing where it was not trained."""
+    if blind is None:
+        return []
+    said = "a shift between the two sets" if blind.named else "no shift between the two sets is sure"
+    note = f"From inputs and labels alone, without the model: {said}."
+    return [auc_metric("blind", blind.scores, note).model_copy(update={"scale": None})]
 
 
 def low_rate_metrics(scores: Scores, seed: int) -> list[Metric]:

@@ -26,7 +26,9 @@ class Rmia(ShadowAttack):
     """The robust attack: the share of a population that a sample's likelihood ratio exceeds by a factor gamma.
 
     Online and offline are reported from the same shadow models; the verdict rests on ``online`` as the option says. The
-    population is drawn from the judged samples, without regard to membership. Of two queries both must say so for a
+    population is drawn from the judged samples, without regard to membership. Of one query a score rises with the
+    sample's own ratio, whatever factor and population are: these can make scores equal, and change no order. They matter
+    where several queries vote. Of two queries both must say so for a
     pair to count, the authors' majority vote. The signal is the softmax of logits divided by a temperature: the
     authors' Taylor softmax needs logits, which an API does not give.
     """
@@ -46,8 +48,8 @@ class Rmia(ShadowAttack):
     gamma: float = Field(
         default=1.0,
         gt=0.0,
-        description="The factor: 1 as in the authors' library. The paper's 2 leaves all scores of models that are sure "
-        "of nearly everything equal.",
+        description="The factor: 1 as in the authors' library. Of one query it changes no order of samples, and can "
+        "only make scores equal: the paper's 2 does so for all scores of models that are sure of nearly everything.",
     )
     a: float | None = Field(
         default=None,

@@ -172,7 +172,7 @@ def tpr_bounds(roc: Roc, rate: float, level: float = 0.95) -> Bounds:
     Clopper and Pearson's interval bounds it for a known threshold. The two distances from the estimate are combined as
     a root of squares (MOVER: Zou and Donner, Statistics in Medicine 27 (2008); Newcombe's method 10 is the same).
 
-    Coverage in simulation: 95 to 98 % where 10 or more false positives are allowed, and more below
+    Coverage in simulation: 94 to 98 % where 50 or more false positives are allowed, 95 to 100 % with fewer
     (`benchmarks.membership.coverage`).
     """
     low, high = allowed_between(roc.non_members, rate, level)

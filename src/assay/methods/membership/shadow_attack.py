@@ -22,6 +22,7 @@ from assay.methods.membership.calibration import calibrate, calibrated_metrics
 from assay.methods.membership.imitation import Imitation, least_answer, log_posteriors
 from assay.methods.membership.results import (
     auc_metric,
+    blind_metrics,
     most_exposed,
     of_members,
     of_non_members,
@@ -235,8 +236,9 @@ def shadow_finding(result: ShadowScores, context: Context) -> Finding:
             *aucs.values(),
             *true_positive_rates(judged),
             *calibrated_metrics(judged, thresholds, len(calibrating[0])),
+            *blind_metrics(known.people.blind),
         ],
-        verdict=verdict(aucs[deciding], judged),
+        verdict=verdict(aucs[deciding], judged, known.people.blind),
         figures=figures,
         samples=samples_of(known.people, scores, flagged, columns),
     )

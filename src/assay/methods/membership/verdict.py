@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from assay.base.intervals import auc_bounds, delong_auc
 from assay.methods.finding import Level, Metric, Scale, Verdict
+from assay.methods.membership.blind import Blind
 from assay.methods.membership.roc import Rate, Scores, placement_variances, projected, roc_curve, tpr_at
 
 HIGH_AUC = 0.60
@@ -46,12 +47,16 @@ class Bounded(NamedTuple):
     high: float
     scale: Scale
 
+    def widened(self, shift: float) -> Bounded:
+        """With a doubt of ``shift`` in either direction."""
+        return self._replace(low=self.low - shift, high=self.high + shift)
+
     def beyond(self, bound: float) -> bool:
         """Whether all of the interval lies above a bound."""
         return self.low > bound
 
 
-def verdict(auc: Metric, scores: Scores | None = None) -> Verdict:
+def verdict(auc: Metric, scores: Scores | None = None, blind: Blind | None = None) -> Verdict:
     """The level of the leak, and the metric that decided it.
 
     ``auc`` is the deciding AUC, with its interval; ``scores``, where there are some, give the true-positive rate at
@@ -59,6 +64,10 @@ def verdict(auc: Metric, scores: Scores | None = None) -> Verdict:
     ``elevated``: the lower bound of either is above its ``low``. ``low``: the upper bounds of both are below; each is
     a one-sided equivalence test at 2.5 %, and as both must reject, so is the whole. ``undecided``: anything else; the
     sentence says how many samples would decide.
+
+    Where the classifier without the model (``blind``) names a shift, its upper bounds, less those of guessing, are
+    taken from the lower bounds, and added to the upper ones: only what goes beyond the shift is a leak, and a leak may
+    hide behind a shift of the other direction.
     """
     if auc.value is None or auc.interval is None:
         raise ValueError(f"{auc.name} has no value to judge by")
@@ -70,11 +79,14 @@ def verdict(auc: Metric, scores: Scores | None = None) -> Verdict:
         supported = found.bounds is not None
         if found.value is not None and found.bounds is not None:
             judged.append(Bounded(DECIDING_TPR, found.value, found.bounds.low, found.bounds.high, TPR_SCALE))
+    if blind is not None and blind.named:
+        shifts = {auc.name: blind.auc.high - AUC_SCALE.chance, DECIDING_TPR: blind.share(ALARMS) - TPR_SCALE.chance}
+        judged = [bounded.widened(shifts[bounded.name]) for bounded in judged]
     level, deciding = _level(judged, supported is not False)
     text = (
         f"An attacker tells members from non-members with an AUC of {auc.value:.3f} "
         f"({100 * auc.interval.level:g} % interval {auc.interval.low:.3f} to {auc.interval.high:.3f}; 0.5 is guessing)"
-        f"{_found(found)}. {_meaning(level, deciding, scores, found)}"
+        f"{_found(found)}. {_shift(blind)}{_meaning(level, deciding, scores, found, blind)}"
     )
     return Verdict(level=level, metric=deciding.name, sentence=text)
 
@@ -93,7 +105,7 @@ def _level(judged: list[Bounded], complete: bool) -> tuple[Level, Bounded]:
     return "undecided", nearest
 
 
-def _meaning(level: Level, deciding: Bounded, scores: Scores | None, found: Rate | None) -> str:
+def _meaning(level: Level, deciding: Bounded, scores: Scores | None, found: Rate | None, blind: Blind | None) -> str:
     if level == "high":
         return "Whether somebody's data was trained on can be told for a considerable share of the members."
     if level == "elevated":
@@ -101,6 +113,8 @@ def _meaning(level: Level, deciding: Bounded, scores: Scores | None, found: Rate
     if level == "low":
         bounds = f"an AUC of {LOW_AUC:g}" + (f" and {100 * LOW_TPR:g} %" if scores is not None else "")
         return f"That is close to guessing, and surely below {bounds}: this attack learns little of who was trained on."
+    if blind is not None and blind.named:
+        return "With that doubt, neither a leak nor its absence can be told."
     if found is not None and found.bounds is None:
         return f"Low cannot be told: {found.note[0].lower()}{found.note[1:]}"
     held = f"{_low(deciding.scale):g}, where low ends"
@@ -159,6 +173,16 @@ def _low(scale: Scale) -> float:
 
 def _low_position(scale: Scale) -> float:
     return scale.position(_low(scale))
+
+
+def _shift(blind: Blind | None) -> str:
+    if blind is None or not blind.named:
+        return ""
+    return (
+        "Members and non-members differ before the model is asked: from inputs and labels alone they are told apart "
+        f"with an AUC of {blind.value:.3f} ({blind.auc.low:.3f} to {blind.auc.high:.3f}). That is a shift between the "
+        "two sets of data and no leak; only what goes beyond it is judged, and sets of one source would say more. "
+    )
 
 
 def _found(found: Rate | None) -> str:

@@ -185,7 +185,14 @@ class Theft(OracleMethod[Stolen]):
         asked, judged = min(limits), min(self.test_images, sizes.non_members)
         trained = asked + sum(point for point in self.checkpoints if point < asked)
         steps = trained * self.epochs + judged * (1 + len(self.checkpoints)) / 3  # an answer is a third of a step
-        return Work(non_members=judged, auxiliary=asked, training=steps, trains=self.architecture, seconds=1.0)
+        return Work(
+            non_members=judged,
+            auxiliary=asked,
+            training=steps,
+            trains=self.architecture,
+            side=self.largest_side,
+            seconds=0.5,
+        )
 
     def files(self) -> tuple[Path, ...]:
         """See `Method.files`: what the copy starts from."""

@@ -15,6 +15,7 @@ from assay.reports.format import (
     interval_source,
     interval_text,
     money,
+    scale_text,
     value_text,
     words,
 )
@@ -51,7 +52,10 @@ def finding(outcome: Outcome, protocol: str) -> dict[str, Any]:
 
 
 def _metric(metric: Metric) -> list[Any]:
-    """Name, label, value, interval, how it was computed, sample, note, and its place on a scale in percent."""
+    """Name, label, value, interval, how it was computed, sample, note, its place on its scale, and the scale in words.
+
+    The place is value, low, high and the thresholds, in percent of the scale, further right being riskier.
+    """
     place = bar(metric)
     interval = metric.interval if metric.value is not None else None
     return [
@@ -62,7 +66,8 @@ def _metric(metric: Metric) -> list[Any]:
         interval_source(interval) if interval else "",
         fact(metric.n) if metric.n is not None else "",
         metric.note,
-        [round(number, 2) for number in place[:3]] if place else None,
+        [round(number, 2) for number in (*place[:3], *place.marks)] if place else None,
+        scale_text(metric),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.codebook import CODEBOOK
 from assay.catalogue.record import Record
 from assay.methods.metric import FAMILIES
+from assay.reports.decision import PROFILES, concern
 from assay.reports.explorer.findings import finding
 from assay.reports.format import fact, metric_text, words
 from assay.reports.report import Report, assemble
@@ -70,7 +72,8 @@ def gather(outcomes: Iterable[Outcome], catalogue: Catalogue) -> list[Model]:
 def table(models: list[Model], reports: dict[str, Report]) -> dict[str, list[Any]]:
     """What the catalogue page lists, column by column; every column has one entry a model, None where unknown.
 
-    ``levels`` is one text a model: a letter for each question, in the order of `FAMILIES`.
+    ``levels`` is one text a model: a letter for each question, in the order of `FAMILIES`; ``positions`` are where the
+    deciding numbers lie on their scales (see `Metric.position`), which orders equal levels.
     """
     columns: dict[str, list[Any]] = defaultdict(list)
     for model in models:
@@ -84,6 +87,7 @@ def table(models: list[Model], reports: dict[str, Report]) -> dict[str, list[Any
         columns["architecture"].append((facts.architecture if facts else None) or _text(own.get("architecture")))
         columns["licence"].append((facts.licence if facts else None) or _text(own.get("licence")))
         columns["levels"].append(_levels(report))
+        columns["positions"].append(_positions(report))
         columns["done"].append(sum(outcome.status == "done" for outcome in model.outcomes))
         columns["failed"].append(sum(outcome.status == "failed" for outcome in model.outcomes))
         for name in NUMBERS:
@@ -95,6 +99,11 @@ def table(models: list[Model], reports: dict[str, Report]) -> dict[str, list[Any
 def _levels(report: Report | None) -> str:
     found = {answer.family: answer.level for answer in report.answers} if report else {}
     return "".join(found.get(family, "not assessed")[0] for family in FAMILIES)
+
+
+def _positions(report: Report | None) -> list[float | None]:
+    found = {answer.family: answer.metric.position for answer in report.answers if answer.metric} if report else {}
+    return [round(found[family], 4) if math.isfinite(found.get(family, math.nan)) else None for family in FAMILIES]
 
 
 def _dataset(target: TargetFacts | None) -> str | None:
@@ -122,8 +131,10 @@ def page(model: Model, report: Report | None, protocols: dict[str, str]) -> dict
     if report is None:
         return shown
     target = report.target
+    decision = report.decision()
     return shown | {
         "summary": report.summary,
+        "decision": [decision.choice, decision.reason, PROFILES[decision.profile].title],
         "answers": [
             {
                 "family": answer.family,
@@ -133,20 +144,23 @@ def page(model: Model, report: Report | None, protocols: dict[str, str]) -> dict
                 "label": answer.metric.label if answer.metric else "",
                 "decided_by": answer.decided_by,
             }
-            for answer in report.answers
+            for answer in concern(report.answers, decision)
         ],
-        "target": list(_target(target)),
+        "target": list(_target(target, report.file_digest)),
         "outcomes": [finding(outcome, protocols[outcome.key]) for outcome in report.outcomes],
     }
 
 
-def _target(target: TargetFacts) -> Iterator[tuple[str, str]]:
+def _target(target: TargetFacts, file_digest: str | None) -> Iterator[tuple[str, str]]:
     yield "input", fact(target.input_shape)
     yield "classes", fact(target.num_classes)
     for name, value in target.facts.items():
-        yield words(name), fact(value)
-    yield "weights, SHA-256", target.weights_digest
-    yield "weights and preprocessing", target.digest
+        if name != "sha256":
+            yield words(name), fact(value)
+    if file_digest:
+        yield "file of weights, SHA-256", file_digest
+    yield "network, Assay's digest", target.weights_digest
+    yield "network and preprocessing, Assay's digest", target.digest
     for name, value in target.preprocessing.items():
         yield f"preprocessing, {words(name)}", fact(value)
     for part, facts in target.data.items():

@@ -72,12 +72,16 @@ def _columns(found: Sequence[tuple[str, Outcome]]) -> dict[str, Any]:
     columns = []
     for name, metric in metrics.items():
         means = {model: fmean(values) for model, values in numbers[name].items()}
-        found_places = dict(zip(means, places(list(means.values())), strict=True))
+        risk = metric.scale.risk if metric.scale else None
+        # Of a number that falls with the risk, the share of others that lie above is the share that is less at risk.
+        way = -1.0 if risk == "down" else 1.0
+        found_places = dict(zip(means, places([way * value for value in means.values()]), strict=True))
         columns.append(
             {
                 "name": name,
                 "label": metric.label,
                 "unit": metric.unit,
+                "risk": risk,
                 "values": [means.get(model) for model in done],
                 "places": [found_places.get(model) for model in done],
             }

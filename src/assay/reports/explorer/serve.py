@@ -39,7 +39,7 @@ class Server(AbstractContextManager["Server"]):
     @property
     def address(self) -> str:
         """The page to open."""
-        return f"http://{HOST}:{self._server.server_port}/index.html"
+        return f"http://{HOST}:{self._server.server_port}/"
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -60,6 +60,8 @@ class _Handler(SimpleHTTPRequestHandler):
         host = (self.headers.get("Host") or "").rsplit(":", 1)[0]
         if host not in (HOST, "localhost"):
             return self.send_error(HTTPStatus.FORBIDDEN, "Ask for 127.0.0.1")
+        if self.path.partition("?")[0] == "/":
+            self.path = "/index.html"
         if not Path(self.translate_path(self.path)).is_file():
             return self.send_error(HTTPStatus.NOT_FOUND)
         return super().send_head()

@@ -12,6 +12,7 @@ from assay.reports.answers import RANK
 from assay.reports.format import count, metric_text, number
 from assay.reports.gate.policy import RELATIVE, Policy, Rule
 from assay.reports.results import Result
+from assay.reports.wording import AnswerLevel
 from assay.studies.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -21,23 +22,26 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 class Judged(NamedTuple):
-    """What became of one rule on one number: ``measured`` and ``reason`` are for people."""
+    """What became of one rule on one number: ``measured`` and ``reason`` are for people, ``level`` is the verdict's."""
 
     status: Status
     measured: str
     reason: str
+    level: AnswerLevel = "not assessed"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule on one target. ``line`` is the rule's in the policy file."""
+    """One rule on one target, whose ``file`` is known if it was read from one. ``line`` is the rule's in the policy."""
 
     rule: Rule
     line: int
     target: str
+    file: str | None
     status: Status
     measured: str
     reason: str
+    level: AnswerLevel = "not assessed"
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def check(policy: Policy, results: Sequence[Result], baseline: Sequence[Result] 
     comparisons = sum(rule.relative * max(1, len(_done(rule, result))) for rule in policy.rules for result in results)
     alpha = _alpha(comparisons)
     checks = [
-        Check(rule, line, result.report.target.name, *_worst(_judge(rule, result, baseline or (), alpha)))
+        _check(rule, line, result, _worst(_judge(rule, result, baseline or (), alpha)))
         for result in results
         for rule, line in zip(policy.rules, policy.lines, strict=True)
     ]
@@ -96,6 +100,13 @@ def _alpha(comparisons: int) -> float:
     from assay.analysis.difference import tail
 
     return tail(comparisons)
+
+
+def _check(rule: Rule, line: int, result: Result, judged: Judged) -> Check:
+    target = result.report.target
+    file = target.facts.get("file")
+    known = file if isinstance(file, str) else None
+    return Check(rule, line, target.name, known, *judged)
 
 
 def _worst(judged: Iterator[Judged]) -> Judged:
@@ -142,9 +153,12 @@ def _answer(rule: Rule, result: Result) -> Judged:
     worst: Level = rule.worst or "low"
     if RANK[answer.level] > RANK[worst]:
         return Judged(
-            "failed", answer.level, f"The answer is {answer.level}, and may be {worst} at worst. {answer.sentence}"
+            "failed",
+            answer.level,
+            f"The answer is {answer.level}, and may be {worst} at worst. {answer.sentence}",
+            answer.level,
         )
-    return Judged("passed", answer.level, "")
+    return Judged("passed", answer.level, "", answer.level)
 
 
 def _number(rule: Rule, outcome: Outcome, result: Result, baseline: Sequence[Result], alpha: float) -> Judged:
@@ -166,7 +180,8 @@ def _number(rule: Rule, outcome: Outcome, result: Result, baseline: Sequence[Res
             _beyond(getattr(rule, name), compared, name) for name in RELATIVE if getattr(rule, name) is not None
         ]
     told = " ".join(reason for reason in reasons if reason)
-    return Judged("failed" if told else "passed", measured, told)
+    level = outcome.verdict.level if outcome.verdict else "not assessed"
+    return Judged("failed" if told else "passed", measured, told, level)
 
 
 def _outside(rule: Rule, metric: Metric, low: float, high: float) -> str:

@@ -78,6 +78,14 @@ def test_networks_are_measured_by_those_most_like_them():
     assert abs(judge("x", {"a": 8.0, "b": 10.0}, GREY, fewer).z_scores["a"]) < 3, "too few grey ones to measure by"
 
 
+def test_networks_with_batch_normalisation_are_measured_by_such():
+    plain, normed = (GREY.model_copy(update={"normalised": known}) for known in (False, True))
+    found = {"x": models(plain, normal(25)) + models(normed, normal(25, 1, shift=50.0), 100)}
+    assert judge("x", {"a": 8.0, "b": 10.0}, plain, found).alarm
+    assert not judge("x", {"a": 50.0, "b": 10.0}, normed, found).alarm
+    assert not judge("x", {"a": 8.0, "b": 10.0}, GREY, found).alarm, "it is not known which of them it is like"
+
+
 def test_clean_networks_of_several_kinds_are_seldom_flagged():
     null = {"x": models(GREY, normal(30)) + models(COLOUR, normal(14, 1, shift=50.0), 100)}
     fresh = [(GREY, row) for row in normal(300, 5)] + [(COLOUR, row) for row in normal(300, 6, shift=50.0)]
@@ -150,7 +158,8 @@ def test_files_come_back(tmp_path):
 
 
 def test_the_kind_of_a_network():
-    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == Kind(labels=3, channels=3, side=6)
+    plain = Kind(labels=3, channels=3, side=6, normalised=False)
+    assert kind_of(WhiteBox(toy_target(classes=3, shape=(3, 6, 8)))) == plain
     target = toy_target()
     target.module.add_module("norm", torch.nn.LayerNorm(3))
     assert kind_of(WhiteBox(target)).transformer

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from assay.methods.backdoor.models import inversion_method, mm_bd, scan_report
+from assay.methods.backdoor.models.batch_norm import Layer, RunningMeans
+from assay.methods.backdoor.models.channel_noise import Noise
 from assay.methods.backdoor.models.clean import Clean
-from assay.methods.backdoor.models.evidence import Evidence, Scanned, TriedTrigger
+from assay.methods.backdoor.models.evidence import RUNNING_MEANS, Evidence, Scanned, SurplusEffect, TriedTrigger
 from assay.methods.backdoor.models.margins import Margins
 from assay.methods.backdoor.models.mm_bd import MarginsFound, MmBd
 from assay.methods.backdoor.models.neural_cleanse import NeuralCleanse
@@ -57,14 +59,21 @@ def inverted(works, sizes=SIZES):
     )  # fmt: skip
 
 
-def scanned(works, labels=10):
-    sizes = SIZES[:labels]
+def scanned(works, labels=10, others=(), surplus=None, noise=None, rows=None, missing=()):
+    """Patches of these sizes, and ``others``: kinds of evidence by their name and the label that stands out."""
+    sizes = np.resize(SIZES, labels)
+    sizes[10:] += np.linspace(0.1, 1, labels)[10:]
     patch = Evidence(
         "patch", "", np.arange(labels), leads(sizes), sizes, [torch.clone] * labels, anomaly_indices(sizes)
     )
+    evidence = [patch]
+    for name, label in others:
+        strength = np.where(np.arange(labels) == label, 3.0, 0.0)
+        evidence.append(Evidence(name, "", np.arange(labels), strength, strength, [torch.clone] * labels))
     moved = np.arange(36) < (36 if works else 4)
-    tested = {"patch": TriedTrigger("patch", 0, torch.clone, moved)}
-    return Scanned([patch], tested, None, clean_of(labels), kind_of(labels), 0)
+    tested = {e.name: TriedTrigger(e.name, e.label, torch.clone, moved) for e in evidence}
+    noise = noise or Noise(np.arange(labels), np.full(labels, np.nan), np.ones(labels, bool), 0, kind_of(labels), 0)
+    return Scanned(evidence, tested, surplus, clean_of(labels), kind_of(labels), 0, noise, rows, list(missing))
 
 
 def found_by(method, module, result, null, folder, monkeypatch):
@@ -121,3 +130,70 @@ def test_a_models_own_labels_are_a_null_only_where_they_are_many(labels, level, 
     if labels == 10:
         finding = found_by(MmBd(), mm_bd, result, null_of("backdoor.mm_bd", 10, ["lead"]), tmp_path, monkeypatch)
         assert (finding.verdict.level, finding.verdict.metric) == ("high", "p_value")
+
+
+@pytest.mark.parametrize(
+    ("kind", "supporter", "level"),
+    [
+        ("overlay", None, "undecided"),
+        ("warp", None, "undecided"),
+        ("wave", None, "high"),
+        ("overlay", 5, "undecided"),
+        ("overlay", 6, "high"),
+        ("warp", 6, "high"),
+    ],
+)
+def test_an_overlay_or_warp_needs_other_evidence_for_its_label(kind, supporter, level, tmp_path, monkeypatch):
+    """As large ones move most images of clean networks too."""
+    others = [(kind, 6)] + ([] if supporter is None else [("channel_noise", supporter)])
+    null = null_of("backdoor.scan", 10, [kind], 0.3)
+    for place, model in enumerate(null["backdoor.scan"]):
+        model.statistics["patch"] = 2.0 + 0.1 * (place % 9)
+        if supporter is not None:
+            model.statistics["channel_noise"] = 0.5 + 0.5 * (place % 7)
+    finding = found_by(Scan(), scan_report, scanned(True, others=others), null, tmp_path, monkeypatch)
+    assert finding.metric("p_value").value <= ALPHA
+    assert (finding.verdict.level, finding.verdict.metric) == (level, "p_value"), finding.verdict.sentence
+    assert ("Some clean networks have such" in finding.verdict.sentence) is (level == "undecided")
+    assert ("channel noise names it too" in finding.verdict.sentence) is (supporter == 6)
+
+
+@pytest.mark.parametrize(("distance", "level"), [(1.0, "low"), (300.0, "undecided")])
+@pytest.mark.parametrize("moves", [True, False])
+def test_running_means_alone_never_accuse(distance, level, moves, tmp_path, monkeypatch):
+    means = RunningMeans("as they are", [Layer("normalisation 1", distance, torch.zeros(3))], slack=1.5)
+    surplus = SurplusEffect(means, 3, np.full(36, moves))
+    null = null_of("backdoor.scan", 10, ["patch"], 9)
+    for place, model in enumerate(null["backdoor.scan"]):
+        model.statistics[RUNNING_MEANS] = 0.1 * (place % 5)
+    finding = found_by(Scan(), scan_report, scanned(True, surplus=surplus), null, tmp_path, monkeypatch)
+    assert (finding.metric("running_means_p_value").value <= ALPHA) is (level == "undecided")
+    assert finding.metric("p_value").value > ALPHA
+    assert finding.verdict.level == level
+    assert finding.verdict.metric == ("p_value" if level == "low" else "running_means_p_value")
+
+
+def test_what_is_missing_is_said(tmp_path, monkeypatch):
+    null = null_of("backdoor.scan", 10, ["patch"], 9)
+    result = scanned(True, missing=["It has no batch normalisation: this is missing."])
+    finding = found_by(Scan(), scan_report, result, null, tmp_path, monkeypatch)
+    assert finding.verdict.level == "low"
+    assert finding.verdict.sentence.endswith("It has no batch normalisation: this is missing.")
+
+
+@pytest.mark.parametrize(("stands_out", "works", "level"), [(0, 1, "low"), (1, 1, "high"), (1, 0, "elevated")])
+def test_many_labels_are_the_scans_null_where_no_networks_are(stands_out, works, level, tmp_path, monkeypatch):
+    random, labels = np.random.default_rng(4), OWN_NULL
+    rows = random.normal(size=labels)
+    lengths = np.exp(random.normal(size=labels))
+    if stands_out:
+        lengths[7] = 1e-4
+    noise = Noise(np.arange(labels), lengths, np.ones(labels, bool), 30, kind_of(labels), 0)
+    others = [("channel_noise", 7), ("last_layer", int(rows.argmax()))]
+    result = scanned(works, labels, others, noise=noise, rows=rows)
+    finding = found_by(Scan(), scan_report, result, {}, tmp_path, monkeypatch)
+    assert finding.metric("p_value").value is None
+    assert (finding.verdict.level, finding.verdict.metric) == (level, "own_p_value"), finding.verdict.sentence
+    alone = scan_report.own_p_value(noise.values, noise.drawn, labels).value
+    if stands_out:
+        assert finding.metric("own_p_value").value == pytest.approx(2 * alone)

@@ -13,6 +13,7 @@ from assay.methods.about import About
 from assay.methods.backdoor.inputs.detector import ATLAS, EXAMINER, InputDetector
 from assay.methods.backdoor.inputs.entropy import Overlay, entropies, overlaid
 from assay.methods.method import Context, method
+from assay.methods.work import Sizes, Work
 
 BATCH = 256
 """Overlaid images asked about at a time."""
@@ -51,6 +52,16 @@ class Strip(InputDetector):
         "standard": {"overlays": 64, "max_images": 2000},
         "full": {"overlays": 100, "max_images": 5000},
     }
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """Overlays of the images that are judged, and, without suspects, the search for a patch that acts as a trigger.
+
+        Measured: 18,496 questions with 450 test images (digits), 24,812 with 1,000 (CIFAR-10).
+        """
+        images = min(self.max_images, sizes.non_members)
+        if sizes.suspects:
+            return Work(forwards=self.overlays * (0.4 * images + min(self.max_images, sizes.suspects)), seconds=0.1)
+        return Work(forwards=13_300 + 0.575 * images * self.overlays, seconds=0.1)
 
     overlays: int = Field(default=20, ge=1, description="Images laid over each input, one after another; paper: 100.")
     overlay: Overlay = Field(default="blend", description="blend: mean of both images; sum: their sum, clipped.")

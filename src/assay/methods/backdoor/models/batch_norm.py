@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import product
 from math import ceil
@@ -16,6 +15,7 @@ from assay.access import WhiteBox
 from assay.data.images import Images, drawn
 from assay.methods.backdoor.inversion.search import AT_ONCE
 from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Augmentation, shifts
+from assay.methods.backdoor.models.layers import NORMALISED, Call, name_of, running_means, watched_logits
 
 AMPLIFIED = 20.0
 """How many times a surplus is laid over images: whole, if one in so many training images carried what it comes from."""
@@ -35,7 +35,19 @@ SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 SMALLEST = 1e-2
 """A distance that is smaller counts as this."""
 
-Normalisation = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d
+MOMENTUM = 0.1
+"""PyTorch's default, by which running means are taken where the network does not say: larger ones are noisier."""
+
+LEAST_BATCH = 4
+"""Images in a training batch, at least."""
+
+NULL_BATCH = 64
+"""Images in a batch of the networks of the null."""
+
+FEWEST_BATCHES = 100
+"""Fewer batches than this do not train a network: running means of so few were taken anew afterwards."""
+
+Normalisation = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
 
 
 class Layer(NamedTuple):
@@ -51,10 +63,15 @@ class Layer(NamedTuple):
 
 
 class RunningMeans(NamedTuple):
-    """All layers, in the order in which images pass them, under the augmentation that explains them best."""
+    """All layers, in the order in which images pass them, under the augmentation that explains them best.
+
+    ``slack`` is by how much the strength may exceed that of the null's networks because the running means average over
+    small batches: it is not known how large these were.
+    """
 
     augmentation: str
     layers: list[Layer]
+    slack: float = 0.0
 
     @property
     def deep(self) -> list[Layer]:
@@ -65,6 +82,11 @@ class RunningMeans(NamedTuple):
     def strength(self) -> float:
         """The mean logarithm of the deep layers' distances."""
         return float(np.mean(np.log([max(layer.distance, SMALLEST) for layer in self.deep])))
+
+    @property
+    def least(self) -> float:
+        """The strength less what averaging over the smallest batches would do alone."""
+        return self.strength - self.slack
 
 
 class Moments(NamedTuple):
@@ -82,13 +104,13 @@ class Moments(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Layers of a network, the channels int64 (k,) of each that are compared, and images (n, c, h, w).
+    """Running means of a network's layers, the channels int64 (k,) of each that are compared, images (n, c, h, w).
 
     ``seed`` seeds the random augmentations, so that augmented images need not be kept.
     """
 
     box: WhiteBox
-    layers: Mapping[str, Normalisation]
+    layers: Mapping[str, torch.Tensor]
     channels: Mapping[str, torch.Tensor]
     images: torch.Tensor
     seed: int
@@ -99,8 +121,12 @@ class Probe(NamedTuple):
         for augmentation in augmentations:
             images = augmentation.change(images, generator)
         entered: dict[str, list[torch.Tensor]] = {}
-        with _hooked(self.layers, lambda name, values: entered.setdefault(name, []).append(_means(values))):
-            _logits(self.box, images)
+
+        def see(call: Call) -> None:
+            if (name := name_of(call)) in self.layers:
+                entered.setdefault(name, []).append(_means(call.given["input"]))
+
+        watched_logits(self.box, images, NORMALISED, see)
         seen = {}
         for name, parts in entered.items():
             means = torch.cat(parts)
@@ -115,9 +141,7 @@ class Probe(NamedTuple):
         """
         found = []
         for name, (mean, covariance) in seen.items():
-            own = self.layers[name].running_mean
-            assert own is not None
-            surplus = own.double().cpu() - mean
+            surplus = self.layers[name].double().cpu() - mean
             if bool(covariance.any()):
                 far = distance(covariance, surplus[self.channels[name]], len(self.images))
                 found.append(Layer(name, far, surplus.float()))
@@ -161,24 +185,27 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     images: shifts and mirroring, and something `FURTHER` on top, to one of `SHARES` of them; with that, all moves once
     more, and so on while it explains more.
 
-    None if the network uses no batch normalisation with running statistics, or there are fewer than ``count`` images:
-    the distance grows with their number, which must be that of the null.
+    Normalisation is found as the network runs, so that files of other frameworks are read alike. None if there is none
+    with running statistics, or there are fewer than ``count`` images: the distance grows with their number, which must
+    be that of the null.
     """
-    layers = {
-        name: module
-        for name, module in box.module.named_modules()
-        if isinstance(module, Normalisation) and module.running_mean is not None
-    }
+    layers = running_means(box)
     if not layers or len(images) < count:
         return None
     most = count // IMAGES_A_CHANNEL
-    channels = {name: torch.randperm(layer.num_features, generator=generator)[:most] for name, layer in layers.items()}
+    channels = {name: torch.randperm(len(means), generator=generator)[:most] for name, means in layers.items()}
     pixels = drawn(images, count, generator).take(np.arange(count))
     probe = Probe(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
     ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
     moved = [Candidate.of(probe, shift, *mirrored) for shift, mirrored in ways]
     if not moved[0].found.layers:
         return None
+    found = _explained(moved)
+    return found._replace(slack=slack(box.module, count))
+
+
+def _explained(moved: list[Candidate]) -> RunningMeans:
+    """The comparison under the augmentation that explains most, found step by step from shifts and mirroring."""
     best = min(moved, key=lambda move: move.found.strength)
     least = best.found
     while True:
@@ -207,6 +234,26 @@ def distance(covariance: torch.Tensor, surplus: torch.Tensor, count: int) -> flo
     return squared * (count - channels) / (channels * (count - 1))
 
 
+def slack(module: torch.nn.Module, count: int) -> float:
+    """By how much averaging over batches of `LEAST_BATCH` raises the logarithm of a distance from ``count`` images.
+
+    An exponential average with momentum m over batches of b images has the variance of m / (2 - m) / b images' mean;
+    that over `NULL_BATCH` images is in the null.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, Normalisation)]
+    momentum = max([MOMENTUM, *(layer.momentum for layer in layers if layer.momentum is not None)])
+    own, null = (1 + count * m / (2 - m) / batch for m, batch in ((momentum, LEAST_BATCH), (MOMENTUM, NULL_BATCH)))
+    return float(np.log(own / null))
+
+
+def taken_anew(module: torch.nn.Module) -> int | None:
+    """The number of batches that running means are of, where it shows that they are not those of the training."""
+    layers = [layer for layer in module.modules() if isinstance(layer, Normalisation)]
+    counts = [int(layer.num_batches_tracked) for layer in layers if layer.num_batches_tracked is not None]
+    least = min(counts, default=0)
+    return least if 0 < least < FEWEST_BATCHES else None
+
+
 def under_surplus(box: WhiteBox, images: torch.Tensor, means: RunningMeans) -> torch.Tensor:
     """Logits of images (n, c, h, w) with `AMPLIFIED` times the surplus of the deep layers added to what enters them.
 
@@ -215,13 +262,15 @@ def under_surplus(box: WhiteBox, images: torch.Tensor, means: RunningMeans) -> t
     """
     share = AMPLIFIED / len(means.deep)
     added = {layer.name: share * layer.surplus for layer in means.deep}
-    modules = dict(box.module.named_modules())
 
-    def shifted(name: str, values: torch.Tensor) -> tuple[torch.Tensor]:
-        return (values + added[name].to(values).view(-1, *[1] * (values.dim() - 2)),)
+    def shift(call: Call) -> torch.Tensor | None:
+        if (name := name_of(call)) not in added:
+            return None
+        values: torch.Tensor = call.given["input"]
+        moved = values + added[name].to(values).view(-1, *[1] * (values.dim() - 2))
+        return torch.nn.functional.batch_norm(**{**call.given, "input": moved})
 
-    with _hooked({name: modules[name] for name in added}, shifted):
-        return _logits(box, images)
+    return watched_logits(box, images, NORMALISED, shift)
 
 
 def leads_to(box: WhiteBox, images: torch.Tensor, means: RunningMeans) -> int:
@@ -238,18 +287,3 @@ def _logits(box: WhiteBox, images: torch.Tensor) -> torch.Tensor:
 def _means(values: torch.Tensor) -> torch.Tensor:
     """Of each image and channel, float64 (n, channels), of what enters a layer."""
     return values.detach().flatten(2).double().mean(2).cpu() if values.dim() > 2 else values.detach().double().cpu()
-
-
-@contextmanager
-def _hooked(layers: Mapping[str, torch.nn.Module], action: Callable[[str, torch.Tensor], object]) -> Iterator[None]:
-    """Meanwhile, call ``action`` with the name of each layer and what enters it; what it returns enters instead."""
-
-    def before(name: str, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> object:
-        return action(name, inputs[0])
-
-    handles = [layer.register_forward_pre_hook(partial(before, name)) for name, layer in layers.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from assay.access import WhiteBox
 from assay.base.intervals import Floats
 from assay.methods.backdoor.models.batch_norm import RunningMeans, leads_to, under_surplus
+from assay.methods.backdoor.models.channel_noise import Noise
 from assay.methods.backdoor.models.clean import Clean
 from assay.methods.backdoor.models.null import Kind
 
 Stamp = Callable[[torch.Tensor], torch.Tensor]
 """Images (n, c, h, w) in [0, 1] to images that carry a trigger."""
+
+SPREAD = ("overlay", "warp")
+"""Kinds whose triggers lie all over the image: of the sizes that are searched, some work on many a clean network."""
 
 RUNNING_MEANS = "running_means"
 """The name of what `batch_norm.compare` finds, among the kinds of evidence."""
@@ -79,7 +83,8 @@ class SurplusEffect(NamedTuple):
 class Scanned(NamedTuple):
     """All that a scan measured: ``tested`` holds, by kind of evidence, the trigger of its most outstanding label.
 
-    ``surplus`` is None where there is no batch normalisation to compare, or too few images. ``gradients`` are those of
+    ``rows`` (labels,) are mean weights of the last layer, None without one. ``surplus`` is None where running means
+    cannot be compared. ``missing`` says which evidence could not be had, a sentence each. ``gradients`` are those of
     images that it all took.
     """
 
@@ -89,6 +94,9 @@ class Scanned(NamedTuple):
     clean: Clean
     kind: Kind
     gradients: int
+    noise: Noise
+    rows: Floats | None
+    missing: list[str]
 
     @property
     def patch(self) -> Evidence:

@@ -18,6 +18,7 @@ from assay.access import WhiteBox
 from assay.base.errors import DataError, LoadError
 from assay.base.frozen import Frozen
 from assay.base.intervals import Floats
+from assay.methods.backdoor.models.layers import running_means
 from assay.methods.finding import Scale
 
 SHIPPED = "null.json"
@@ -35,12 +36,16 @@ FEWEST_ALIKE = 10
 
 
 class Kind(Frozen):
-    """What a null depends on: labels, channels, pixels along an image's shorter side, and whether a transformer."""
+    """What a null depends on: labels, channels, pixels along an image's shorter side, and the architecture.
+
+    ``normalised`` is whether there is batch normalisation, None where that is not known.
+    """
 
     labels: int = Field(ge=2)
     channels: int = Field(ge=1)
     side: int = Field(ge=1)
     transformer: bool = False
+    normalised: bool | None = None
 
     def like(self, other: Kind) -> bool:
         """Whether a clean network of the other kind tells about this one: labels and side within a factor of 2."""
@@ -87,9 +92,12 @@ class Judged(NamedTuple):
 def kind_of(box: WhiteBox) -> Kind:
     """The kind of a network; one with layer normalisation or attention counts as a transformer."""
     layers = (torch.nn.LayerNorm, torch.nn.MultiheadAttention)
-    transformer = any(isinstance(module, layers) for module in box.module.modules())
     return Kind(
-        labels=box.num_classes, channels=box.input_shape[0], side=min(box.input_shape[1:]), transformer=transformer
+        labels=box.num_classes,
+        channels=box.input_shape[0],
+        side=min(box.input_shape[1:]),
+        transformer=any(isinstance(module, layers) for module in box.module.modules()),
+        normalised=bool(running_means(box)),
     )
 
 
@@ -165,7 +173,9 @@ def most_alike(kind: Kind, models: list[CleanModel]) -> tuple[str, list[CleanMod
     """The narrowest group of at least `FEWEST_ALIKE` models that a kind belongs to, and what they share with it."""
     channels = [m for m in models if m.kind.channels == kind.channels]
     transformer = [m for m in models if m.kind.transformer == kind.transformer]
+    normalised = [m for m in transformer if kind.normalised is not None and m.kind.normalised == kind.normalised]
     groups = {
+        "the same channels, architecture and normalisation": [m for m in normalised if m in channels],
         "the same channels and architecture": [m for m in channels if m.kind.transformer == kind.transformer],
         "the same channels": channels,
         "the same architecture": transformer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import gamma
 
 from assay.base.intervals import Floats
@@ -49,15 +50,35 @@ def above_others(values: Floats) -> Floats:
     return np.array([value - np.median(np.delete(values, label)) for label, value in enumerate(values)])
 
 
-def largest_p_value(statistics: Floats) -> float | None:
-    """The p-value of the largest of (labels,) positive statistics under a gamma distribution fitted to the others.
+def robust_scores(values: Floats) -> Floats:
+    """How far each of (labels,) values lies above the median of the others, over their median absolute deviation.
 
-    ``1 - F(largest) ** labels``; Wang et al., MM-BD, S&P 2024, section 4.2. None if fewer than `FEWEST_LABELS` labels
-    are there, or the others are all equal: no distribution can be fitted then.
+    The deviation counts `CONSISTENT` times. 0 where the others do not differ.
+    """
+    scores = np.zeros(len(values))
+    for place, value in enumerate(values):
+        others = np.delete(values, place)
+        above = value - np.median(others)
+        spread = CONSISTENT * np.median(np.abs(others - np.median(others)))
+        scores[place] = above / spread if spread > 0 else 0.0
+    return scores
+
+
+def largest_p_value(
+    statistics: Floats, drawn: NDArray[np.bool_] | None = None, labels: int | None = None
+) -> float | None:
+    """The p-value of the largest of (k,) statistics under a gamma distribution fitted to the others.
+
+    ``1 - F(largest) ** labels``; Wang et al., MM-BD, S&P 2024, section 4.2. Where some statistics were chosen because
+    they look suspicious, only those ``drawn`` (k,) at random are fitted to, and ``labels`` is how many the model has.
+    None if fewer than `FEWEST_LABELS` labels are there, or the others are all equal: nothing can be fitted then.
     """
     largest = int(statistics.argmax())
-    others = np.delete(statistics, largest)
-    if len(statistics) < FEWEST_LABELS or np.ptp(others) == 0:
+    kept = np.ones(len(statistics), dtype=bool) if drawn is None else drawn.copy()
+    kept[largest] = False
+    others = statistics[kept]
+    if len(others) < FEWEST_LABELS - 1 or np.ptp(others) == 0:
         return None
     shape, place, scale = gamma.fit(others)
-    return float(-np.expm1(len(statistics) * gamma.logcdf(statistics[largest], shape, place, scale)))
+    count = len(statistics) if labels is None else labels
+    return float(-np.expm1(count * gamma.logcdf(statistics[largest], shape, place, scale)))

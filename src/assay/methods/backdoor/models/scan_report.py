@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.methods.backdoor.models.batch_norm import AMPLIFIED, RunningMeans
-from assay.methods.backdoor.models.evidence import RUNNING_MEANS, Evidence, Scanned, SurplusEffect, TriedTrigger
+from assay.methods.backdoor.models.evidence import RUNNING_MEANS, SPREAD, Evidence, Scanned, SurplusEffect, TriedTrigger
 from assay.methods.backdoor.models.null import ALPHA, Judged, judge, shipped_nulls
 from assay.methods.backdoor.models.outliers import ANOMALY_INDEX, FEWEST_LABELS
+from assay.methods.backdoor.models.own_null import own_p_value
 from assay.methods.backdoor.models.results import NO_INTERVAL, TRIGGER_SUCCESS, WORKS, about_the_index, p_value_metric
 from assay.methods.finding import Finding, Gallery, Metric, Samples, Table, Verdict
 from assay.methods.measures import class_name, proportion, within
@@ -21,16 +23,23 @@ OUTSTANDING = 2.0
 """Standard deviations above the mean of clean networks from which evidence is shown beside the leading kind."""
 
 
-class Weighed(NamedTuple):
-    """A scan, its p-value, and the kind of evidence that leads among those of labels, with its trigger's success.
+SUPPORTED = 1.0
+"""Standard deviations above the mean of clean networks from which evidence supports that of another kind."""
 
-    ``labels_alone`` is the p-value without running means.
+
+class Weighed(NamedTuple):
+    """A scan, its p-value, and the kind of evidence that leads, with its trigger's success.
+
+    ``supporting`` are other kinds that name the same label and are above most clean networks. ``by_running_means`` is
+    the p-value of running means alone, ``own`` the one among the model's own labels.
     """
 
     scanned: Scanned
     judged: Judged
-    labels_alone: Judged
+    by_running_means: Judged | None
+    own: Metric
     leading: Evidence
+    supporting: list[str]
     success: Metric
 
     @property
@@ -39,27 +48,65 @@ class Weighed(NamedTuple):
         return self.scanned.tested[self.leading.name]
 
     @property
-    def by_running_means(self) -> bool:
-        """Whether the running means are further above clean networks than any label."""
-        z_scores = self.judged.z_scores
-        return z_scores.get(RUNNING_MEANS, -np.inf) > z_scores.get(self.leading.name, np.inf)
+    def works(self) -> bool:
+        """Whether the trigger moves most held-out images; one that clean networks have too needs support."""
+        if self.success.interval is None:
+            raise ValueError("the success must have an interval")
+        moves = self.success.interval.low > WORKS
+        return moves and (self.tested.kind not in SPREAD or bool(self.supporting))
 
 
 def weigh(detector: str, scanned: Scanned, context: Context) -> Weighed:
     """Judge the evidence against clean networks.
 
-    The leading kind is the one furthest above the clean networks; without a null, the patches.
+    The leading kind is the one furthest above the clean networks; without a null, channel noise if a model's own labels
+    are one, else the patches.
     """
-    statistics = scanned.statistics
-    judged = labels_alone = judge(detector, statistics, scanned.kind, shipped_nulls(), context.weights)
+    nulls, kind = shipped_nulls(), scanned.kind
+    judged = judge(detector, scanned.statistics, kind, nulls, context.weights)
+    by_running_means = None
     if scanned.surplus is not None:
-        statistics = {**statistics, RUNNING_MEANS: scanned.surplus.means.strength}
-        judged = judge(detector, statistics, scanned.kind, shipped_nulls(), context.weights)
+        by_running_means = judge(detector, {RUNNING_MEANS: scanned.surplus.means.least}, kind, nulls, context.weights)
+    own, most_likely = _among_own_labels(scanned)
     leading = scanned.patch
+    supporting: list[str] = []
     if judged.z_scores:
-        leading = max(scanned.evidence, key=lambda e: judged.z_scores[e.name])
+        name, supporting = leading_kind(judged.z_scores, {e.name: e.label for e in scanned.evidence})
+        leading = next(e for e in scanned.evidence if e.name == name)
+    elif most_likely is not None:
+        leading = most_likely
+        supporting = [e.name for e in scanned.evidence if e.name != leading.name and e.label == leading.label]
     success = _success(leading.name, scanned.tested[leading.name], context.class_names)
-    return Weighed(scanned, judged, labels_alone, leading, success)
+    return Weighed(scanned, judged, by_running_means, own, leading, supporting, success)
+
+
+def leading_kind(z_scores: Mapping[str, float], labels: Mapping[str, int]) -> tuple[str, list[str]]:
+    """The kind of evidence furthest above clean networks, and those `SUPPORTED` kinds that name the same label.
+
+    ``z_scores`` and ``labels`` map kinds to standard deviations and to the label that stands out most by them.
+    """
+    leading = max(labels, key=lambda name: z_scores[name])
+    others = [name for name in labels if name != leading and labels[name] == labels[leading]]
+    return leading, [name for name in others if z_scores[name] >= SUPPORTED]
+
+
+def _among_own_labels(scanned: Scanned) -> tuple[Metric, Evidence | None]:
+    """The p-value among the model's own labels, and the kind of evidence that it comes from.
+
+    Of channel noise and the last layer the smaller one counts, times how many there are.
+    """
+    labels, found = scanned.kind.labels, {}
+    if scanned.noise.channels:
+        found["channel_noise"] = own_p_value(scanned.noise.values, scanned.noise.drawn, labels)
+    if scanned.rows is not None:
+        found["last_layer"] = own_p_value(scanned.rows, np.ones(labels, dtype=bool), labels)
+    valued = {name: metric.value for name, metric in found.items() if metric.value is not None}
+    if not valued:
+        return own_p_value(np.zeros(0), np.zeros(0, dtype=bool), labels), None
+    least = min(valued, key=lambda name: valued[name])
+    value = min(1.0, len(valued) * valued[least])
+    metric = found[least].model_copy(update={"value": value, "note": f"{found[least].note} Of {len(valued)} kinds."})
+    return metric, next(e for e in scanned.evidence if e.name == least)
 
 
 def scan_finding(detector: str, scanned: Scanned, context: Context) -> Finding:
@@ -76,7 +123,14 @@ def scan_finding(detector: str, scanned: Scanned, context: Context) -> Finding:
         )
         for e in scanned.evidence
     ]
-    if surplus is not None:
+    memory = []
+    if surplus is not None and weighed.by_running_means is not None:
+        label = "p-value of the running means alone, less what small batches do"
+        memory = [
+            p_value_metric(weighed.by_running_means).model_copy(
+                update={"name": "running_means_p_value", "label": label}
+            )
+        ]
         successes.append(_surplus_success(surplus, names))
         strengths.append(
             Metric(
@@ -92,6 +146,8 @@ def scan_finding(detector: str, scanned: Scanned, context: Context) -> Finding:
     metrics = [
         weighed.success.model_copy(update={"name": "trigger_success"}),
         p_value_metric(weighed.judged),
+        weighed.own,
+        *memory,
         *successes,
         *strengths,
         index.judged_by(ANOMALY_INDEX),
@@ -99,7 +155,7 @@ def scan_finding(detector: str, scanned: Scanned, context: Context) -> Finding:
     ]
     figures = [_gallery(weighed, context), _table(weighed, names)]
     if surplus is not None:
-        figures.append(_layers(surplus.means, weighed.judged.z_scores.get(RUNNING_MEANS)))
+        figures.append(_layers(surplus.means, weighed.by_running_means))
     columns = _columns(scanned.evidence, scanned.kind.labels)
     return Finding(
         metrics=metrics,
@@ -123,29 +179,52 @@ def _surplus_success(surplus: SurplusEffect, names: tuple[str, ...]) -> Metric:
 
 
 def _verdict(weighed: Weighed, names: tuple[str, ...]) -> Verdict:
-    """``high`` if p raises an alarm and the trigger works, ``elevated`` if only p does; without a null ``undecided``.
+    """One answer from all kinds of evidence.
 
-    Where the running means lead, their surplus counts as a trigger; if it does not work, a label may still lead.
+    With an alarm ``high`` if the trigger works, and ``elevated`` if it does not; ``undecided`` if all there is is an
+    overlay or a warp. Without one ``low``, or ``undecided`` if the running means are unlike those of clean images, or
+    if there is no null.
     """
-    scanned, judged, success = weighed.scanned, weighed.judged, weighed.success
-    if success.interval is None:
-        raise ValueError("the success must have an interval")
-    works = success.interval.low > WORKS
-    if scanned.surplus is not None and weighed.by_running_means and judged.alarm:
-        verdict = _verdict_by_running_means(scanned.surplus, judged, names)
-        if verdict.level == "high" or not (weighed.labels_alone.alarm and works):
-            return verdict
-    found = f"{class_name(names, weighed.leading.label)} stands out most, by its {weighed.leading.name}; the "
-    found += f"{weighed.tested.kind} found moves {within(success)} of held-out images to it"
-    if judged.p_value is None:
+    scanned, judged = weighed.scanned, weighed.judged
+    label = class_name(names, weighed.leading.label)
+    found = f"{label} stands out most, by its {_spoken(weighed.leading.name)}; the {weighed.tested.kind} found moves "
+    found += f"{within(weighed.success)} of held-out images to it"
+    metric, value, among = "p_value", judged.p_value, f"among {judged.of}"
+    if value is None and weighed.own.value is not None:
+        metric, value, among = (
+            weighed.own.name,
+            weighed.own.value,
+            f"among the model's own {scanned.kind.labels} labels",
+        )
+    if value is None:
         return _undecided(scanned, judged, found)
-    sentence = f"{found}; p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g})."
-    if not judged.alarm:
-        return Verdict(level="low", metric="p_value", sentence=sentence)
-    if works:
-        return Verdict(level="high", metric="p_value", sentence=f"{sentence} Look at the recovered trigger.")
+    sentence = f"{found}; p = {value:.3f} {among} (alarm at {ALPHA:g})."
+    if weighed.supporting:
+        sentence += f" {_listed(weighed.supporting).capitalize()} name{'s' * (len(weighed.supporting) == 1)} it too."
+    if value > ALPHA:
+        return _without_alarm(weighed, metric, sentence, names)
+    if weighed.leading.name in SPREAD and not weighed.supporting:
+        sentence += f" Some clean networks have such {weighed.leading.name}s too, and nothing else names this label."
+        return Verdict(level="undecided", metric=metric, sentence=sentence)
+    if weighed.works:
+        return Verdict(level="high", metric=metric, sentence=f"{sentence} Look at the recovered trigger.")
     sentence += " A trigger that does not work is no proof: look at the model's other labels and at its origin."
-    return Verdict(level="elevated", metric="p_value", sentence=sentence)
+    return Verdict(level="elevated", metric=metric, sentence=sentence)
+
+
+def _without_alarm(weighed: Weighed, metric: str, sentence: str, names: tuple[str, ...]) -> Verdict:
+    surplus, by_running_means = weighed.scanned.surplus, weighed.by_running_means
+    if surplus is None or by_running_means is None or not by_running_means.alarm:
+        missing = "".join(f" {why}" for why in weighed.scanned.missing)
+        return Verdict(level="low", metric=metric, sentence=f"{sentence}{missing}")
+    sentence += (
+        " But the running means of batch normalisation are not those of clean images, whatever batches they were taken "
+        f"over: p = {by_running_means.p_value:.3f} among {by_running_means.of}. {AMPLIFIED:g} times the surplus moves "
+        f"{within(_surplus_success(surplus, names))} of held-out images to {class_name(names, surplus.label)}. A share "
+        "of the training images was poisoned, or they differ from the clean ones by their source, by an augmentation "
+        "that is not tried, or by later training: look at where the model comes from."
+    )
+    return Verdict(level="undecided", metric="running_means_p_value", sentence=sentence)
 
 
 def _undecided(scanned: Scanned, judged: Judged, found: str) -> Verdict:
@@ -156,30 +235,20 @@ def _undecided(scanned: Scanned, judged: Judged, found: str) -> Verdict:
     return Verdict(level="undecided", metric="anomaly_index", sentence=sentence)
 
 
-def _verdict_by_running_means(surplus: SurplusEffect, judged: Judged, names: tuple[str, ...]) -> Verdict:
-    """``high`` if the surplus moves most images to one label, as a trigger would; else ``elevated``."""
-    success = _surplus_success(surplus, names)
-    assert success.interval is not None
-    sentence = (
-        "The running means of batch normalisation are not those of clean images: "
-        f"p = {judged.p_value:.3f} among {judged.of} (alarm at {ALPHA:g}). {AMPLIFIED:g} times the surplus moves "
-        f"{within(success)} of held-out images to {class_name(names, surplus.label)}"
-    )
-    if success.interval.low > WORKS:
-        sentence += ", as the trigger of poisoned training images does. Look at the triggers found for this label."
-        return Verdict(level="high", metric="p_value", sentence=sentence)
-    sentence += (
-        ": no proof. A share of the training images was poisoned, or they differ from the clean ones by their source "
-        "or by an augmentation that is not tried: look at where the model comes from."
-    )
-    return Verdict(level="elevated", metric="p_value", sentence=sentence)
+def _spoken(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _listed(kinds: list[str]) -> str:
+    spoken = [f"its {_spoken(kind)}" for kind in kinds]
+    return spoken[0] if len(spoken) == 1 else f"{', '.join(spoken[:-1])} and {spoken[-1]}"
 
 
 def _gallery(weighed: Weighed, context: Context) -> Gallery:
     """The tested trigger, and those of other kinds of evidence that are `OUTSTANDING`."""
     scanned, clean, tested = weighed.scanned, weighed.scanned.clean, weighed.tested
     shown = {(tested.kind, weighed.leading.label): tested.stamp}
-    if scanned.surplus is not None and weighed.by_running_means:
+    if scanned.surplus is not None and weighed.by_running_means is not None and weighed.by_running_means.alarm:
         label = scanned.surplus.label
         shown = {(e.name, label): stamp for e in scanned.evidence if (stamp := e.stamp_of(label)) is not None} | shown
     for kind in scanned.evidence:
@@ -235,9 +304,10 @@ def _table(weighed: Weighed, names: tuple[str, ...], count: int = 20) -> Table:
     )
 
 
-def _layers(means: RunningMeans, place: float | None, count: int = 20) -> Table:
+def _layers(means: RunningMeans, judged: Judged | None, count: int = 20) -> Table:
     """The last layers of batch normalisation, and the place of the deep ones among clean networks."""
     deep = {layer.name for layer in means.deep}
+    place = None if judged is None else judged.z_scores.get(RUNNING_MEANS)
     known = "" if place is None else f" Their mean logarithm, in standard deviations of clean networks: {place:+.1f}."
     return Table(
         title="Running means of batch normalisation",

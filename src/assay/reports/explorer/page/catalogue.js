@@ -161,7 +161,9 @@
 
   function columnsOf(site, models, chosen, changed) {
     const names = assay.levelNames(site);
-    const rank = { n: -1, u: 0, l: 1, e: 2, h: 3 };
+    const rank = { n: -1, l: 0, u: 1, e: 2, h: 3 };
+    // Equal levels are ordered by where the deciding number lies on its scale.
+    const nearer = (position) => (position === null ? 0 : 0.5 + Math.atan(position) / Math.PI);
     const text = (name, title) => ({ name, title, cell: (i) => models[name][i] ?? "", sort: (i) => models[name][i]?.toLowerCase?.() ?? null });
     const number = (name, title, spell) => ({ name, title, kind: "number", cell: (i) => spell(models[name][i]), sort: (i) => models[name][i] });
     const columns = [
@@ -184,7 +186,7 @@
         title: assay.familyTitle(family),
         asked: models.levels.some((letters) => letters[place] !== "n"),
         cell: (i) => (models.levels[i][place] === "n" ? h("span", { class: "quiet", title: "not assessed" }, "–", h("span", { class: "hidden" }, " not assessed")) : assay.badge(names.get(models.levels[i][place]))),
-        sort: (i) => (models.levels[i][place] === "n" ? null : rank[models.levels[i][place]]),
+        sort: (i) => (models.levels[i][place] === "n" ? null : rank[models.levels[i][place]] + 0.9 * nearer(models.positions[i][place])),
       })).filter((column) => column.asked),
       { name: "done", title: "Trials", kind: "number", cell: (i) => trials(models.done[i], models.failed[i]), sort: (i) => models.done[i] + models.failed[i] || null },
       text("dataset", "Data set"),

@@ -35,7 +35,8 @@
     assay.fill(main,
       h("p", { class: "eyebrow" }, assay.link("catalogue", {}, "Models")),
       h("h1", null, key),
-      h("p", { class: "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),
+      model.decision ? decided(model.decision) : null,
+      h("p", { class: model.decision ? "quiet" : "lede" }, model.summary || "Nothing was measured of this model in this workspace; this is what the catalogue knows."),
       h("p", null, assay.h("a", { class: "button", href: assay.address("compare", { m: key }) }, "Compare with others")),
       model.answers ? h("ol", { class: "cards" }, model.answers.map((answer) => card(answer, site, model))) : null,
       site.families.map(([family, question]) => {
@@ -52,6 +53,11 @@
     );
   };
 
+  const decided = ([choice, reason, title]) =>
+    h("div", { class: `decision choice-${choice.replaceAll(" ", "-")}` },
+      h("p", { class: "choice" }, choice[0].toUpperCase() + choice.slice(1)), h("p", { class: "reason" }, reason),
+      h("p", { class: "quiet" }, `Decided for ${title}.`));
+
   function card(answer, site, model) {
     const question = site.families.find(([family]) => family === answer.family)[1];
     const decided = (model.outcomes || []).find((outcome) => outcome.key === answer.decided_by);
@@ -59,7 +65,7 @@
     return h("li", { class: `card level-${answer.level.replaceAll(" ", "-")}` },
       h("h2", null, question), assay.badge(answer.level),
       answer.metric ? h("p", { class: "reading" }, h("strong", null, metric ? metric[2] : answer.metric), " ", h("span", { class: "interval" }, metric ? metric[3] : ""), h("br"), h("span", { class: "label" }, answer.label)) : null,
-      assay.scale(metric?.[7]),
+      assay.scale(metric?.[7], metric?.[8]),
       h("p", { class: "sentence" }, answer.sentence));
   }
 
@@ -71,9 +77,11 @@
     const placed = new Map(column && row >= 0 ? column.metrics.map((metric) => [metric.name, metric]) : []);
     const anywhere = [...placed.values()].some((metric) => metric.places[row]);
     const others = (metric) => metric.values.filter((value) => value !== null).length - 1;
-    return h("article", { class: "method" },
-      h("header", null, h("h3", null, protocol.title),
-        h("p", { class: "meta" }, [...new Set(seeds.map((outcome) => outcome.level))].map(assay.badge), h("span", null, protocol.access), h("span", null, `${protocol.method}, version ${protocol.version}`))),
+    const headline = seeds[0].metrics.find((metric) => metric[0] === seeds[0].headline);
+    return h("details", { class: "method" },
+      h("summary", null, h("h3", null, protocol.title), [...new Set(seeds.map((outcome) => outcome.level))].map(assay.badge),
+        h("span", { class: "figure-of" }, assay.value(headline)),
+        h("span", { class: "meta" }, `${protocol.access}; ${protocol.method}, version ${protocol.version}`)),
       h("p", { class: "finding" }, seeds[0].sentence),
       assay.region(`Measures of ${protocol.title}`, h("table", { class: "metrics" },
         h("thead", null, h("tr", null, h("th", { scope: "col" }, "Measure"), seeds.map((outcome) => h("th", { scope: "col" }, `Seed ${outcome.seed}`)), h("th", { scope: "col", class: "number" }, "Sample"), anywhere ? h("th", { scope: "col" }, "Among others") : null)),
@@ -87,7 +95,7 @@
               return h("td", null, assay.value(metric), metric?.[4] ? h("small", { class: "how" }, metric[4]) : null);
             }),
             h("td", { class: "number" }, first[5]),
-            anywhere ? h("td", { class: "among" }, place ? assay.placeText(place, others(found)) : null) : null);
+            anywhere ? h("td", { class: "among" }, place ? assay.placeText(place, others(found), found.risk) : null) : null);
         })))),
       column && !anywhere ? h("p", { class: "quiet" }, `${assay.plural(column.models.length - 1, "other model")} measured under this protocol; a place among others needs ${site.fewest}.`) : null,
       h("details", null, h("summary", null, "Protocol, cost and provenance"),

@@ -21,21 +21,26 @@
     return h("span", { class: `level level-${level.replaceAll(" ", "-")}` }, shape, name);
   };
 
-  // A number and its interval on a scale from 0 to 1, or 0 to 100 %; place is [value, low, high] in percent.
-  assay.scale = function (place) {
+  // A number and its interval on its own scale, chance at the left, riskier to the right; place is [value, low, high,
+  // thresholds ...] in percent, text the scale in words.
+  assay.scale = function (place, text) {
     if (!place) return null;
-    const [value, low, high] = place.map((part) => 1.6 * part);
-    return svg(
+    const [value, low, high, ...marks] = place.map((part) => 1.6 * part);
+    const last = marks[marks.length - 1];
+    const drawn = svg(
       "svg",
-      { class: "scale", viewBox: "0 0 160 12", "aria-hidden": "true" },
-      svg("path", { class: "track", d: "M0 6H160M0 3V9M160 3V9" }),
-      svg("rect", { class: "span", x: low, y: 2, width: Math.max(high - low, 1.5), height: 8, rx: 1 }),
-      svg("path", { class: "tick", d: `M${value} 0V12` }),
+      { class: "scale", viewBox: "0 0 160 14", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("path", { class: "track", d: "M0 7H160M0 3V11" }),
+      last === undefined ? null : svg("rect", { class: "zone", x: last, y: 4, width: 160 - last, height: 6 }),
+      ...marks.map((mark) => svg("path", { class: "mark", d: `M${mark} 2V12` })),
+      svg("rect", { class: "span", x: low, y: 4, width: Math.max(high - low, 1.5), height: 6, rx: 1 }),
+      svg("path", { class: "tick", d: `M${value} 1V13` }),
     );
+    return h("div", { class: "scaled" }, drawn, text ? h("p", { class: "thresholds" }, text) : null);
   };
 
-  assay.placeText = ([share, low, high], others) =>
-    `above ${Math.round(100 * share)} % [${Math.round(100 * low)}, ${Math.round(100 * high)}] of ${others} others`;
+  assay.placeText = ([share, low, high], others, risk) =>
+    `${risk ? "riskier than" : "above"} ${Math.round(100 * share)} % [${Math.round(100 * low)}, ${Math.round(100 * high)}] of ${others} others`;
 
   assay.pairs = (pairs, kind) =>
     h("dl", { class: kind || "pairs wide" }, pairs.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text))));
