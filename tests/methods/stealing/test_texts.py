@@ -122,7 +122,7 @@ def test_replaced_words_come_from_the_pool_and_stay_few(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"architecture": "small-cnn"}, "small-cnn cannot take the target's texts"),
+        ({"architecture": "tiny-cnn"}, "tiny-cnn cannot take the target's texts"),
         ({"shift": 1}, "option shift is for images"),
         ({"flip": True}, "option flip is for images"),
         ({"resized_to": 8}, "option resized_to is for images"),
@@ -159,7 +159,7 @@ def test_prada_watches_rows(tmp_path):
 
 def test_a_preset_takes_options_that_suit_texts():
     method = make_method("stealing.best")
-    assert (method.shift, method.flip, method.architecture) == (2, True, "small-cnn")
+    assert (method.shift, method.flip, method.architecture) == (3, True, "fast-cnn")
     for_texts = method.on("text")
     assert (for_texts.shift, for_texts.flip, for_texts.architecture) == (0, False, "text:cnn")
     own = make_method("stealing.best", None, {"architecture": "text:bag", "shift": 5}).on("text")

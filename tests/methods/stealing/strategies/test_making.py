@@ -121,7 +121,7 @@ def test_data_free_asks_without_a_pool_and_learns_from_what_it_made(tmp_path):
 
 def test_the_data_free_student_is_one_sgd_on_the_l1_distance_of_centred_logits(tmp_path):
     """Replayed step by step from the questions that were asked: one optimiser is kept, and its rate falls on time."""
-    thief, seen = steal("data-free:batch_size=10,passes=3", tmp_path, budget=250, pool=0)
+    thief, seen = steal("data-free:batch_size=10,passes=3,drop=0.3", tmp_path, budget=250, pool=0)
     replayed = Trainer().prepare().train()
     optimiser = torch.optim.SGD(replayed.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     for start in range(0, 250, 50):
