@@ -16,7 +16,7 @@ from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
 from assay.methods.finding import Verdict
-from assay.studies import Workspace, make_method
+from assay.studies import Workspace, make_method, run_trials
 from assay.studies.sanity import Sanity, cautious
 from assay.studies.sanity_check import kappa, look
 from assay.studies.units import Place, plan_target
@@ -26,6 +26,7 @@ from assay.targets.module import Preprocessed
 from assay.targets.reference import load_target
 from assay.targets.target import Target
 from studies.doubles import target as tiny
+from studies.doubles import trial
 
 COLOURS = torch.tensor([[0.8, 0.2, 0.3], [0.2, 0.8, 0.4], [0.6, 0.2, 0.2], [0.7, 0.7, 0.2]])
 """The mean colour of each of four classes."""
@@ -154,7 +155,6 @@ def test_an_untrained_network_is_never_found_safe(tmp_path: Path) -> None:
     member = by_name["membership.metrics"]
     assert member.verdict is not None
     assert member.verdict.level == "undecided"
-    assert "is the model trained, and is its preprocessing right?" in member.verdict.sentence
     assert member.target.sanity is not None
     assert member.target.sanity.cause == "chance"
     assert audit.report.summary.startswith("First: the model is right on ")
@@ -224,6 +224,17 @@ def test_only_low_is_taken_back() -> None:
         changed = cautious(verdict, doubted)
         assert changed.level == ("undecided" if level == "low" else level)
         assert (changed == verdict) == (level != "low")
+
+
+def test_the_engine_takes_back_what_a_method_calls_low(tmp_path: Path) -> None:
+    doubted = seen(colours(Preprocessing(scale=255.0)))
+    sure, unsure = trial(), trial(sanity=doubted)
+    assert sure.key != unsure.key
+    low, left_open = run_trials([sure, unsure], Workspace(tmp_path / "w")).outcomes
+    assert low.verdict is not None
+    assert left_open.verdict is not None
+    assert (low.verdict.level, left_open.verdict.level) == ("low", "undecided")
+    assert doubted.doubt in left_open.verdict.sentence
 
 
 def test_kappa_is_agreement_beyond_chance() -> None:
