@@ -12,6 +12,7 @@ from assay.reports.gate.check import Check, check
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
 from assay.studies.samples import write_samples
+from assay.studies.sanity import Sanity, Share
 from reports.gate.cases import RULE, fgsm, policy, result, share
 from reports.samples import outcome, target, unfinished
 
@@ -30,6 +31,17 @@ def test_an_absolute_bound_is_held_against_the_intervals_bound(tmp_path: Path) -
         assert judged(tmp_path, f"{RULE}min = {bound}", result(fgsm(metric))).status == status
     failed = judged(tmp_path, f"{RULE}max = 0.55", result(fgsm(metric)))
     assert failed.reason == "The interval reaches up to 0.602, and may reach 0.55 at most."
+
+
+def test_nothing_passes_where_the_model_itself_is_in_doubt(tmp_path: Path) -> None:
+    share_right = Share(value=0.1, low=0.07, high=0.15, n=256)
+    doubt = Sanity(accuracy={"non_members": share_right}, majority=0.1, chance=0.1, doubt="It is at chance.")
+    sane = fgsm(share(1, 100))
+    doubted = sane.model_copy(update={"target": sane.target.model_copy(update={"sanity": doubt})})
+    for text in (f"{RULE}max = 0.9", '[[rule]]\nquestion = "evasion"\nworst = "elevated"\n'):
+        assert judged(tmp_path, text, result(sane)).status == "passed"
+        one = judged(tmp_path, text, result(doubted))
+        assert (one.status, one.reason) == ("failed", "The model itself is in doubt: It is at chance.")
 
 
 UNUSABLE = {

@@ -86,7 +86,7 @@ def check(policy: Policy, results: Sequence[Result], baseline: Sequence[Result] 
     comparisons = sum(rule.relative * max(1, len(_done(rule, result))) for rule in policy.rules for result in results)
     alpha = _alpha(comparisons)
     checks = [
-        _check(rule, line, result, _worst(_judge(rule, result, baseline or (), alpha)))
+        _check(rule, line, result, _in_doubt(_worst(_judge(rule, result, baseline or (), alpha)), result))
         for result in results
         for rule, line in zip(policy.rules, policy.lines, strict=True)
     ]
@@ -113,6 +113,15 @@ def _worst(judged: Iterator[Judged]) -> Judged:
     """Of several outcomes (seeds, options) the first that fails, else the first."""
     every = list(judged)
     return next((one for one in every if one.status == "failed"), every[0])
+
+
+def _in_doubt(judged: Judged, result: Result) -> Judged:
+    """A rule that passes on a model that is itself in doubt (at chance, say) says nothing: it fails, with the doubt."""
+    looked_at = [outcome.target.sanity for outcome in result.report.outcomes if outcome.target.sanity is not None]
+    doubt = next((sanity.doubt for sanity in looked_at if sanity.doubt), "")
+    if judged.status != "passed" or not doubt:
+        return judged
+    return judged._replace(status="failed", reason=f"The model itself is in doubt: {doubt}")
 
 
 def _done(rule: Rule, result: Result) -> list[Outcome]:
