@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,21 @@ OPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An audit that only notes how it is run."""
+
+    target: Any
+    call: dict[str, Any]
+    began: float = 0.0
+
+    def expected(self) -> list[Any]:
+        return []
+
+    def run(self, expected: list[Any], minutes: float | None, heard: Any) -> None:
+        self.call.update(minutes=minutes)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What audits are asked for; none is made."""
@@ -29,8 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def kept(target: Any, **wanted: Any) -> Any:
         calls.append({"target": target, **wanted})
-        run = lambda expected, minutes, heard: calls[-1].update(minutes=minutes)
-        return SimpleNamespace(target=SimpleNamespace(name=target), expected=list, run=run)
+        return Prepared(SimpleNamespace(name=target), calls[-1])
 
     monkeypatch.setattr(api, "prepare", kept)
     monkeypatch.setattr(api, "expand", list)
