@@ -43,6 +43,9 @@ def outcome(target: str, seed: int, agreement: float, images: str = "test", **op
     )  # fmt: skip
 
 
+UNDECIDED = Verdict(level="undecided", metric="p_value", sentence="")
+
+
 def contest(values: dict[str, np.ndarray[Any, Any]]) -> Contest:
     return Contest("s", [Scored(name, tuple(range(len(v))), v.astype(float)) for name, v in values.items()])
 
@@ -96,6 +99,25 @@ def test_what_cannot_be_compared_is_said(workspace: Path) -> None:
     with pytest.raises(DataError, match="different test images and cannot be paired: choose with --only"):
         read_contest(opened, score="row")
     assert [one.name for one in read_contest(opened, only="oo").contestants] == ["good", "poor"]
+
+
+def test_where_what_decides_has_no_value_another_number_is_compared(tmp_path: Path) -> None:
+    opened = Workspace(tmp_path / "w")
+    none = Metric(name="p_value", label="p-value", value=None, note="Too few clean networks.")
+    for model, agreement in (("a", 0.5), ("b", 0.7), ("c", None)):
+        one = outcome(model, 0, agreement or 0.0)
+        known = [] if agreement is None else one.metrics
+        opened.fresh_artefacts(one.key)
+        opened.save(one.model_copy(update={"metrics": [none, *known], "verdict": UNDECIDED}), NO_SAMPLES)
+    found = read_contest(opened)
+    assert {one.name: one.means.mean() if one.values.size else one.metrics[0].value for one in found.contestants} == {
+        "a": 0.5,
+        "b": 0.7,
+    }
+    assert found.notes == (
+        "The verdicts rest on p_value, which has no value here; compared is agreement.",
+        "c (stealing.theft, seed 0) is left out: it reports no agreement.",
+    )
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (3, 9), (9, 3), (10, 10), (25, 11)])

@@ -94,7 +94,8 @@ def read_contest(workspace: Workspace, method: str | None = None, score: str | N
     """The contestants of a workspace, by a metric or by a column of their samples.
 
     A contestant is a target under a method with its options and serving; its seeds are kept apart. By default the
-    metric is the one that the verdicts rest on, on the shared samples if all contestants kept them (its outcomes, or
+    metric is the one that the verdicts rest on (where fewer than two of them have a value, the first metric that two
+    have, and a note says so), on the shared samples if all contestants kept them (its outcomes, or
     the scores whose area under the ROC curve it is), else as it was published. ``score`` names another metric or a
     column of the samples, or is ``A=B``: 1 where two columns agree. ``only`` keeps the contestants whose names contain
     it.
@@ -109,14 +110,17 @@ def read_contest(workspace: Workspace, method: str | None = None, score: str | N
     _enough(chosen)
     if score is not None and ("=" in score or not all(_reports(one, score) for one in chosen)):
         return _by_column(workspace, chosen, score)
-    name = score or _decided(chosen)
-    valued = [one for one in chosen if one.metric(name).value is not None]
+    decided = score or _decided(chosen)
+    name = decided if score else _valued(chosen, decided)
+    valued = [one for one in chosen if _has_value(one, name)]
     notes = tuple(
-        f"{one.target.name} ({one.method.name}, seed {one.seed}) is left out: {one.metric(name).note}"
+        f"{one.target.name} ({one.method.name}, seed {one.seed}) is left out: {_why_none(one, name)}"
         for one in chosen
         if one not in valued
     )
     _enough(valued)
+    if name != decided:
+        notes = (f"The verdicts rest on {decided}, which has no value here; compared is {name}.", *notes)
     return _by_metric(workspace, valued, name)._replace(notes=notes)
 
 
@@ -212,6 +216,24 @@ def _decided(outcomes: Sequence[Outcome]) -> str:
         told = ", ".join(sorted({f"{one.verdict.metric} of {one.method.name}" for one in outcomes if one.verdict}))
         raise UsageError(f"The verdicts rest on different metrics ({told}): choose with --method, or name a --score.")
     return common[0]
+
+
+def _has_value(outcome: Outcome, metric: str) -> bool:
+    return any(one.name == metric and one.value is not None for one in outcome.metrics)
+
+
+def _why_none(outcome: Outcome, metric: str) -> str:
+    return outcome.metric(metric).note if _reports(outcome, metric) else f"it reports no {metric}."
+
+
+def _valued(outcomes: Sequence[Outcome], decided: str) -> str:
+    """``decided`` if two contestants have a value of it, else the first metric of which two have; else ``decided``."""
+    names = dict.fromkeys([decided, *(metric.name for one in outcomes for metric in one.metrics)])
+
+    def contestants(name: str) -> int:
+        return len(set(labels([one for one in outcomes if _has_value(one, name)])))
+
+    return next((name for name in names if contestants(name) > 1), decided)
 
 
 def of_method(outcomes: Sequence[Outcome], method: str | None) -> list[Outcome]:
