@@ -24,6 +24,7 @@ from assay.methods.backdoor.models.results import NO_INTERVAL, p_value_metric
 from assay.methods.finding import Finding, Metric, Samples, Table, Verdict
 from assay.methods.measures import class_name
 from assay.methods.method import Context, WhiteBoxMethod, method
+from assay.methods.work import Sizes, Work
 
 
 class Noise(NamedTuple):
@@ -124,6 +125,11 @@ class ChannelNoise(WhiteBoxMethod[Noise]):
     largest: float = Field(default=0.4, gt=0, description="Last length; it grows by an equal factor a step.")
     most_labels: int = Field(default=64, ge=3, description="Labels up to which noise is looked for towards each.")
     suspects: int = Field(default=16, ge=1, description="Of more labels, the most suspicious, and as many random ones.")
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """A gradient an image, step and label; of many labels the suspicious and as many random ones."""
+        labels = sizes.classes if sizes.classes <= self.most_labels else 2 * self.suspects
+        return Work(forwards=4 * self.images, gradients=self.steps * labels * self.images)
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> Noise:
         """Implements `WhiteBoxMethod.measure`.

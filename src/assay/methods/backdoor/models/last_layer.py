@@ -20,6 +20,7 @@ from assay.methods.backdoor.models.results import NO_INTERVAL, p_value_metric
 from assay.methods.finding import Finding, Metric, Samples, Table, Verdict
 from assay.methods.measures import class_name
 from assay.methods.method import Context, WhiteBoxMethod, method
+from assay.methods.work import Sizes, Work
 
 NO_LAST_LAYER = (
     "It does not end in a layer with one row of weights for every label: what the last layer would tell is missing."
@@ -63,6 +64,10 @@ class LastLayer(WhiteBoxMethod[RowMeans]):
         ),
     )
     presets = {"quick": {}, "standard": {}, "full": {}}
+
+    def work(self, sizes: Sizes) -> Work | None:
+        """One image is passed through; the rest is arithmetic on the weights."""
+        return Work(forwards=1, seconds=0.05)
 
     def measure(self, access: WhiteBox, data: Splits, context: Context) -> RowMeans:
         """One grey image is passed through, to see which layer is the last.
