@@ -75,9 +75,14 @@ def load_network(
         loaded = _load_keras(path, input_shape, replace_lambda)
     elif format == "onnx":
         onnx = read_onnx(path, input_shape)
-        why = "ONNX is only evaluated"
         loaded = Loaded(
-            onnx.network, onnx.input_shape, onnx.network.num_classes, False, None, why, tuple(onnx.external)
+            onnx.network,
+            onnx.input_shape,
+            onnx.network.num_classes,
+            False,
+            onnx.twin,
+            onnx.no_twin,
+            tuple(onnx.external),
         )
     else:
         read = read_tflite(path)

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from assay.base.errors import LoadError, UnsafeFileError
 from assay.data.images import Shape
-from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, reason
+from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, reason, verified
 from assay.targets.loading.extras import require
+from assay.targets.loading.onnx_twin import read_twin
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _PROVIDERS = ["CPUExecutionProvider"]
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
+_TOLERATED = 1e-4
+"""The mean difference of probabilities above which a twin is not the network that the file holds."""
+
+_TOLERATED_QUANTISED = 0.05
+"""The same for quantised networks, where values that lie between two steps fall to either side."""
+
+
 class OnnxFile(NamedTuple):
-    """A network, the (channels, height, width) that it takes, and the other files in which its weights lie."""
+    """A network, the (channels, height, width) that it takes, and the other files in which its weights lie.
+
+    ``twin`` is the same network with gradients; ``no_twin`` says why there is none.
+    """
 
     network: BlackBox
     input_shape: Shape
     external: list[Path]
+    twin: torch.nn.Module | None = None
+    no_twin: str = ""
 
 
 def read_onnx(path: Path, shape: Shape | None = None) -> OnnxFile:
@@ -41,9 +56,27 @@ def read_onnx(path: Path, shape: Shape | None = None) -> OnnxFile:
     runtime = require("onnxruntime", "onnx", "ONNX files")
     try:
         session, external = _open(runtime, path)
-        return OnnxFile(*_read(session, path, shape), external)
+        network, settled = _read(session, path, shape)
     except ValueError as error:  # names that are not text, shapes that do not fit
         raise LoadError(f"{path.name} is damaged: {reason(error)}.") from error
+    return OnnxFile(network, settled, external, *_twin_of(path, network, settled))
+
+
+def _twin_of(path: Path, network: BlackBox, shape: Shape) -> tuple[torch.nn.Module | None, str]:
+    try:
+        twin = read_twin(path)
+    except Exception as error:  # the parser's errors have no common base
+        return None, reason(error)
+    whole = twin if twin.softmax else torch.nn.Sequential(twin, network.logits)
+    quantised = any(node.kind == "QuantizeLinear" for node in twin.nodes)
+    tolerated = _TOLERATED_QUANTISED if quantised else _TOLERATED
+    with contextlib.suppress(Exception):  # whatever a graph holds that the runtime takes and torch does not
+        return verified(whole, network, shape, tolerated), ""
+    try:
+        twin.keep_batches()
+        return verified(whole, network, shape, tolerated), ""
+    except Exception as error:
+        return None, reason(error)
 
 
 def _read(session: Any, path: Path, shape: Shape | None) -> tuple[BlackBox, Shape]:
