@@ -58,6 +58,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "evasion.hop_skip_jump": {"max_images": 10, "max_queries": 40, "directions": 8},
     "evasion.p_rgf": {**ASKING, "directions": 4, "norm_directions": 3},
     "evasion.pgd": {"max_images": 40, "steps": 4},
+    "evasion.rays": {"max_images": 10, "max_queries": 40},
     "evasion.rgf": {"max_images": 10, "max_queries": 20, "directions": 4},
     "evasion.simba": {"max_images": 10, "max_queries": 20},
     "evasion.simba_ods": ASKING,
