@@ -209,3 +209,55 @@ def test_the_oracle_counts_as_many_questions(tmp_path):
     # The image itself was asked about before; the attacker has notes, and pays once.
     assert oracle.ledger.images <= int(queries.sum()) + int((~right).sum())
     assert queries.max() <= 15
+
+
+def slow_search(module, image, label, networks, epsilon, questions, steps):
+    """One image: the weights' search as algorithm 1 reads, a try in vain taken back. The point and the weights."""
+    count = len(networks)
+    weights, point, number = [1 / count] * count, image, 0
+
+    def margin_of(logits):
+        others = torch.cat([logits[:label], logits[label + 1 :]])
+        return others.max() - logits[label]
+
+    def crafted(weights):
+        x = point
+        for _ in range(steps):
+            x = x.clone().requires_grad_(True)
+            losses = [margin_of(network(x[None])[0].log_softmax(0)).clamp_max(5.0) for network in networks]
+            (gradient,) = torch.autograd.grad(sum(w * one for w, one in zip(weights, losses, strict=True)), x)
+            x = x.detach() + 3 / steps * epsilon * gradient.sign()
+            x = (image + (x - image).clamp(-epsilon, epsilon)).clamp(0, 1)
+        return x
+
+    with torch.enable_grad():
+        point = crafted(weights)
+        best = float(margin_of(module(point[None])[0]))
+        for _ in range(questions - 1):
+            if best > 0:
+                break
+            changed = list(weights)
+            changed[number // 2 % count] = max(changed[number // 2 % count] + (1 - 2 * (number % 2)) / count, 0.0)
+            changed = [w / sum(changed) for w in changed]
+            candidate = crafted(changed)
+            value = float(margin_of(module(candidate[None])[0]))
+            better = value > best
+            if better:
+                weights, point, best = changed, candidate, value
+            number += 2 if better and number % 2 == 0 else 1
+    return point
+
+
+def test_the_search_against_one_image_at_a_time():
+    module, images = network(5), pictures(12, 7)
+    labels = module(images).argmax(dim=1)
+    options = BasesOptions(norm="linf", epsilon=0.06, max_queries=8, search=7, steps=4)
+    with torch.no_grad():
+        answers = module(images).argmax(dim=1)
+    assert torch.equal(answers, labels)
+    found = bases(
+        lambda x: module(x).detach(), images, labels, committee(1, 2, 3), options, torch.Generator().manual_seed(0)
+    )
+    for row in range(12):
+        slow = slow_search(module, images[row], int(labels[row]), [network(n) for n in (1, 2, 3)], 0.06, 7, 4)
+        assert torch.allclose(found.adversarial[row], slow, atol=1e-5), row
