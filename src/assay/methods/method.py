@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -19,7 +19,7 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import FAMILIES, Family, Finding
 from assay.methods.work import Sizes, Work
-from assay.targets.target import Modality
+from assay.targets.target import Modality, Target
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
 Preset = Literal["quick", "standard", "full"]
@@ -109,6 +109,17 @@ class Method(BaseModel):
         saved sibling, or a compression of the target, such as ``int8`` (see `assay.compression`).
         """
         return {}
+
+    def public_companions(self, target: Target) -> dict[str, str]:
+        """Published models that the method is given as far as they can be had, by role; see `companions`.
+
+        One that cannot be had, does not fit or has the target's own weights is left out.
+        """
+        return {}
+
+    def why_not(self, companions: Collection[str]) -> str:
+        """Why the method makes no sense with companions of these roles alone; empty if it does."""
+        return ""
 
     def work(self, sizes: Sizes) -> Work | None:
         """What the method will compute on a target of these sizes; None where nobody can tell beforehand.
