@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from assay.methods.metric import Level, Metric
+from assay.reports.answers import answer
+from assay.reports.remedies import command, remedies
+from assay.reports.report import assemble
+from assay.reports.standing import FEWEST, standings
+from assay.studies.changes import CHANGES, Change, MeasuredChange
+from assay.studies.outcome import Outcome
+from reports.samples import outcome, ratio, target
+
+NAMED = {change.name: change for change in CHANGES}
+SERVED = outcome("membership", "Confidence attack", level="high")
+
+
+def cost(kept: float, distance: float) -> list[Metric]:
+    values = {"labels_kept": kept, "l1_distance": distance}
+    return [ratio(name, name, value, value, value, "exact") for name, value in values.items()]
+
+
+def measured(name: str, level: Level, kept: float = 1.0, distance: float = 0.1, title: str = "Other") -> MeasuredChange:
+    behind = outcome("membership", f"{title} {name}", level=level)
+    return MeasuredChange(
+        change=NAMED[name], family="membership", of=[SERVED.key], outcomes=[behind], cost=cost(kept, distance)
+    )
+
+
+def tried(*changes: MeasuredChange) -> tuple[str | None, list[str]]:
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], changes, "mine")
+    return one.cheapest.name if one.cheapest else None, [each.name for each in one.tried]
+
+
+def test_the_cheapest_that_turns_the_level_is_named() -> None:
+    changes = measured("rounding-1", "low", distance=0.2), measured("levels", "elevated", distance=0.1)
+    assert tried(*changes, measured("rounding-2", "high", distance=0.01)) == (
+        "levels",
+        ["rounding-2", "levels", "rounding-1"],
+    )
+
+
+def test_labels_that_change_are_a_cost() -> None:
+    changes = measured("rounding-1", "low", kept=0.8, distance=0.1), measured("levels", "low", distance=0.2)
+    assert tried(*changes)[0] == "levels"
+
+
+def test_what_is_settled_goes_before_what_is_undecided() -> None:
+    changes = measured("rounding-1", "undecided", distance=0.01), measured("levels", "elevated", distance=0.5)
+    assert tried(*changes)[0] == "levels"
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], changes[:1], "mine")
+    assert one.cheapest is not None
+    assert "nor shown to fail" in one.sentence
+
+
+def test_an_attack_on_labels_alone_counts_for_every_change() -> None:
+    """Who gets more than labels can throw it away."""
+    undone = measured("labels", "high", distance=0.5)
+    assert tried(measured("levels", "low"), undone)[0] is None
+
+
+def test_nothing_is_named_where_nothing_helps_and_what_was_tried_is_said() -> None:
+    left = MeasuredChange(change=NAMED["labels"], family="membership", of=[SERVED.key], left_out="No time.")
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "high"), left], "mine")
+    assert one.cheapest is None
+    assert NAMED["levels"].title in one.sentence
+    assert "1 more did not fit" in one.sentence
+    assert one.tried[-1].level == "not assessed"
+    assert one.tried[-1].sentence == "No time."
+
+
+def test_what_was_measured_against_other_outcomes_does_not_count() -> None:
+    other = measured("levels", "low").model_copy(update={"of": ["another"]})
+    assert remedies([answer("membership", [SERVED])], [SERVED], [other], "mine") == []
+
+
+def test_a_low_answer_has_no_remedy() -> None:
+    low = outcome("membership", "Confidence attack")
+    assert remedies([answer("membership", [low])], [low], [measured("levels", "low")], "mine") == []
+
+
+def test_commands_apply_the_change_on_top_of_what_is_served() -> None:
+    """The sample's serving rounds to three decimals already."""
+    assert command(NAMED["levels"], "my model.toml", [SERVED]) == (
+        "assay audit 'my model.toml' --policy rounding:decimals=3 --policy levels"
+    )
+    plain = SERVED.model_copy(update={"serving": {}})
+    assert command(NAMED["labels"], "mine", [plain]) == "assay audit mine --output label"
+    assert command(NAMED["interface"], "mine", [plain]) == "assay audit mine --profile paid-api"
+    facts = plain.method.model_copy(update={"name": "siblings.risk", "options": {"sibling": "int8"}})
+    siblings = plain.model_copy(update={"method": facts})
+    sibling: Change = NAMED["sibling-distil=tiny-cnn"]
+    assert command(sibling, "mine", [siblings]) == (
+        "assay audit mine --method siblings.risk --set siblings.risk.sibling=distil=tiny-cnn"
+    )
+
+
+def peer(number: int, value: float, risk: str = "up") -> Outcome:
+    from assay.methods.metric import Scale
+
+    scale = Scale(risk="up", chance=0.5, high=0.6) if risk == "up" else Scale(risk="down", chance=1.0, high=0.05)
+    metric = ratio("auc", "AUC", value, value, value, "exact", n=10, scale=scale)
+    found = outcome("membership", "Confidence attack", metrics=[metric], facts=target(f"model {number}"))
+    data = outcome("membership", "Confidence attack").target.data
+    return found.model_copy(update={"key": f"{number}", "target": found.target.model_copy(update={"data": data})})
+
+
+def test_a_standing_needs_ten_others_and_counts_in_the_direction_of_the_risk() -> None:
+    for risk, expected in (("up", 20.0), ("down", 80.0)):
+        own, others = peer(0, 0.52, risk), [peer(i, 0.5 + i / 100 - 0.005, risk) for i in range(1, FEWEST + 1)]
+        assert standings([answer("membership", [own])], [own], [own, *others[:-1]]) == []
+        (one,) = standings([answer("membership", [own])], [own], [own, *others])
+        assert one.riskier_than == expected
+        assert one.low < expected < one.high
+        assert one.n == FEWEST
+
+
+def test_both_are_in_the_report_and_come_back_from_its_file() -> None:
+    own, others = peer(0, 0.52), [peer(i, 0.4) for i in range(1, FEWEST + 1)]
+    report = assemble([own], peers=others)
+    assert report.standing("membership") is not None
+    assert type(report).model_validate_json(report.model_dump_json()) == report
+    assert assemble([own]).standings == []
