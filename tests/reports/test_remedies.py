@@ -1,12 +1,20 @@
 from __future__ import annotations
 
-from assay.methods.metric import Level, Metric
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from assay.methods.metric import Level, Metric, Scale
 from assay.reports.answers import answer
+from assay.reports.html import render_html
 from assay.reports.remedies import command, remedies
 from assay.reports.report import assemble
 from assay.reports.standing import FEWEST, standings
+from assay.reports.terminal import print_summary
 from assay.studies.changes import CHANGES, Change, MeasuredChange
 from assay.studies.outcome import Outcome
+from reports.pages import Page
 from reports.samples import outcome, ratio, target
 
 NAMED = {change.name: change for change in CHANGES}
@@ -61,7 +69,7 @@ def test_nothing_is_named_where_nothing_helps_and_what_was_tried_is_said() -> No
     left = MeasuredChange(change=NAMED["labels"], family="membership", of=[SERVED.key], left_out="No time.")
     (one,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "high"), left], "mine")
     assert one.cheapest is None
-    assert NAMED["levels"].title in one.sentence
+    assert "tried: levels" in one.sentence
     assert "1 more did not fit" in one.sentence
     assert one.tried[-1].level == "not assessed"
     assert one.tried[-1].sentence == "No time."
@@ -94,8 +102,6 @@ def test_commands_apply_the_change_on_top_of_what_is_served() -> None:
 
 
 def peer(number: int, value: float, risk: str = "up") -> Outcome:
-    from assay.methods.metric import Scale
-
     scale = Scale(risk="up", chance=0.5, high=0.6) if risk == "up" else Scale(risk="down", chance=1.0, high=0.05)
     metric = ratio("auc", "AUC", value, value, value, "exact", n=10, scale=scale)
     found = outcome("membership", "Confidence attack", metrics=[metric], facts=target(f"model {number}"))
@@ -119,3 +125,21 @@ def test_both_are_in_the_report_and_come_back_from_its_file() -> None:
     assert report.standing("membership") is not None
     assert type(report).model_validate_json(report.model_dump_json()) == report
     assert assemble([own]).standings == []
+
+
+def test_page_and_terminal_say_the_change_its_cost_and_the_command(tmp_path: Path) -> None:
+    report = assemble([SERVED], [measured("levels", "elevated"), measured("rounding-2", "high")], "mine")
+    page = Page(render_html(report, tmp_path))
+    remedy = report.remedy("membership")
+    assert remedy is not None
+    out = StringIO()
+    print_summary(report, Console(file=out, width=200))
+    for text in (page.text, out.getvalue()):
+        assert remedy.sentence in text
+        assert "assay audit mine --policy rounding:decimals=3 --policy levels" in text
+    assert "Changes that were tried" in page.text
+    assert NAMED["rounding-2"].title[1:] in page.text
+
+
+def test_a_bad_answer_without_a_measurement_says_so(tmp_path: Path) -> None:
+    assert "No change was measured against this" in Page(render_html(assemble([SERVED]), tmp_path)).text

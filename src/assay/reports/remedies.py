@@ -48,12 +48,13 @@ class Remedy(Frozen):
     def sentence(self) -> str:
         """What to do, in a sentence or two."""
         if self.cheapest is None:
-            measured = [one.title for one in self.tried if one.level != "not assessed"]
+            measured = [one.name for one in self.tried if one.level != "not assessed"]
             left = len(self.tried) - len(measured)
             more = f" {left} more did not fit into the time." if left else ""
             if not measured:
                 return f"No change to how it is served could be measured.{more}"
-            return f"No change that was measured turns this. Tried: {'; '.join(measured)}.{more}"
+            names = ", ".join(measured)
+            return f"No change that was measured turns this (tried: {names}).{more}"
         kept = [text for metric in self.cheapest.cost if (text := _cost(metric))]
         costs = f" Cost: {listed(kept)}." if kept else ""
         shown = (
