@@ -23,7 +23,7 @@ from assay.access import Serving
 from assay.api import Audit, prepare
 from assay.methods.metric import Family
 from assay.reports.answers import Answer, answer
-from assay.reports.remedies import Remedy
+from assay.reports.remedies import Remedy, Tried
 from assay.studies.changes import CHANGES, Change
 from assay.targets.target import Target
 from benchmarks.membership.serving import OPTIONS, noisy_digits, trained
@@ -124,6 +124,10 @@ def applied(target: Target, case: Case, change: Change, seed: int, workspace: Pa
     return answer(case.family, [one for one in outcomes if one.serving or not change.hides_weights])
 
 
+def _promise(cheapest: Tried) -> str:
+    return cheapest.level if cheapest.shown else f"{cheapest.level}, not shown"
+
+
 def main(wanted: list[str]) -> None:
     """Print the table."""
     torch.set_num_threads(1)
@@ -140,7 +144,7 @@ def main(wanted: list[str]) -> None:
             row = run(case, Path(folder))
         cheapest = row.remedy.cheapest if row.remedy else None
         again = [row.again[seed].level if seed in row.again else "" for seed in (0, *SEEDS)]
-        cells = [cheapest.title if cheapest else "none", cheapest.level if cheapest else ""]
+        cells = [cheapest.title if cheapest else "none", _promise(cheapest) if cheapest else ""]
         print(f"| {case.name} | {case.family} | {row.before} | {' | '.join([*cells, *again])} |", flush=True)
         for tried in row.remedy.tried if row.remedy else ():
             value = f"{tried.metric.label} {tried.metric.value:.3f}" if tried.metric and tried.metric.value else ""

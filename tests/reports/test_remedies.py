@@ -26,8 +26,16 @@ def cost(kept: float, distance: float) -> list[Metric]:
     return [ratio(name, name, value, value, value, "exact") for name, value in values.items()]
 
 
-def measured(name: str, level: Level, kept: float = 1.0, distance: float = 0.1, title: str = "Other") -> MeasuredChange:
-    behind = outcome("membership", f"{title} {name}", level=level)
+AUC = Scale(risk="up", chance=0.5, high=0.6, low=0.55)
+ENDS: dict[Level, float] = {"low": 0.54, "elevated": 0.58, "high": 0.9, "undecided": 0.65}
+
+
+def measured(
+    name: str, level: Level, kept: float = 1.0, distance: float = 0.1, end: float | None = None
+) -> MeasuredChange:
+    high = ENDS[level] if end is None else end
+    metric = ratio("auc", "AUC", high - 0.02, high - 0.04, high, "DeLong", n=100, scale=AUC)
+    behind = outcome("membership", f"Other {name}", level=level, metrics=[metric])
     return MeasuredChange(
         change=NAMED[name], family="membership", of=[SERVED.key], outcomes=[behind], cost=cost(kept, distance)
     )
@@ -51,12 +59,16 @@ def test_labels_that_change_are_a_cost() -> None:
     assert tried(*changes)[0] == "levels"
 
 
-def test_what_is_settled_goes_before_what_is_undecided() -> None:
-    changes = measured("rounding-1", "undecided", distance=0.01), measured("levels", "elevated", distance=0.5)
-    assert tried(*changes)[0] == "levels"
-    (one,) = remedies([answer("membership", [SERVED])], [SERVED], changes[:1], "mine")
+def test_what_is_shown_goes_before_what_is_only_no_longer_shown() -> None:
+    unsettled = measured("rounding-1", "undecided", distance=0.01), measured("rounding-2", "elevated", end=0.62)
+    assert tried(*unsettled, measured("levels", "elevated", distance=0.5))[0] == "levels"
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], unsettled, "mine")
     assert one.cheapest is not None
-    assert "nor shown to fail" in one.sentence
+    assert not one.cheapest.shown
+    assert "nor shown to be gone" in one.sentence
+    (better,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "low")], "mine")
+    assert better.cheapest is not None
+    assert better.cheapest.shown
 
 
 def test_an_attack_on_labels_alone_counts_for_every_change() -> None:

@@ -7,7 +7,7 @@ from shlex import quote
 
 from assay.base.frozen import Frozen
 from assay.methods.metric import Family, Metric
-from assay.reports.answers import RANK, Answer, answer
+from assay.reports.answers import RANK, Answer, answer, verdict_metric
 from assay.reports.wording import AnswerLevel, listed
 from assay.studies.changes import Change, MeasuredChange
 from assay.studies.outcome import Outcome
@@ -19,7 +19,9 @@ class Tried(Frozen):
     """One change: the answer behind it, and what it costs.
 
     ``level`` is what the family's answer becomes, by ``metric`` and ``sentence``; ``not assessed`` where it was not
-    measured, for the reason in ``sentence``. ``cost`` is what honest users lose (see `MeasuredChange`).
+    measured, for the reason in ``sentence``. ``shown`` says that it was not only missed but shown to be better: the
+    interval of every method's number ends short of where the level before begins. ``cost`` is what honest users lose
+    (see `MeasuredChange`).
     """
 
     name: str
@@ -27,6 +29,7 @@ class Tried(Frozen):
     level: AnswerLevel
     sentence: str
     metric: Metric | None = None
+    shown: bool = False
     cost: list[Metric] = []
     command: str
 
@@ -34,9 +37,9 @@ class Tried(Frozen):
 class Remedy(Frozen):
     """What was tried against one elevated or high answer.
 
-    ``before`` is the answer's level. ``cheapest`` is the change that costs least of those that turned it to low or
-    elevated, or, where none did, of those behind which it is undecided; None where no change that was measured turned
-    it. ``tried`` holds all, the cheapest first.
+    ``before`` is the answer's level. ``cheapest`` is the change that costs least of those that were shown to turn it,
+    or where none was, of those behind which it is no longer shown; None where it stayed behind every change that was
+    measured. ``tried`` holds all, the cheapest first.
     """
 
     family: Family
@@ -57,13 +60,13 @@ class Remedy(Frozen):
             return f"No change that was measured turns this (tried: {names}).{more}"
         kept = [text for metric in self.cheapest.cost if (text := _cost(metric))]
         costs = f" Cost: {listed(kept)}." if kept else ""
-        shown = (
-            "undecided: the attacks behind it are no longer shown to succeed, nor shown to fail"
-            if self.cheapest.level == "undecided"
-            else self.cheapest.level
-        )
         title = f"{self.cheapest.title[0].upper()}{self.cheapest.title[1:]}"
-        return f"{title}: measured to turn {self.before} to {shown}.{costs}"
+        if self.cheapest.shown:
+            return f"{title}: measured to turn {self.before} to {self.cheapest.level}.{costs}"
+        return (
+            f"{title}: {self.before} is no longer shown then, nor shown to be gone ({self.cheapest.level}; another "
+            f"seed may show it again).{costs}"
+        )
 
 
 def remedies(
@@ -82,17 +85,20 @@ def remedies(
         if one.level not in ("elevated", "high"):
             continue
         measured = [change for change in changes if change.family == one.family and one.decided_by in change.of]
-        tried = sorted((_tried(change, measured, outcomes, reference) for change in measured), key=_expense)
+        tried = sorted((_tried(change, measured, outcomes, reference, one.level) for change in measured), key=_expense)
         falling = [each for each in tried if each.level in RANK and RANK[each.level] < RANK[one.level]]
-        settled = [each for each in falling if each.level != "undecided"]
-        cheapest = next(iter(settled or falling), None)
+        cheapest = next(iter([each for each in falling if each.shown] or falling), None)
         if tried:
             found.append(Remedy(family=one.family, before=one.level, cheapest=cheapest, tried=tried))
     return found
 
 
 def _tried(
-    measured: MeasuredChange, beside: Sequence[MeasuredChange], outcomes: Sequence[Outcome], reference: str
+    measured: MeasuredChange,
+    beside: Sequence[MeasuredChange],
+    outcomes: Sequence[Outcome],
+    reference: str,
+    before: AnswerLevel,
 ) -> Tried:
     """A change as the report shows it.
 
@@ -103,8 +109,23 @@ def _tried(
     if measured.left_out:
         return Tried(level="not assessed", sentence=measured.left_out, **told)
     labels = [o for other in beside if other.change.output == "label" for o in other.outcomes]
-    behind = answer(measured.family, [*measured.outcomes, *labels])
-    return Tried(level=behind.level, sentence=behind.sentence, metric=behind.metric, cost=measured.cost, **told)
+    judged = [*measured.outcomes, *labels]
+    behind = answer(measured.family, judged)
+    shown = behind.level == "low" or (before == "high" and behind.level == "elevated" and all(map(_short, judged)))
+    return Tried(
+        level=behind.level, sentence=behind.sentence, metric=behind.metric, shown=shown, cost=measured.cost, **told
+    )
+
+
+def _short(outcome: Outcome) -> bool:
+    """Whether the interval of the number that decided an outcome ends short of where high begins."""
+    if outcome.status != "done" or outcome.verdict is None or not outcome.verdict.answers:
+        return True
+    metric = verdict_metric(outcome)
+    if metric is None or metric.scale is None or metric.interval is None:
+        return False
+    worst = metric.interval.high if metric.scale.risk == "up" else metric.interval.low
+    return metric.scale.position(worst) < 1
 
 
 def command(change: Change, reference: str, outcomes: Sequence[Outcome]) -> str:
