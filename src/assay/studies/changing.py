@@ -127,6 +127,8 @@ def _measure(
     until: float,
 ) -> MeasuredChange:
     keys = [o.key for o in of]
+    if time.monotonic() >= until:  # before anything is calibrated
+        return MeasuredChange(change=change, family=family, of=keys, left_out="The time allowed was up.")
     ran = run_expected([expect(served, aside)], aside, progress, until=until)
     kept = [o.model_copy(update={"figures": []}) for o in ran.outcomes]
     missing = [o for o, trial in zip(kept, served, strict=True) if o.status != "done" and not trial.why_not()]
