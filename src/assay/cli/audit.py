@@ -61,6 +61,10 @@ Profile = Annotated[
     Literal["open-weights", "paid-api", "on-device", "internal"],
     Parameter(help="How the model will be published, which the report decides for."),
 ]
+Changes = Annotated[
+    bool,
+    Parameter(help="Measure which change of the serving would turn an elevated or high answer, and at what cost."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
 DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
@@ -91,6 +95,7 @@ def audit(
     price: Price = None,
     minutes: Minutes = None,
     dry_run: DryRun = False,
+    changes: Changes = True,
     outputs: Annotated[
         Path | None,
         Parameter(
@@ -112,7 +117,8 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
+    serving = _serving(output, policy)
+    return _audit(targets, settings, serving, workspace, out, wanted, profile, minutes, dry_run, changes=changes)
 
 
 def run(
@@ -175,6 +181,8 @@ def _audit(
     profile: str = DEFAULT_PROFILE,
     minutes: float | None = None,
     dry_run: bool = False,
+    *,
+    changes: bool = False,
 ) -> int:
     began = time.monotonic()  # before torch is imported
     from assay import api
@@ -190,7 +198,8 @@ def _audit(
             continue
         if not audits:
             prepared = replace(prepared, began=began)
-        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
+        found = _run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1)
+        audits.append(prepared.measure_changes(found, minutes=minutes) if changes else found)
     return 0 if dry_run else show(audits, out, profile)
 
 

@@ -91,7 +91,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         seed=trial.seed,
         device=trial.target.device,
         artefacts=folder,
-        shared=workspace.path / "shared",
+        shared=workspace.shared,
         progress=progress,
         provided=workspace.artefacts(required.key) if required else None,
         class_names=trial.target.class_names,
