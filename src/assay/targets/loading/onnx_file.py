@@ -37,7 +37,8 @@ _TOLERATED_QUANTISED = 0.05
 class OnnxFile(NamedTuple):
     """A network, the (channels, height, width) that it takes, and the other files in which its weights lie.
 
-    ``twin`` is the same network with gradients; ``no_twin`` says why there is none. ``vector`` says that it takes (n, features), and ``input_shape`` is (1, 1, features).
+    ``twin`` is the same network with gradients; ``no_twin`` says why there is none. ``vector`` says that it takes
+    (n, features), and ``input_shape`` is (1, 1, features).
     """
 
     network: BlackBox
