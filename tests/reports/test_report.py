@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.base.errors import NothingAssessedError, WorkspaceError
-from assay.methods.finding import FAMILIES, OPTIONAL, Level, Metric, Scale
+from assay.methods.finding import FAMILIES, OPTIONAL, Level, Metric, Scale, Verdict
 from assay.reports.answers import Answer
 from assay.reports.report import Report, assemble, write_json
 from assay.reports.schema import FILE, report_schema
@@ -147,6 +147,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     report = assemble([outcome("stealing", "A", metrics=[ratio("a", "A", 0.5, 0.4, 0.6, "bootstrap")])])
     with pytest.raises(WorkspaceError, match="cannot be written"):
         write_json(report, tmp_path / "file" / "report.json")
+
+
+def test_a_weak_verdict_neither_clears_nor_blocks() -> None:
+    weak = judged("undecided", 0.9, "Weak")
+    assert weak.verdict is not None
+    weak = weak.model_copy(update={"verdict": weak.verdict.model_copy(update={"weak": True})})
+    for level in ("low", "elevated", "high"):
+        assert answer(assemble([weak, judged(level, 0.5, "Strong")]), "membership").level == level
+    strong = judged("undecided", 0.5, "Strong")
+    report = assemble([weak, strong])
+    assert report.deciding(answer(report, "membership")) == strong
+    alone = answer(assemble([weak]), "membership")
+    assert (alone.level, alone.sentence) == ("undecided", weak.verdict.sentence)
+    with pytest.raises(ValueError, match="weak verdict must be undecided"):
+        Verdict(level="low", metric="auc", sentence="Nothing found.", weak=True)
 
 
 def test_a_verdict_beside_the_question_does_not_answer_it() -> None:

@@ -95,10 +95,18 @@ class Verdict(Frozen):
 
     ``sentence`` says in plain words what the number means for this model. ``answers`` is False where the verdict is
     about something else than the family's question (whether a stolen copy can be claimed, say): a report shows it,
-    and does not let it answer the question.
+    and does not let it answer the question. ``weak`` is True where the method found nothing and could not have cleared
+    the model: such a verdict is *undecided*, and leaves the *low* of a stronger method standing.
     """
 
     level: Level
     metric: str
     sentence: str
     answers: bool = True
+    weak: bool = False
+
+    @model_validator(mode="after")
+    def _weak_is_undecided(self) -> Self:
+        if self.weak and self.level != "undecided":
+            raise ValueError("a weak verdict must be undecided")
+        return self

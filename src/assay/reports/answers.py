@@ -14,15 +14,18 @@ from assay.studies.outcome import Outcome
 RANK: Mapping[AnswerLevel, int] = {"low": 0, "undecided": 1, "elevated": 2, "high": 3}
 """One method that found little does not settle what another had to leave open."""
 
+WEAK = -1
+"""The rank of a verdict that is `Verdict.weak`: it neither clears the model nor stands against who does."""
+
 
 class Answer(Frozen):
     """The answer to one question.
 
-    ``level`` is the worst that a method found; of equal levels the number decides that is the riskiest on its own scale
-    (`Metric.position`). Methods that could not decide count only where none did; ``not assessed`` means that none
-    finished. ``decided_by`` is the key of the outcome that ``metric`` and ``sentence`` are taken from. ``done`` counts
-    finished methods, of which ``undecided`` could not decide; of both, those whose verdict is about another question
-    do not count (see `Verdict.answers`).
+    ``level`` is the worst that a method found, where *undecided* is worse than *low*; of equal levels the number
+    decides that is the riskiest on its own scale (`Metric.position`). Weak verdicts (`Verdict.weak`) count only where
+    there are no others; ``not assessed`` means that no method finished. ``decided_by`` is the key of the outcome that
+    ``metric`` and ``sentence`` are taken from. ``done`` counts finished methods, of which ``undecided`` could not
+    decide; of both, those whose verdict is about another question do not count (see `Verdict.answers`).
     """
 
     family: Family
@@ -76,7 +79,7 @@ class _Judged(NamedTuple):
     def risk(self) -> tuple[int, float]:
         """What the worst method has most of: its level, then how far its verdict's number lies on its scale."""
         position = self.metric.position if self.metric is not None else -math.inf
-        return RANK[self.verdict.level], position
+        return WEAK if self.verdict.weak else RANK[self.verdict.level], position
 
 
 def _unassessed(failed: int, skipped: int, beside: int) -> str:

@@ -83,7 +83,7 @@ def test_a_network_that_withstands_honestly_is_low(name, norm, tmp_path):
     epsilon = HONEST[name] * (1 if norm == "linf" else 8)
     finding = found(AutoAttack(**{**QUICK, "norm": norm, "epsilons": (epsilon,)}), plain(name), tmp_path)
     assert finding.verdict.level == "low", finding.verdict.sentence
-    assert finding.verdict.answers
+    assert not finding.verdict.weak
     assert finding.metric("check_unbounded").value >= 0.95
 
 
@@ -91,7 +91,7 @@ def test_a_network_that_withstands_honestly_is_low(name, norm, tmp_path):
 def test_a_weaker_attack_that_finds_little_leaves_it_open(method, tmp_path):
     finding = found(METHODS[method].model_copy(update={"epsilons": (0.004,)}), plain(), tmp_path)
     assert finding.verdict.level == "undecided"
-    assert not finding.verdict.answers
+    assert finding.verdict.weak
     assert "evasion.autoattack would decide" in finding.verdict.sentence
 
 

@@ -130,7 +130,7 @@ def earned(verdict: Verdict, against: list[Sign], decides: bool, decider: str) -
 
     *Low* stays only if the attack ``decides`` (it is the strongest that the access allows) and nothing speaks
     ``against`` it. With signs the verdict is *undecided*. A weaker attack that finds little is *undecided* too, and
-    does not answer the family's question: it is for ``decider`` to say.
+    weak (`Verdict.weak`): it is for ``decider`` to say.
     """
     if verdict.level not in ("low", "undecided"):
         return verdict
@@ -141,4 +141,4 @@ def earned(verdict: Verdict, against: list[Sign], decides: bool, decider: str) -
     if decides:
         return verdict
     sentence = f"{verdict.sentence} Stronger attacks may find more: {decider} would decide."
-    return verdict.model_copy(update={"level": "undecided", "sentence": sentence, "answers": False})
+    return verdict.model_copy(update={"level": "undecided", "sentence": sentence, "weak": True})

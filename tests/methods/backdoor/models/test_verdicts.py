@@ -111,7 +111,10 @@ def test_without_a_null_the_papers_index_raises_nothing(detector, statistic, tmp
 def test_the_p_value_decides_where_there_is_one(detector, statistic, works, largest, level, tmp_path, monkeypatch):
     null = null_of(detector, 10, [statistic], largest)
     finding = account(detector, works, null, tmp_path, monkeypatch)
-    assert (finding.verdict.level, finding.verdict.metric) == (level, "p_value"), finding.verdict.sentence
+    weak = level == "low" and detector != "backdoor.scan"
+    expected = ("undecided" if weak else level, "p_value", weak)
+    verdict = finding.verdict
+    assert (verdict.level, verdict.metric, verdict.weak) == expected, verdict.sentence
     p_value = finding.metric("p_value")
     assert (p_value.position >= 1) is (level != "low")
     assert (p_value.value <= ALPHA) is (level != "low")
@@ -177,8 +180,8 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
     null = null_of("backdoor.scan", 10, ["patch"], 9)
     result = scanned(True, missing=["It has no batch normalisation: this is missing."])
     finding = found_by(Scan(), scan_report, result, null, tmp_path, monkeypatch)
-    assert finding.verdict.level == "low"
-    assert finding.verdict.sentence.endswith("It has no batch normalisation: this is missing.")
+    assert (finding.verdict.level, finding.verdict.weak) == ("undecided", False)
+    assert "It has no batch normalisation: this is missing." in finding.verdict.sentence
 
 
 @pytest.mark.parametrize(("stands_out", "works", "level"), [(0, 1, "low"), (1, 1, "high"), (1, 0, "elevated")])

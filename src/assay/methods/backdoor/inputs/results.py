@@ -141,7 +141,7 @@ def verdict_on_patches(
             "All clean images are taken for one class, so that no patch can be compared with another: nothing can be "
             "said without suspicious images, or clean ones of several classes."
         )
-        return Verdict(level="undecided", metric="patch_p_value", sentence=sentence)
+        return Verdict(level="undecided", metric="patch_p_value", sentence=sentence, weak=True)
     name = class_name(context.class_names, found.label)
     compared = (
         f"{within(success)} of the images to class {name}, the best for another class ({found.rival}) "
@@ -156,7 +156,7 @@ def verdict_on_patches(
             f"{as_large}. That does not clear the model: {detector} judges inputs, and triggers of another kind "
             "were not tried."
         )
-        return Verdict(level="undecided", metric="patch_p_value", sentence=sentence)
+        return Verdict(level="undecided", metric="patch_p_value", sentence=sentence, weak=True)
     separates = auroc.interval is not None and auroc.interval.low > 0.5
     effective = success.interval is not None and success.interval.low >= MOST
     sentence = (
@@ -176,14 +176,14 @@ def verdict_on_suspects(judged: Judged, flagged_suspects: Metric, flagged_clean:
     suspects, clean = flagged_suspects.interval, flagged_clean.interval
     if suspects is None or clean is None:
         sentence = f"Nothing can be said of the suspicious images: {flagged_suspects.note} {closing}"
-        return Verdict(level="undecided", metric=flagged_suspects.name, sentence=sentence)
+        return Verdict(level="undecided", metric=flagged_suspects.name, sentence=sentence, weak=True)
     compared = (
         f"{judged.title} flags {within(flagged_suspects)} of {flagged_suspects.n} suspicious images and "
         f"{percent(flagged_clean.value or 0.0)} of {flagged_clean.n} clean ones"
     )
     if suspects.low <= clean.high:
         sentence = f"{compared}: no more than the data allow by chance. {closing} That does not clear the model."
-        return Verdict(level="undecided", metric=flagged_suspects.name, sentence=sentence)
+        return Verdict(level="undecided", metric=flagged_suspects.name, sentence=sentence, weak=True)
     sentence = (
         f"{compared}: they carry something that the model reacts to as to a trigger, or are unlike the clean images in "
         f"another way. {closing}"

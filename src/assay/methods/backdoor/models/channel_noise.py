@@ -168,7 +168,7 @@ class ChannelNoise(WhiteBoxMethod[Noise]):
         columns = {"least_noise": result.lengths, "lead": strength, "drawn": result.drawn}
         return Finding(
             metrics=metrics,
-            verdict=decide(found, judged, own, clears=True),
+            verdict=decide(found, judged, own),
             figures=[_table(result, context.class_names)],
             samples=Samples(result.labels, part="labels", columns=columns),
         )
@@ -202,4 +202,4 @@ def no_noise(noise: Noise) -> list[str]:
 def _without(noise: Noise) -> Finding:
     (note,) = no_noise(noise)
     metric = Metric(name="p_value", label="Calibrated p-value", value=None, note=note)
-    return Finding(metrics=[metric], verdict=Verdict(level="undecided", metric="p_value", sentence=note))
+    return Finding(metrics=[metric], verdict=Verdict(level="undecided", metric="p_value", sentence=note, weak=True))

@@ -105,7 +105,7 @@ class LastLayer(WhiteBoxMethod[RowMeans]):
                 own,
                 Metric(name="row_mean", label="Deviations of the largest row", value=scores[top], note=NO_INTERVAL),
             ],
-            verdict=decide(found, judged, own, clears=False),
+            verdict=decide(found, judged, own),
             figures=[table],
             samples=Samples(np.arange(labels), part="labels", columns={"mean": result.means, "row_mean": scores}),
         )
@@ -128,4 +128,5 @@ def row_means(box: WhiteBox) -> Floats | None:
 
 def _without() -> Finding:
     metric = Metric(name="p_value", label="Calibrated p-value", value=None, note=NO_LAST_LAYER)
-    return Finding(metrics=[metric], verdict=Verdict(level="undecided", metric="p_value", sentence=NO_LAST_LAYER))
+    verdict = Verdict(level="undecided", metric="p_value", sentence=NO_LAST_LAYER, weak=True)
+    return Finding(metrics=[metric], verdict=verdict)

@@ -125,10 +125,11 @@ def _verdict(own: float | None, judged: Judged, name: str, lead: float, labels: 
     if p_value is None:
         sentence = f"{found}. There is no p-value: {judged.of} are known, and {labels} labels"
         sentence += f" (of {OWN_NULL} needed) are no null for one of them."
-        return Verdict(level="undecided", metric="gamma_p_value", sentence=sentence)
+        return Verdict(level="undecided", metric="gamma_p_value", sentence=sentence, weak=True)
     sentence = f"{found}; p = {p_value:.3f} {among} (alarm at {ALPHA:g})."
     if p_value > ALPHA:
-        return Verdict(level="low", metric=metric, sentence=sentence)
+        sentence += " Margins alone clear nothing: backdoor.scan would decide."
+        return Verdict(level="undecided", metric=metric, sentence=sentence, weak=True)
     level: Level = "high" if metric == "p_value" else "elevated"
     return Verdict(level=level, metric=metric, sentence=sentence)
 

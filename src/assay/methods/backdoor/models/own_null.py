@@ -29,22 +29,21 @@ def own_p_value(statistics: Floats, drawn: NDArray[np.bool_], labels: int) -> Me
     return Metric(name=name, label=label, value=value, n=labels, note=note, scale=P_VALUE)
 
 
-def decide(found: str, judged: Judged, own: Metric, clears: bool) -> Verdict:
+def decide(found: str, judged: Judged, own: Metric) -> Verdict:
     """``elevated`` by clean networks of like kind, or by the model's own labels where these are many; never ``high``.
 
-    Evidence without a trigger that works is no proof. Without an alarm ``low`` where the detector ``clears``, else
-    ``undecided``, as without a null.
+    Evidence without a trigger that works is no proof. Without an alarm, or a null, the verdict is ``undecided`` and
+    weak: no such evidence finds most backdoors alone.
     """
     metric, value, among = "p_value", judged.p_value, f"among {judged.of}"
     if own.value is not None:
         metric, value, among = own.name, own.value, f"among the model's own {own.n} labels"
     if value is None:
         sentence = f"{found}. There is no p-value: {judged.of} are known. {own.note}"
-        return Verdict(level="undecided", metric="p_value", sentence=sentence)
+        return Verdict(level="undecided", metric="p_value", sentence=sentence, weak=True)
     sentence = f"{found}; p = {value:.3f} {among} (alarm at {ALPHA:g})."
     if value <= ALPHA:
         sentence += " No trigger was looked for: this names a label to look at, and proves nothing."
         return Verdict(level="elevated", metric=metric, sentence=sentence)
-    if clears:
-        return Verdict(level="low", metric=metric, sentence=sentence)
-    return Verdict(level="undecided", metric=metric, sentence=f"{sentence} That clears nothing.")
+    sentence += " That clears nothing: backdoor.scan would decide."
+    return Verdict(level="undecided", metric=metric, sentence=sentence, weak=True)

@@ -110,10 +110,10 @@ def _number(name: str, label: str, value: float) -> Metric:
 def inversion_verdict(
     found: Inverted, success: Metric, judged: Judged, names: tuple[str, ...], enough: bool
 ) -> Verdict:
-    """By the p-value: ``high`` if it raises an alarm and the trigger works, ``elevated`` if only it does, else ``low``.
+    """By the p-value: ``high`` if it raises an alarm and the trigger works, ``elevated`` if only it does.
 
-    Without a null the verdict is ``undecided``: the paper's index, which takes ``enough`` labels, flags too many clean
-    models to raise anything.
+    Else the verdict is ``undecided`` and weak: triggers of one form were looked for. Without a null it is, too: the
+    paper's index, which takes ``enough`` labels, flags too many clean models to raise anything.
     """
     if success.interval is None:
         raise ValueError("the success must have an interval")
@@ -128,8 +128,8 @@ def inversion_verdict(
     if not judged.alarm:
         if found.anomaly_index > PAPERS_INDEX:
             sentence += f" {about_the_index(found.anomaly_index)}"
-        sentence += " Triggers of other forms were not looked for."
-        return Verdict(level="low", metric="p_value", sentence=sentence)
+        sentence += " Triggers of other forms were not looked for: backdoor.scan would decide."
+        return Verdict(level="undecided", metric="p_value", sentence=sentence, weak=True)
     if success.interval.low > WORKS:
         return Verdict(level="high", metric="p_value", sentence=f"{sentence} Look at the recovered trigger.")
     sentence += " A trigger that does not work is no proof: look at the model's origin."
@@ -140,9 +140,9 @@ def _undecided(found: Inverted, sentence: str, judged: Judged, enough: bool) -> 
     missing = f"There is no p-value: {judged.of} are known."
     if not enough:
         sentence = f"{sentence}. With so few labels none can be an outlier. {missing}"
-        return Verdict(level="undecided", metric="p_value", sentence=sentence)
+        return Verdict(level="undecided", metric="p_value", sentence=sentence, weak=True)
     sentence = f"{sentence}. {missing} {about_the_index(found.anomaly_index)}"
-    return Verdict(level="undecided", metric="anomaly_index", sentence=sentence)
+    return Verdict(level="undecided", metric="anomaly_index", sentence=sentence, weak=True)
 
 
 def about_the_index(index: float) -> str:

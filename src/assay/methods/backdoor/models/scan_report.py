@@ -182,8 +182,8 @@ def _verdict(weighed: Weighed, names: tuple[str, ...]) -> Verdict:
     """One answer from all kinds of evidence.
 
     With an alarm ``high`` if the trigger works, and ``elevated`` if it does not; ``undecided`` if all there is is an
-    overlay or a warp. Without one ``low``, or ``undecided`` if the running means are unlike those of clean images, or
-    if there is no null.
+    overlay or a warp. Without one ``low``, or ``undecided`` if the running means are unlike those of clean images, if
+    a kind of evidence is missing, or if there is no null.
     """
     scanned, judged = weighed.scanned, weighed.judged
     label = class_name(names, weighed.leading.label)
@@ -215,8 +215,11 @@ def _verdict(weighed: Weighed, names: tuple[str, ...]) -> Verdict:
 def _without_alarm(weighed: Weighed, metric: str, sentence: str, names: tuple[str, ...]) -> Verdict:
     surplus, by_running_means = weighed.scanned.surplus, weighed.by_running_means
     if surplus is None or by_running_means is None or not by_running_means.alarm:
-        missing = "".join(f" {why}" for why in weighed.scanned.missing)
-        return Verdict(level="low", metric=metric, sentence=f"{sentence}{missing}")
+        if weighed.scanned.missing:
+            closing = "Backdoors that only this would show are not ruled out."
+            sentence = " ".join([sentence, *weighed.scanned.missing, closing])
+            return Verdict(level="undecided", metric=metric, sentence=sentence)
+        return Verdict(level="low", metric=metric, sentence=sentence)
     sentence += (
         " But the running means of batch normalisation are not those of clean images, whatever batches they were taken "
         f"over: p = {by_running_means.p_value:.3f} among {by_running_means.of}. {AMPLIFIED:g} times the surplus moves "
