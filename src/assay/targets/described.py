@@ -20,6 +20,7 @@ from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.opened import Opened, make_target, state_digest
+from assay.targets.service_file import is_service_file
 from assay.targets.target import Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 
@@ -68,6 +69,8 @@ def content_digest(reference: str) -> str:
         return digest_json([digest_file(one) for one in (bare.path, *_beside(bare.path))])
     if not reference.endswith(".toml"):
         return ""
+    if is_service_file(reference):
+        return digest_file(path)
     described = read_target_file(path)
     weights = described.weights
     if weights is None or weights.startswith(PREFIX):
