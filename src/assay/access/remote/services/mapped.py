@@ -110,7 +110,9 @@ class MappedService(HttpService):
         if isinstance(answer, list) and all(isinstance(each, dict) for each in answer):
             answer = {str(each.get("label")): each.get("score") for each in answer}
         if isinstance(answer, dict):
-            named: dict[str, Any] = {self.mapping.labels.get(label, label): score for label, score in answer.items()}
+            named: dict[str, Any] = {
+                self.mapping.labels.get(str(label), str(label)): score for label, score in answer.items()
+            }
             given: dict[str, Any] = {**dict.fromkeys(self.classes, 0.0), **named} if gives == "top-k" else named
         elif isinstance(answer, list) and len(answer) == len(self.classes):
             given = dict(zip(self.classes, answer, strict=True))
