@@ -57,6 +57,7 @@ class Trial:
                 "preprocessing": self.target.preprocessing.model_dump(mode="json"),
                 "class_names": self.target.class_names,
                 "input": [self.target.modality, *self.target.input_shape],
+                **({} if self.target.box is None else {"box": self.target.box.digest}),
                 "answers": [self.target.answers, self.target.num_classes],
                 "data": {name: d for name, d in self.target.splits.digests().items() if name in used},
                 "method": self.method.name,

@@ -11,17 +11,18 @@ import torch
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
-from assay.catalogue.weights import Format, Weights
+from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.images import shape_text
 from assay.targets.fetch import fetch
 from assay.targets.file_reference import file_reference
+from assay.targets.function import function_target, is_function, source_of
 from assay.targets.hugging_face.folder import read_folder, refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.opened import Opened, make_target, state_digest
 from assay.targets.service_file import is_service_file
-from assay.targets.target import Target
+from assay.targets.target import Modality, Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 
 
@@ -47,6 +48,18 @@ def open_table(
     """
     if (repository := _repository(described, folder, progress)) is not None:
         target = open_folder(repository, name, device, _overrides(described))
+    elif described.function is not None:
+        assert described.shape is not None, "a function comes with a shape"
+        target = function_target(
+            described.function,
+            folder,
+            shape=described.shape,
+            num_classes=described.num_classes,
+            modality=described.modality,
+            name=name,
+            version=described.version,
+            class_names=described.class_names,
+        )
     else:
         target = _from_file(described, folder, name, device, seed, progress)
     facts = dict(target.facts)
@@ -67,12 +80,17 @@ def content_digest(reference: str) -> str:
         return read_folder(path).digest()
     if (bare := file_reference(reference)) is not None:
         return digest_json([digest_file(one) for one in (bare.path, *_beside(bare.path))])
+    if is_function(reference):
+        return digest_file(source) if (source := source_of(reference, Path())) else ""
     if not reference.endswith(".toml"):
         return ""
     if is_service_file(reference):
         return digest_file(path)
     described = read_target_file(path)
     weights = described.weights
+    if described.function is not None:
+        source = source_of(described.function, path.parent)
+        return digest_json([digest_file(file) for file in (path, source) if file is not None])
     if weights is None or weights.startswith(PREFIX):
         return digest_json([digest_file(path), weights or described.sha256])
     file = path.parent / Path(weights).expanduser()
@@ -150,9 +168,10 @@ def _from_file(
     if described.shape is not None:
         loaded = replace(loaded, input_shape=described.shape)
     facts["format"] = format
-    return make_target(
-        loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality
-    )
+    modality: Modality = "vector" if loaded.vector else described.modality
+    if loaded.vector and described.preprocessing != Preprocessing():
+        raise UsageError(f"{name} reads vectors, which have no preprocessing: leave it out of the target file.")
+    return make_target(loaded, name, described.preprocessing, described.class_names, digest, device, facts, modality)
 
 
 def _weights_file(described: TargetFile, folder: Path, progress: Progress) -> Path:

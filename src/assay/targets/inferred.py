@@ -17,7 +17,7 @@ from assay.data.sources import Parts
 from assay.data.text_rows import Texts
 from assay.targets.described import open_table
 from assay.targets.file_reference import FileReference
-from assay.targets.loading import load_network, sniff
+from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.loading.state import read_state
 from assay.targets.opened import Opened
 from assay.targets.readings import chosen, compare, named_reading
@@ -57,7 +57,10 @@ def infer(file: FileReference, data: str | None, device: torch.device, seed: int
     _check_architecture(file, format)
     if data is None:
         raise DataError(f"{file.path} brings no data: name a data set or its path after it (or with --data).")
-    network = file.input_shape if format in ("torch", "safetensors") else _own_shape(file, format)
+    own = None if format in ("torch", "safetensors") else _own_network(file, format)
+    if own is not None and own.vector:
+        return _vectors(file, format, data, device, seed, progress)
+    network = file.input_shape if own is None else own.input_shape
     labelled = _labelled(data, network, progress)
     keys, notes = _keys(file, format, labelled, network)
     described = TargetFile.model_validate({"weights": str(file.path), "name": file.path.stem, **keys})
@@ -68,9 +71,7 @@ def infer(file: FileReference, data: str | None, device: torch.device, seed: int
         size = described.preprocessing.size
         described = described.model_copy(update={"preprocessing": settled.model_copy(update={"size": size})})
         opened = open_table(described, Path(), file.path.stem, device, seed, progress)
-    facts = opened.target.facts | {"inferred": "; ".join(f"{key} {note}" for key, note in notes.items())}
-    target = replace(opened.target, facts=facts)
-    return Inferred(described, opened._replace(target=target, data=Parts(dataset=data)), notes)
+    return Inferred(described, _inferred(opened, data, notes), notes)
 
 
 def _check_architecture(file: FileReference, format: Format) -> None:
@@ -81,20 +82,39 @@ def _check_architecture(file: FileReference, format: Format) -> None:
                 f"{file.path.name} holds tensors only: say which network they belong to, as in --architecture "
                 'torchvision:resnet18 (or write a target file with factory = "module:function").'
             )
-        if architecture.startswith("text:"):
-            raise UsageError(f'{architecture} reads texts: say modality = "text" in a target file, and name that.')
+        kind = architecture.partition(":")[0]
+        if kind in ("text", "vector"):
+            raise UsageError(f'{architecture}: say modality = "{kind}" in a target file, and name that.')
     elif architecture is not None:
         raise UsageError(f"{file.path.name} holds its network: leave out --architecture.")
 
 
-def _own_shape(file: FileReference, format: Format) -> Shape | None:
-    """The shape of a network's input; None where the file leaves it open and the user does not say it."""
+def _own_network(file: FileReference, format: Format) -> Loaded | None:
+    """The network of a file that holds one; None where it leaves the shape open and the user does not say it."""
     try:
-        return load_network(file.path, format, input_shape=file.input_shape).input_shape
+        return load_network(file.path, format, input_shape=file.input_shape)
     except LoadError as error:
         if "say it with input_shape" not in str(error):
             raise
         return None
+
+
+def _vectors(
+    file: FileReference, format: Format, data: str, device: torch.device, seed: int, progress: Progress
+) -> Inferred:
+    """A network of vectors: raw features go in, so that there is no preprocessing to choose."""
+    if "preprocessing" in file.options:
+        raise UsageError(f"{file.path.name} reads vectors, which have no preprocessing: leave it out.")
+    described = TargetFile(weights=str(file.path), name=file.path.stem, format=format)
+    opened = open_table(described, Path(), file.path.stem, device, seed, progress)
+    features, classes = opened.target.input_shape[2], opened.target.num_classes
+    notes = {"format": format, "input_shape": f"{features} features, as they are", "num_classes": str(classes)}
+    return Inferred(described, _inferred(opened, data, notes), notes)
+
+
+def _inferred(opened: Opened, data: str, notes: dict[str, str]) -> Opened:
+    facts = opened.target.facts | {"inferred": "; ".join(f"{key} {note}" for key, note in notes.items())}
+    return opened._replace(target=replace(opened.target, facts=facts), data=Parts(dataset=data))
 
 
 def _labelled(data: str, network: Shape | None, progress: Progress) -> _Data:

@@ -15,6 +15,7 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
+from assay.data.form import form_of
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
 from assay.targets.architectures import build
@@ -22,6 +23,7 @@ from assay.targets.architectures.libraries import libraries_of
 from assay.targets.described import open_described
 from assay.targets.fetch import fetch
 from assay.targets.file_reference import file_reference
+from assay.targets.function import LIBRARIES, function_target, is_function
 from assay.targets.hugging_face.folder import refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import open_folder
@@ -32,8 +34,6 @@ from assay.targets.module import module_digest
 from assay.targets.opened import Opened, make_target, state_digest
 from assay.targets.target import Target
 from assay.targets.target_file import read_target_file
-
-LIBRARIES = ("timm", "torchvision")
 
 _BARE = re.compile(r"[a-z][a-z0-9_]+(\.\w+)?(\?.*)?")
 """The names of timm's and torchvision's networks, with a tag and options."""
@@ -56,7 +56,8 @@ def load_target(
             ``torchvision/resnet18/IMAGENET1K_V1``); ``timm:NAME`` or ``torchvision:NAME``, where the name may end in
             the tag of its weights, and the library may be left out if only one has such a network;
             ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote; the path of a file of
-            weights, of which `assay.targets.inferred.infer` finds out the rest; or the path of a target file.
+            weights, of which `assay.targets.inferred.infer` finds out the rest; the path of a target file; or
+            ``package.module:function``, a predict function (`function_target`) about ``data``.
             ``?sha256=...`` after a library's model names its weights, ``?weights=random`` leaves it untrained.
         data: a data set's name or path, in place of the model's own. Image folders are resized to the model's input;
             other images too where the model's preprocessing says that it resizes, and else they must fit.
@@ -74,11 +75,14 @@ def load_target(
         opened = inferred.opened
         for key, note in inferred.notes.items():
             (progress or silent()).say(f"{file.path.name}: {key} {note}.")
+    elif is_function(reference):
+        opened = _open_function(reference, data, progress or silent())
     else:
         opened = open_model(reference, device=device, seed=seed, progress=progress)
     parts, target = opened.data, opened.target
     if data is not None and (parts is None or parts.dataset != data):
-        parts = Parts(dataset=data)
+        known = {} if parts is None else {"label": parts.label, "categories": parts.categories}
+        parts = Parts(dataset=data, **known)
     elif "accuracy" in target.facts.get("claimed", {}):  # what the authors claim holds for their own data
         stated = {"expected_accuracy": target.facts["claimed"]["accuracy"]}
         target = replace(target, facts=target.facts | stated)
@@ -117,7 +121,7 @@ def check_reference(reference: str) -> bool:
         if weights and not (path.parent / Path(weights).expanduser()).exists():
             raise LoadError(f"There is no file of weights {path.parent / weights}.")
         return described.data is not None
-    if reference.startswith(PREFIX) or Path(reference).expanduser().is_dir():
+    if reference.startswith(PREFIX) or Path(reference).expanduser().is_dir() or is_function(reference):
         return False
     return find_entry(reference).dataset in DATASETS.names()
 
@@ -137,6 +141,14 @@ def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: 
         refuse_foreign_folder(path)
         return Opened(open_folder(path, path.resolve().name, place), None, resizes=True)
     return _open_entry(find_entry(reference), place, report)
+
+
+def _open_function(reference: str, data: str | None, progress: Progress) -> Opened:
+    """A function named on the command line; its input is what the data hold."""
+    if data is None:
+        raise DataError(f"{reference} is a function, whose input the data say: name them with --data (or data).")
+    modality, shape = form_of(data, progress)
+    return Opened(function_target(reference, Path(), shape=shape, num_classes=None, modality=modality), None)
 
 
 def _with_library(reference: str) -> str:

@@ -70,7 +70,7 @@ def reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
-def are_probabilities(answers: Batch, step: float = 0.0) -> bool:
+def are_probabilities(answers: NDArray[np.floating], step: float = 0.0) -> bool:
     """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
     slack = 1e-3 + answers.shape[1] * step / 2
     return bool((answers >= 0).all() and (np.abs(answers.sum(axis=1) - 1.0) <= slack).all())
