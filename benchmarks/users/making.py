@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from assay.data.formats.registry import load_dataset
 from assay.targets.reference import load_target
 from benchmarks.users.hugging_face import save_image_model, save_text_model
+from benchmarks.users.services import open_inference, rest
 
 TABLE = ("forest", "linear")
 DIGITS = "starter/digits-cnn"
@@ -166,6 +167,24 @@ def table(kind: str, ending: str) -> Callable[[Path], list[str]]:
     return make
 
 
+FUNCTION = """import numpy as np
+
+def predict(batch):
+    share = 1 / (1 + np.exp(batch[:, 0] - 5))
+    return np.stack([share, 1 - share], axis=1)
+"""
+
+
+def function(folder: Path) -> list[str]:
+    """A predict function about vectors."""
+    (folder / "users_model.py").write_text(FUNCTION)
+    random = np.random.default_rng(0)
+    x, noise = random.normal(5, 2, (100, 4)), random.normal(0, 1, 100)
+    y = (x[:, 0] + noise > 5).astype(int)
+    np.savez(folder / "vectors.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    return ["users_model:predict", str(folder / "vectors.npz")]
+
+
 def recorded(folder: Path) -> list[str]:
     """Answers of the network of digits, with labels."""
     target = load_target(DIGITS)
@@ -227,6 +246,9 @@ CASES = [
     Case("Keras HDF5 (.h5)", keras(".h5")),
     *(Case(f"skl2onnx {kind}, CSV", table(kind, ".csv")) for kind in TABLE),
     Case("skl2onnx linear, Parquet", table("linear", ".parquet")),
+    Case("Python function about vectors, npz", function),
+    Case("REST service with its own JSON", rest, lines=6),
+    Case("Open Inference Protocol (assay serve)", open_inference),
     Case("recorded answers with labels", recorded),
     Case("remote code", foreign_folder({"auto_map": {"AutoModel": "mine.Model"}}), refused="code"),
     Case("detection model", foreign_folder({"architectures": ["DetrForObjectDetection"]}), refused="classifier"),

@@ -140,6 +140,8 @@ def test_labels_that_start_at_one_are_named(folder: Path, capsys: pytest.Capture
     np.savez("shifted.npz", **shifted)
     said = complaint(capsys, "audit", "starter/digits-cnn", "shifted.npz")
     assert "shifted by one: subtract 1" in said
+    said = complaint(capsys, "audit", "net.safetensors", "shifted.npz", "--architecture", "digits-cnn")
+    assert "shifted by one: subtract 1" in said
 
 
 def test_images_that_were_divided_twice_are_named(folder: Path) -> None:
@@ -163,3 +165,40 @@ def test_data_are_told_from_models(folder: Path) -> None:
     assert not is_data("net.safetensors")
     assert not is_data("saved")
     assert file_reference("digits.npz") is None
+
+
+def test_images_of_another_size_are_resized_in_both_ways_alike(folder: Path) -> None:
+    with np.load("digits.npz") as found:
+        large = {
+            name: array.repeat(2, 1).repeat(2, 2) if name.startswith("x") else array for name, array in found.items()
+        }
+    np.savez("large.npz", **large)
+    told = ("--architecture", "digits-cnn", "--input-shape", "1x8x8")
+    assert main(["audit", "net.safetensors", "large.npz", *told, *METHOD, "--workspace", "one"]) == 0
+    Path("elsewhere").mkdir()
+    assert main(["init", "net.safetensors", "large.npz", *told, "--out", "elsewhere/model.toml"]) == 0
+    assert main(["audit", "elsewhere/model.toml", *METHOD, "--workspace", "two"]) == 0
+    assert keys(folder / "one") == keys(folder / "two") != set()
+    sanity = Workspace(folder / "one").outcomes()[0].target.sanity
+    assert sanity is not None
+    assert sanity.accuracy["non_members"].value > 0.9
+
+
+def test_a_folder_of_save_pretrained_gets_a_target_file(folder: Path) -> None:
+    pytest.importorskip("transformers")
+    from benchmarks.users.hugging_face import save_image_model
+    from benchmarks.users.making import colours
+
+    save_image_model("vit", folder / "vit")
+    colours(folder)
+    assert main(["audit", "vit", "images.npz", *METHOD, "--workspace", "one"]) == 0
+    assert main(["init", "vit", "images.npz", "--out", "model.toml"]) == 0
+    assert main(["audit", "model.toml", *METHOD, "--workspace", "two"]) == 0
+    assert keys(folder / "one") == keys(folder / "two") != set()
+
+
+def test_the_tensors_say_how_many_classes_there_are_where_the_data_have_fewer(folder: Path) -> None:
+    np.savez("few.npz", x_test=np.zeros((40, 8, 8), np.uint8), y_test=np.arange(40) % 4)
+    target = load_target("net.safetensors?architecture=digits-cnn", data="few.npz")
+    assert target.num_classes == 10
+    assert "chosen by accuracy on 40 labelled images" in target.facts["inferred"]

@@ -37,10 +37,14 @@ class Inferred(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """A labelled part of the data (non-members, where there are any), and the number of classes of the whole."""
+    """A labelled part of the data (non-members, where there are any).
+
+    ``num_classes`` is that of the whole, as far as its labels and names tell; ``lowest`` the lowest label of the whole.
+    """
 
     part: Images
     num_classes: int
+    lowest: int
 
 
 def infer(file: FileReference, data: str | None, device: torch.device, seed: int, progress: Progress) -> Inferred:
@@ -119,7 +123,9 @@ def _inferred(opened: Opened, data: str, notes: dict[str, str]) -> Opened:
 
 def _labelled(data: str, network: Shape | None, progress: Progress) -> _Data:
     try:
-        dataset = load_dataset(data, size=network[1:] if network and Path(data).is_dir() else None, progress=progress)
+        dataset = load_dataset(
+            data, size=network[1:] if network and Path(data).expanduser().is_dir() else None, progress=progress
+        )
     except DataError as error:
         if network is None and "give a size" in str(error):
             raise DataError(f"{error} Say what the network takes, as in --input-shape 3x224x224.") from None
@@ -128,7 +134,8 @@ def _labelled(data: str, network: Shape | None, progress: Progress) -> _Data:
     if isinstance(parts[0], Texts):
         raise DataError(f"{dataset.name} holds texts, and a file of weights reads images: write a target file for it.")
     highest = max(int(part.labels.max()) for part in parts)
-    return _Data(parts[0], max(2, highest + 1, len(dataset.class_names)))
+    lowest = min(int(part.labels.min()) for part in parts)
+    return _Data(parts[0], max(2, highest + 1, len(dataset.class_names)), lowest)
 
 
 def _keys(
@@ -162,10 +169,9 @@ def _opened(
         return open_table(described, Path(), file.path.stem, device, seed, progress), described
     *_, last = read_state(file.path, format).values()
     rows = len(last) if last.ndim else 0
-    told = file.num_classes
-    counts = (
-        [told] if told else list(dict.fromkeys(n for n in (labelled.num_classes, rows) if n >= labelled.num_classes))
-    )
+    least = labelled.num_classes
+    others = [least - 1] if labelled.lowest == 1 else []  # labels that start at one, which is complained about later
+    counts = [file.num_classes] if file.num_classes else [least, *others, *([rows] if rows > least else [])]
     failed: LoadError | None = None
     for count in counts:
         described = described.model_copy(update={"num_classes": count})
