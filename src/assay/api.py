@@ -29,7 +29,13 @@ from assay.studies.sanity_check import look
 from assay.studies.schedule import Expected, expect, run_expected, tiers
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
+from assay.targets.file_reference import file_reference, is_data, with_options
+from assay.targets.hugging_face.hub import PREFIX
+from assay.targets.inferred import infer
+from assay.targets.reference import find_entry, open_model, pick_device
 from assay.targets.target import Target
+from assay.targets.target_file import TargetFile
+from assay.targets.written import write_target_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,6 +261,53 @@ def audit(
     return prepared.measure_changes(found, minutes=minutes) if changes else found
 
 
+def told(
+    references: Sequence[str], data: str | None = None, **options: str | None
+) -> tuple[tuple[str, ...], str | None]:
+    """References with what the user says of their files of weights, and the data, which may stand last among them.
+
+    Raises:
+        UsageError: if there are options, and a reference is to no file of weights.
+    """
+    *models, last = references or ("",)
+    if models and data is None and is_data(last):
+        references, data = models, last
+    return tuple(with_options(reference, **options) for reference in references), data
+
+
+def describe(
+    reference: str,
+    data: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: str | None,
+) -> dict[str, str]:
+    """Write a target file with what can be told of a model and its data; see `assay.targets.inferred.infer`.
+
+    Returns:
+        Sentences by key: what was inferred, and from what.
+
+    Raises:
+        UsageError: if the reference needs no target file, or ``out`` is there already.
+        AssayError: if the model cannot be opened, or something of it cannot be told.
+    """
+    if out.exists():
+        raise UsageError(f"{out} is there already: name another file with --out.")
+    file = file_reference(with_options(reference, **options))
+    if file is not None:
+        described, _, notes = infer(file, data, pick_device("cpu"), seed, progress or silent())
+    elif reference.startswith(PREFIX) or Path(reference).expanduser().is_dir():
+        open_model(reference, seed=seed, progress=progress)
+        described, notes = TargetFile(weights=reference), {"weights": "its own configuration says the rest"}
+    else:
+        find_entry(reference)
+        raise UsageError(f"{reference} needs no target file: say assay audit {reference}.")
+    write_target_file(out, described, data, notes)
+    return notes
+
+
 def expand(references: Sequence[str]) -> list[str]:
     """References with patterns replaced by what they match; see `assay.catalogue.curated.expand`.
 
@@ -263,8 +316,8 @@ def expand(references: Sequence[str]) -> list[str]:
     """
     if not references:
         raise UsageError(
-            "Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file; or recorded answers, with "
-            "--outputs."
+            "Name a model: a catalogue id, timm:NAME, torchvision:NAME, a file or folder of weights, or a target file; "
+            "or recorded answers, with --outputs."
         )
     return matching(references)
 

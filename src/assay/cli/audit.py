@@ -35,6 +35,23 @@ DropDuplicates = Annotated[
     bool,
     Parameter(help="Leave out of the non-members what is among the training images too, pixel for pixel.", negative=""),
 ]
+Architecture = Annotated[
+    str | None, Parameter(help="The network of a file that holds tensors only, such as torchvision:resnet18.")
+]
+InputShape = Annotated[
+    str | None, Parameter(help="What the network of a file of weights takes, as 3x224x224 [default: as its data are].")
+]
+NumClasses = Annotated[
+    str | None, Parameter(help="The number of classes of a file of weights [default: as its data have].")
+]
+Reading = Annotated[
+    str | None,
+    Parameter(
+        name="--preprocessing",
+        help="What a file of weights expects: unit (0..1), 255, symmetric (-1..1), imagenet, cifar10, mnist, caffe, "
+        "inverted, or with -bgr [default: what labelled images fit best, which is said].",
+    ),
+]
 Suspects = Annotated[
     str | None,
     Parameter(help="Images that may carry a backdoor's trigger: a data set, whatever its labels [default: none]."),
@@ -74,10 +91,14 @@ def audit(
         str,
         Parameter(
             help="Catalogue ids ('starter/*' matches several), timm:NAME, hf:ORG/NAME@REVISION, folders of "
-            "save_pretrained, TOML files, or services."
+            "save_pretrained, files of weights, TOML files, or services; a data set may stand last."
         ),
     ],
     data: Data = None,
+    architecture: Architecture = None,
+    input_shape: InputShape = None,
+    num_classes: NumClasses = None,
+    preprocessing: Reading = None,
     suspects: Suspects = None,
     drop_duplicates: DropDuplicates = False,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
@@ -104,8 +125,16 @@ def audit(
     ] = None,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
-    from assay.api import expand
+    from assay.api import expand, told
 
+    references, data = told(
+        references,
+        data,
+        architecture=architecture,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        preprocessing=preprocessing,
+    )
     wanted = {
         "preset": preset,
         "methods": method,

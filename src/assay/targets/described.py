@@ -14,12 +14,14 @@ from assay.base.progress import Progress
 from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.images import shape_text
 from assay.targets.fetch import fetch
+from assay.targets.file_reference import file_reference
 from assay.targets.function import function_target, is_function, source_of
 from assay.targets.hugging_face.folder import read_folder, refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.opened import Opened, make_target, state_digest
+from assay.targets.service_file import is_service_file
 from assay.targets.target import Modality, Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 
@@ -31,8 +33,19 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         AssayError: if the file is wrong, or its model cannot be had, is not safe to open, or does not fit.
     """
     described = read_target_file(path)
-    folder = path.resolve().parent
-    name = described.name or path.stem
+    opened = open_table(described, path.resolve().parent, described.name or path.stem, device, seed, progress)
+    facts = opened.target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
+    return opened._replace(target=replace(opened.target, facts=facts))
+
+
+def open_table(
+    described: TargetFile, folder: Path, name: str, device: torch.device, seed: int, progress: Progress
+) -> Opened:
+    """The model that the keys of a target file describe; relative paths start at ``folder``.
+
+    Raises:
+        AssayError: as `open_described` does.
+    """
     if (repository := _repository(described, folder, progress)) is not None:
         target = open_folder(repository, name, device, _overrides(described))
     elif described.function is not None:
@@ -49,7 +62,7 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         )
     else:
         target = _from_file(described, folder, name, device, seed, progress)
-    facts = target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
+    facts = dict(target.facts)
     if described.expected_accuracy is not None:
         facts["expected_accuracy"] = described.expected_accuracy
     data = described.data and described.data.anchored(folder)
@@ -65,10 +78,14 @@ def content_digest(reference: str) -> str:
     path = Path(reference).expanduser()
     if path.is_dir():
         return read_folder(path).digest()
+    if (bare := file_reference(reference)) is not None:
+        return digest_json([digest_file(one) for one in (bare.path, *_beside(bare.path))])
     if is_function(reference):
         return digest_file(source) if (source := source_of(reference, Path())) else ""
     if not reference.endswith(".toml"):
         return ""
+    if is_service_file(reference):
+        return digest_file(path)
     described = read_target_file(path)
     weights = described.weights
     if described.function is not None:
@@ -79,8 +96,12 @@ def content_digest(reference: str) -> str:
     file = path.parent / Path(weights).expanduser()
     if file.is_dir():
         return digest_json([digest_file(path), read_folder(file).digest()])
-    beside = [one for one in (file.with_name(f"{file.name}.data"), file.with_suffix(".json")) if one.is_file()]
-    return digest_json([digest_file(one) for one in (path, file, *beside)])
+    return digest_json([digest_file(one) for one in (path, file, *_beside(file))])
+
+
+def _beside(file: Path) -> list[Path]:
+    """Files beside one of weights that may belong to it."""
+    return [one for one in (file.with_name(f"{file.name}.data"), file.with_suffix(".json")) if one.is_file()]
 
 
 def _repository(described: TargetFile, folder: Path, progress: Progress) -> Path | None:

@@ -25,10 +25,15 @@ REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 Predict = Callable[[NDArray[np.float32]], Any]
 """A batch, images float32 (n, c, h, w) in [0, 1] or raw vectors (n, features), to posteriors (n, classes)."""
 
+LIBRARIES = ("timm", "torchvision")
+"""Packages whose name before a colon means one of their networks."""
+
 
 def is_function(reference: str) -> bool:
     """Whether a reference names a function of a module that is there; nothing is imported."""
-    return REFERENCE.fullmatch(reference) is not None and source_of(reference, Path()) is not None
+    if REFERENCE.fullmatch(reference) is None or reference.partition(":")[0] in LIBRARIES:
+        return False
+    return source_of(reference, Path()) is not None
 
 
 def source_of(reference: str, folder: Path) -> Path | None:

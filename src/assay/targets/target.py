@@ -125,9 +125,12 @@ class Target:
                 )
         for part in (splits.members, splits.non_members):
             if part is not None and not (part.labels.min() >= 0 and part.labels.max() < self.num_classes):
+                first, last = int(part.labels.min()), int(part.labels.max())
+                shifted = first == 1 and last == self.num_classes
+                hint = " They are shifted by one: subtract 1 from them." if shifted else ""
                 raise DataError(
-                    f"{self.name} has classes 0 to {self.num_classes - 1}, and {part.name} has labels "
-                    f"{part.labels.min()} to {part.labels.max()}."
+                    f"{self.name} has classes 0 to {self.num_classes - 1}, and {part.name} has labels {first} to "
+                    f"{last}.{hint}"
                 )
         return self._boxed(splits) if self.modality == "vector" else replace(self, splits=splits)
 
