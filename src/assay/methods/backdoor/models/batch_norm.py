@@ -207,12 +207,15 @@ def compare(
     pixels = drawn(images, count, generator).take(np.arange(count))
     probe = Probe(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)), bar=bar)
     ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
-    moved = [Candidate.of(probe, shift, *mirrored) for shift, mirrored in ways]
-    if not moved[0].found.layers:
-        return None
-    leeway = slack(box.module, count)
-    least = min((move.found for move in moved), key=lambda found: found.strength)._replace(slack=leeway)
-    return least if ordinary(least) else _explained(moved)._replace(slack=leeway)
+    leeway, moved = slack(box.module, count), list[Candidate]()
+    for shift, mirrored in ways:
+        moved.append(Candidate.of(probe, shift, *mirrored))
+        found = moved[-1].found._replace(slack=leeway)
+        if not found.layers:
+            return None
+        if ordinary(found):
+            return found
+    return _explained(moved)._replace(slack=leeway)
 
 
 def _explained(moved: list[Candidate]) -> RunningMeans:

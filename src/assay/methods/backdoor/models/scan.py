@@ -44,7 +44,7 @@ FLOOR = 0.1
 """Added to a loss before its logarithm is taken: how far below this it is says nothing more."""
 
 ORDINARY = 0.5
-"""The p-value of running means from which nothing further is tried to explain them: it would only rise."""
+"""The p-value of running means from which no more augmentations are tried to explain them: it would only rise."""
 
 SMALLEST = 1e-3
 """What counts for a smaller trigger or margin, so that logarithms stay finite."""
