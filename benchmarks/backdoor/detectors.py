@@ -48,7 +48,7 @@ from assay.methods.backdoor.models.outliers import PAPERS_INDEX
 from assay.methods.backdoor.models.results import WORKS
 from assay.methods.backdoor.models.scan_report import leading_kind
 from assay.methods.finding import Finding
-from assay.methods.method import METHODS, Context
+from assay.methods.method import METHODS, Context, Method
 from assay.targets.reference import load_target
 from assay.targets.target import Target
 from benchmarks.backdoor.null import COPIES
@@ -161,9 +161,14 @@ def place(out: Path, name: str, detector: str) -> Path:
     return out / detector / f"{name.replace('/', '_')}.json"
 
 
+def configured(detector: str) -> Method:
+    """A detector as it is measured here: the scan explains running means as far as it can, for nulls are made of it."""
+    return METHODS.get(detector)(**({"thorough": True} if detector == "backdoor.scan" else {}))
+
+
 def key_of(subject: Subject, detector: str) -> str:
     """What a result depends on."""
-    method = METHODS.get(detector)()
+    method = configured(detector)
     options = method.model_dump(mode="json")
     return digest_json([subject.weights, detector, method.version, options, SEED])
 
@@ -176,7 +181,7 @@ def measure(subject: Subject, detector: str) -> Result:
         path = Path(folder)
         context = Context(seed=SEED, device=CPU, artefacts=path, shared=path, class_names=target.class_names)
         start = time.process_time()
-        finding = METHODS.get(detector)().run(box, target.splits, context)
+        finding = configured(detector).run(box, target.splits, context)
         seconds = time.process_time() - start
     statistics = {m.name: m.value for m in finding.metrics if m.name.startswith("strength_") or m.name in SINGLE}
     metrics = {m.name: m for m in finding.metrics}

@@ -173,6 +173,24 @@ def test_no_more_time_is_spent_than_is_allowed(workspace: Workspace) -> None:
     assert (again.reused, again.outcomes[0].status) == (1, "done")
 
 
+class Slower(Costs):
+    """Takes twice as long as it says."""
+
+    def work(self, sizes: Sizes) -> Work | None:
+        return Work(seconds=self.pause / 2)
+
+
+def test_what_does_not_fit_at_the_pace_so_far_is_not_started(workspace: Workspace) -> None:
+    """The estimate of the second is less than what is left, and twice the estimate is not."""
+    trials = [trial(Slower(pause=2.4)), trial(Slower(pause=5.0))]
+    expected = expect(trials, workspace, fixed(), alone=True)
+    began = time.monotonic()
+    ran = run_expected([expected], workspace, silent(), until=began + 6.0)
+    assert [outcome.status for outcome in ran.outcomes] == ["done", "skipped"]
+    assert time.monotonic() - began < 4, "it was not begun"
+    assert "It takes about 5 s" in ran.outcomes[1].reason
+
+
 class Late(Costs):
     """Takes longer than anybody knew."""
 

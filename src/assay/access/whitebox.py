@@ -9,7 +9,11 @@ import torch
 from assay.access.ledger import Ledger
 from assay.base.errors import AccessError
 from assay.data.images import Shape
+from assay.targets.folded import channels_last, folded
 from assay.targets.target import Target
+
+UNFOLDED = 256
+"""Gradients, in images, that are taken of the network as it is: folding it costs about as much as some of them."""
 
 
 class WhiteBox:
@@ -28,6 +32,7 @@ class WhiteBox:
         self.input_shape: Shape = target.input_shape
         self.num_classes = target.num_classes
         self.ledger = Ledger()
+        self._own, self._copies = target.module, list[torch.nn.Module | None]()
 
     @torch.no_grad()
     def logits(self, images: torch.Tensor) -> torch.Tensor:
@@ -41,13 +46,16 @@ class WhiteBox:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Input gradients (n, c, h, w) of ``loss(logits)`` (a per-image loss (n,)), and the logits, where images lie.
 
+        After `UNFOLDED` images, on a processor, a folded copy of the network answers: the same to within rounding, in
+        three quarters of the time. Callers that look at layers while it runs use `slopes`.
+
         Raises:
             AccessError: if the network's answer does not depend differentiably on its input.
         """
         self._count(images, gradients=1)
-        inputs, logits = self._followed(images)
+        inputs, logits = self._followed(images, self._quickest())
         (gradient,) = torch.autograd.grad(loss(logits).sum(), inputs)
-        return gradient.detach().to(images.device), logits.detach().float().to(images.device)
+        return gradient.detach().contiguous().to(images.device), logits.detach().float().to(images.device)
 
     def jacobian(self, images: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Input gradients (n, k, c, h, w) of the logits of ``classes`` int64 (n, k), and all logits (n, classes).
@@ -80,9 +88,20 @@ class WhiteBox:
         slopes = torch.autograd.grad(loss(logits).sum(), variables, materialize_grads=True)
         return tuple(slope.detach() for slope in slopes), logits.detach().float().to(images.device)
 
-    def _followed(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs = images.detach().to(self.device).requires_grad_(True)
-        logits: torch.Tensor = self.module(inputs)
+    def _quickest(self) -> torch.nn.Module | None:
+        """The folded copy; None where there is none, too little was asked, or the network was replaced by another."""
+        if self.device.type != "cpu" or self.ledger.gradients <= UNFOLDED or self.module is not self._own:
+            return None
+        if not self._copies:
+            self._copies.append(folded(self.module, self.input_shape))
+        return self._copies[0]
+
+    def _followed(
+        self, images: torch.Tensor, quick: torch.nn.Module | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        given = images.detach().to(self.device)
+        inputs = (given if quick is None else channels_last(given)).requires_grad_(True)
+        logits: torch.Tensor = (quick or self.module)(inputs)
         if not logits.requires_grad:
             raise AccessError("A gradient was asked for, but this network's answers cannot be differentiated.")
         return inputs, logits

@@ -13,6 +13,9 @@ from assay.methods.finding import Interval, Metric
 
 Floats = NDArray[np.float64]
 
+MOST = 1_000_000
+"""Samples, at most, that anybody is told to take."""
+
 
 def proportion(name: str, label: str, hits: NDArray[np.bool_], note: str = "") -> Metric:
     """The share of n >= 1 outcomes (n,) that are true, with Clopper and Pearson's interval."""
@@ -41,6 +44,29 @@ def resampled(
     value = float(statistic(*(column[None] for column in columns))[0])
     interval = Interval(**bounds._asdict())
     return Metric(name=name, label=label, value=value, interval=interval, n=len(columns[0]), unit=unit, note=note)
+
+
+def more_to_decide(share: Metric, limit: float, what: str) -> str:
+    """How many more samples would decide on which side of a ``limit`` a share lies, if it stays as it is, as text.
+
+    ``share`` is of `proportion`, and its interval holds the limit; ``what`` are its samples, in the plural. Intervals
+    are computed for more and more of them, up to `MOST`.
+    """
+    if share.value is None or share.n is None:
+        raise ValueError(f"{share.name} has no value, or is no share of a number of samples")
+    count = share.n
+    while count < MOST:
+        count += max(1, count // 20)
+        bounds = clopper_pearson(round(share.value * count), count)
+        if not bounds.low <= limit <= bounds.high:
+            return f"about {rounded_up(count - share.n):,} more {what} would decide"
+    return f"no number of {what} would decide, if the share stays as it is"
+
+
+def rounded_up(count: int) -> int:
+    """A number of samples to two significant digits, upwards, at least 1."""
+    unit: int = 10 ** max(0, len(str(max(count, 1))) - 2)
+    return -(-max(count, 1) // unit) * unit
 
 
 def class_name(names: tuple[str, ...], label: int) -> str:

@@ -12,6 +12,7 @@ import torch
 from assay.base.errors import AssayError
 from assay.methods.work import Sizes, Work
 from assay.targets.architectures import build
+from assay.targets.folded import folded
 from assay.targets.target import Target
 from assay.training.engine import fit
 from assay.training.recipe import Recipe
@@ -72,7 +73,7 @@ def calibrate(target: Target) -> Calibration:
     forward = _per_image(lambda: target.logits(images), len(images))
     gradient = None
     if target.module is not None and target.modality != "text":  # no gradient passes through a tokeniser
-        module = target.module
+        module = (folded(target.module, target.input_shape) if target.device.type == "cpu" else None) or target.module
 
         def back() -> None:
             inputs = images.to(target.device).requires_grad_(True)

@@ -19,6 +19,9 @@ from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace
 
 POOLS = ("members", "non_members", "auxiliary")
+TELLS = 1.0
+"""Seconds that must have been expected of finished trials before they say how far estimates are off."""
+
 NOMINAL = 60.0
 """Seconds that a trial of unknown cost counts in progress; no estimate rests on it."""
 
@@ -156,21 +159,22 @@ def run_expected(
         groups: what is to be run; see `tiers`.
         workspace: where outcomes are kept.
         progress: where to report to.
-        until: when to stop, by `time.monotonic`. What would not fit is left out with its reason, and what is under way
-            then ends at its next report of progress.
+        until: when to stop, by `time.monotonic`. What would not fit, at the pace of what was run before, is left out
+            with its reason, and what is under way then ends at its next report of progress.
         heard: called with each outcome, and whether it was the last of its group.
 
     Raises:
         WorkspaceError: if the workspace cannot be written; finished trials are kept.
     """
-    ran, everything = Ran(), [each for group in groups for each in group]
+    ran, everything, pace = Ran(), [each for group in groups for each in group], Pace()
     number, whole = 0, sum(_nominal(each) for each in everything)
     with progress.step("all methods", round(whole)) as step:
         for group in groups:
             for place, each in enumerate(group, start=1):
                 number += 1
                 label = f"[{number}/{len(everything)}] {each.trial.target.name}: {each.trial.method.name}"
-                outcome, reused = _run_one(each, workspace, progress, label, until)
+                outcome, reused = _run_one(each, workspace, progress, label, until, pace)
+                pace.heard(each, outcome)
                 ran.outcomes.append(outcome)
                 ran.reused += reused
                 step.advance(round(_nominal(each)))
@@ -183,16 +187,39 @@ def _nominal(each: Expected) -> float:
 
 
 def _run_one(
-    each: Expected, workspace: Workspace, progress: Progress, label: str, until: float | None
+    each: Expected, workspace: Workspace, progress: Progress, label: str, until: float | None, pace: Pace
 ) -> tuple[Outcome, bool]:
     if until is None or each.basis == "finished":
         return run_trial(each.trial, workspace, progress, label)
     left = until - time.monotonic()
-    if left <= 0 or (each.seconds is not None and each.seconds > left):
-        needs = "" if each.seconds is None else f"It takes about {duration(each.seconds)}, and "
+    seconds = None if each.seconds is None else each.seconds * pace.ratio
+    if left <= 0 or (seconds is not None and seconds > left):
+        needs = "" if seconds is None else f"It takes about {duration(seconds)}, and "
         text = f"{needs}{duration(max(left, 0.0))} of the time allowed were left: allow more, or run it alone."
         return leave_out(each.trial, workspace, text[0].upper() + text[1:]), False
     return run_trial(each.trial, workspace, _Watched(progress, until), label)
+
+
+class Pace:
+    """How long trials took, beside what was expected of them: other processes may have come or gone since.
+
+    ``ratio`` is at least 1, so that what was too long for the estimates never fits because others were shorter; until
+    `TELLS` seconds were expected it is 1, for start-up tells nothing of the rest.
+    """
+
+    def __init__(self) -> None:
+        self.expected = self.taken = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Seconds taken for each that was expected."""
+        return max(1.0, self.taken / self.expected) if self.expected >= TELLS else 1.0
+
+    def heard(self, each: Expected, outcome: Outcome) -> None:
+        """Take note of a trial that was run to its end, and whose cost had been estimated."""
+        if each.seconds and outcome.status == "done":
+            self.expected += each.seconds
+            self.taken += outcome.seconds
 
 
 class _Watched:

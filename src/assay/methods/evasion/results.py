@@ -13,7 +13,7 @@ from assay.base.errors import DataError
 from assay.base.intervals import Floats, clopper_pearson
 from assay.methods.evasion.ball import NAMES, AnyNorm, usual_epsilon
 from assay.methods.finding import Gallery, Level, Lines, Metric, Samples, Scale, Series, Verdict
-from assay.methods.measures import class_name, percent, proportion, resampled, within
+from assay.methods.measures import class_name, more_to_decide, percent, proportion, resampled, within
 from assay.methods.method import Context
 from assay.methods.pictures import magnified, save_png
 
@@ -135,7 +135,8 @@ def judged(success: Metric, sentence: str) -> Verdict:
     elif success.interval.high < LOW_SUCCESS:
         level = "low"
     else:
-        sentence += f" The interval holds {percent(LOW_SUCCESS)}, where low ends: more test images would decide."
+        more = more_to_decide(success, LOW_SUCCESS, "test images")
+        sentence += f" The interval holds {percent(LOW_SUCCESS)}, where low ends: {more}."
     return Verdict(level=level, metric=success.name, sentence=sentence)
 
 

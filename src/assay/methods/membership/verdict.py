@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from assay.base.intervals import auc_bounds, delong_auc
 from assay.methods.finding import Level, Metric, Scale, Verdict
+from assay.methods.measures import rounded_up
 from assay.methods.membership.blind import Blind
 from assay.methods.membership.roc import Rate, Scores, placement_variances, projected, roc_curve, tpr_at
 
@@ -131,14 +131,12 @@ def _more(scores: Scores) -> str:
     members, non_members = (len(part) for part in scores)
     alone = samples_for_low(scores, grow_members=False)
     if alone is not None:
-        return f": about {_rounded(alone[1] - non_members)} more non-members would decide"
+        return f": about {rounded_up(alone[1] - non_members):,} more non-members would decide"
     both = samples_for_low(scores, grow_members=True)
     if both is None:
         return ""
-    return (
-        f": about {_rounded(both[0] - members)} more members and {_rounded(both[1] - non_members)} more non-members "
-        "would decide"
-    )
+    more = [rounded_up(count - have) for count, have in zip(both, (members, non_members), strict=True)]
+    return f": about {more[0]:,} more members and {more[1]:,} more non-members would decide"
 
 
 def samples_for_low(scores: Scores, grow_members: bool) -> tuple[int, int] | None:
@@ -192,9 +190,3 @@ def _found(found: Rate | None) -> str:
         f", and finds {100 * found.value:.1f} % of the members when {100 * ALARMS:g} % of the non-members are flagged "
         "by mistake"
     )
-
-
-def _rounded(count: int) -> str:
-    """Two significant digits, upwards."""
-    step = 10 ** max(len(str(max(count, 1))) - 2, 0)
-    return f"{math.ceil(max(count, 1) / step) * step:,}"

@@ -12,7 +12,7 @@ from assay.base.intervals import clopper_pearson
 from assay.data.images import Images
 from assay.methods.finding import Gallery, Level, Lines, Metric, Scale, Series, Table, Verdict
 from assay.methods.in_words import in_words
-from assay.methods.measures import class_name, percent, proportion, resampled, within
+from assay.methods.measures import class_name, more_to_decide, percent, proportion, resampled, within
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
 from assay.methods.stealing.scores import agreement, kl_divergence
@@ -130,11 +130,12 @@ def level_of(agreed: Metric) -> Level:
 def verdict(agreed: Metric, spent: Spent) -> Verdict:
     """The verdict on an agreement; see `level_of`."""
     level, limit = level_of(agreed), LOW_AGREEMENT if agreed.scale is None else agreed.scale.low or LOW_AGREEMENT
+    more = more_to_decide(agreed, limit, "test images") if level == "undecided" else ""
     meaning = {
         "high": "Whoever can ask so much owns a working substitute.",
         "elevated": "It is a usable though imperfect substitute, and more questions would improve it.",
         "low": "It is a poor substitute; a thief would need more questions or a better attack.",
-        "undecided": f"The interval holds {percent(limit)}, where low ends: more test images would decide.",
+        "undecided": f"The interval holds {percent(limit)}, where low ends: {more}.",
     }[level]
     cost = f"{spent.images:,} questions" + (f" (US$ {spent.price:,.2f})" if spent.price else "")
     sentence = f"A copy made from {cost} agrees with the target on {within(agreed)} of unseen images. {meaning}"

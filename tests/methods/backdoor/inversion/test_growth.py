@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from assay.access import WhiteBox
+from assay.base.progress import silent
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.forms import Patch, PixelChange
 from assay.methods.backdoor.inversion.growth import Overlay, Warp, grow
@@ -18,7 +19,8 @@ def found(change, reach, labels, steps=12):
     box = WhiteBox(target)
     images = target.splits.non_members.take(np.arange(24))
     feed = Feed(images, 8, torch.Generator().manual_seed(1))
-    grown = grow(box, change, np.array(labels), feed, steps, reach, torch.Generator().manual_seed(0))
+    with silent().step("growing", steps) as bar:
+        grown = grow(box, change, np.array(labels), feed, steps, reach, torch.Generator().manual_seed(0), bar)
     return box, images, grown
 
 

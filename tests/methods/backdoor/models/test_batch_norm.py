@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from assay.access import WhiteBox
+from assay.base.progress import silent
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
 from assay.methods.backdoor.models import batch_norm, scan, scan_report
@@ -84,7 +85,8 @@ def target(module, count=COUNT):
 
 def compared(module, count=COUNT):
     opened = target(module)
-    return compare(WhiteBox(opened), opened.splits.non_members, count, torch.Generator().manual_seed(0))
+    with silent().step("comparing", 1) as bar:
+        return compare(WhiteBox(opened), opened.splits.non_members, count, torch.Generator().manual_seed(0), bar)
 
 
 def poisoned(images, share=0.1):
@@ -321,6 +323,28 @@ def test_the_verdict_by_running_means(bad, leading, moved, level, tmp_path, monk
     by_name = {metric.name: metric for metric in finding.metrics}
     assert (by_name["success_running_means"].interval.low > 0.5) is leading
     assert finding.figures[-1].title == "Running means of batch normalisation"
+
+
+def test_what_is_ordinary_already_is_explained_no_further():
+    """The strength without further augmentations is an upper bound, and callers decide by it."""
+    opened = target(network(pictures(1000, 5)[0]))
+    seen = []
+
+    def found(ordinary):
+        box, images = WhiteBox(opened), opened.splits.non_members
+        with silent().step("comparing", 1) as bar:
+            means = compare(box, images, COUNT, torch.Generator().manual_seed(0), bar, ordinary)
+        return means, box.ledger.forwards
+
+    def ordinary(means):
+        seen.append(means)
+        return True
+
+    (whole, forwards), (short, fewer) = found(lambda means: False), found(ordinary)
+    assert seen == [short]
+    assert short.strength >= whole.strength
+    assert "%" not in short.augmentation
+    assert fewer < forwards / 2
 
 
 def averaged(batch, count=2000, momentum=0.1, seed=3):

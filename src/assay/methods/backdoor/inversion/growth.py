@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from assay.access import WhiteBox
 from assay.base.errors import AccessError
 from assay.base.intervals import Floats
+from assay.base.progress import Step
 from assay.data.images import Shape
 from assay.methods.backdoor.inversion.feed import Feed
 from assay.methods.backdoor.inversion.search import AT_ONCE
@@ -97,6 +98,7 @@ def grow(
     steps: int,
     reach: float,
     generator: torch.Generator,
+    bar: Step,
 ) -> Grown:
     """Lower the cross-entropy towards each of ``labels`` (arms,) while the size grows evenly to ``reach``.
 
@@ -116,6 +118,7 @@ def grow(
         velocity = MOMENTUM * velocity + slope / _size(slope)
         variables = variables - OVERSHOOT * reach / steps * velocity / _size(velocity)
         variables = variables * (size / _size(variables)).clamp(max=1)
+        bar.advance()
     return Grown(variables, np.mean(losses[-max(1, round(LAST * steps)) :], axis=0))
 
 

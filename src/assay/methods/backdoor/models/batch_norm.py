@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import product
 from math import ceil
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from assay.access import WhiteBox
+from assay.base.progress import Step
 from assay.data.images import Images, drawn
 from assay.methods.backdoor.inversion.search import AT_ONCE
 from assay.methods.backdoor.models.augmentations import FURTHER, MIRRORED, Augmentation, shifts
@@ -106,7 +107,7 @@ class Moments(NamedTuple):
 class Probe(NamedTuple):
     """Running means of a network's layers, the channels int64 (k,) of each that are compared, images (n, c, h, w).
 
-    ``seed`` seeds the random augmentations, so that augmented images need not be kept.
+    ``seed`` seeds the random augmentations, so that augmented images need not be kept. ``bar`` hears of every pass.
     """
 
     box: WhiteBox
@@ -114,6 +115,7 @@ class Probe(NamedTuple):
     channels: Mapping[str, torch.Tensor]
     images: torch.Tensor
     seed: int
+    bar: Step
 
     def moments(self, augmentations: tuple[Augmentation, ...]) -> dict[str, Moments]:
         """The moments of what enters every layer, for the images augmented in these ways one after another."""
@@ -127,6 +129,7 @@ class Probe(NamedTuple):
                 entered.setdefault(name, []).append(_means(call.given["input"]))
 
         watched_logits(self.box, images, NORMALISED, see)
+        self.bar.advance(0)
         seen = {}
         for name, parts in entered.items():
             means = torch.cat(parts)
@@ -172,7 +175,14 @@ class Candidate(NamedTuple):
         return min(found, key=lambda one: one.strength)
 
 
-def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generator) -> RunningMeans | None:
+def compare(
+    box: WhiteBox,
+    images: Images,
+    count: int,
+    generator: torch.Generator,
+    bar: Step,
+    ordinary: Callable[[RunningMeans], bool] = lambda found: False,
+) -> RunningMeans | None:
     """Compare every layer's running mean with the mean of ``count`` clean images.
 
     A share of poisoned training images leaves its mark in the running means of channels that answer to the trigger,
@@ -195,13 +205,17 @@ def compare(box: WhiteBox, images: Images, count: int, generator: torch.Generato
     most = count // IMAGES_A_CHANNEL
     channels = {name: torch.randperm(len(means), generator=generator)[:most] for name, means in layers.items()}
     pixels = drawn(images, count, generator).take(np.arange(count))
-    probe = Probe(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)))
+    probe = Probe(box, layers, channels, pixels, seed=int(torch.randint(2**62, (1,), generator=generator)), bar=bar)
     ways = product(shifts(min(pixels.shape[2:])), ((), (MIRRORED,)))
-    moved = [Candidate.of(probe, shift, *mirrored) for shift, mirrored in ways]
-    if not moved[0].found.layers:
-        return None
-    found = _explained(moved)
-    return found._replace(slack=slack(box.module, count))
+    leeway, moved = slack(box.module, count), list[Candidate]()
+    for shift, mirrored in ways:
+        moved.append(Candidate.of(probe, shift, *mirrored))
+        found = moved[-1].found._replace(slack=leeway)
+        if not found.layers:
+            return None
+        if ordinary(found):
+            return found
+    return _explained(moved)._replace(slack=leeway)
 
 
 def _explained(moved: list[Candidate]) -> RunningMeans:

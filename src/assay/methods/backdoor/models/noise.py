@@ -67,24 +67,28 @@ def least_lengths(
     Noise is a vector over all channels, in their deviations, the same for all images and places. Its length is held at
     one of ``lengths`` (steps,) after the other, each with one step along the gradient of all images, with momentum, as
     long as the length. The least length is where the mean cross-entropy falls below `REACHED`, between two by
-    logarithms; the largest if it never does, and the first if it is below without noise.
+    logarithms; the largest if it never does, and the first if it is below without noise. A label whose cross-entropy
+    fell so far is not searched on: what comes after does not count.
 
     Raises:
         AccessError: if a gradient is not finite.
     """
     noise = torch.zeros(len(labels), sum(channel.size for channel in channels))
     velocity = torch.zeros_like(noise)
-    losses = []
-    for length in [*lengths.tolist(), None]:
-        slope, loss = _slopes(box, channels, noise, labels, images)
-        losses.append(loss)
-        if length is None:
+    losses = np.full((len(lengths) + 1, len(labels)), np.nan)
+    for step in range(len(lengths) + 1):
+        searched = np.flatnonzero(~(losses < REACHED).any(0))
+        rows = torch.from_numpy(searched)
+        if len(searched):
+            slope, losses[step, searched] = _slopes(box, channels, noise[rows], labels[searched], images)
+        if step == len(lengths):
             break
-        velocity = MOMENTUM * velocity + slope / _length(slope)
-        noise = noise - length * velocity / _length(velocity)
-        noise = noise * (length / _length(noise)).clamp(max=1)
+        if len(searched):
+            velocity[rows] = MOMENTUM * velocity[rows] + slope / _length(slope)
+            longer = noise[rows] - lengths[step] * velocity[rows] / _length(velocity[rows])
+            noise[rows] = longer * (lengths[step] / _length(longer)).clamp(max=1)
         bar.advance()
-    return np.array([crossing(lengths, row) for row in np.array(losses).T])
+    return np.array([crossing(lengths, row) for row in losses.T])
 
 
 def crossing(lengths: Floats, losses: Floats) -> float:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.base.intervals import Floats
+from assay.base.progress import Step
 from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.backdoor.inversion.feed import Feed
@@ -18,7 +19,7 @@ from assay.methods.backdoor.inversion.forms import Patch
 from assay.methods.backdoor.inversion.growth import Change, Overlay, Warp, grow
 from assay.methods.backdoor.inversion.rules import Arms, Rule
 from assay.methods.backdoor.inversion.search import Search
-from assay.methods.backdoor.models.batch_norm import compare, taken_anew
+from assay.methods.backdoor.models.batch_norm import RunningMeans, compare, taken_anew
 from assay.methods.backdoor.models.channel_noise import Noise, NoiseOptions, no_noise, noise_towards
 from assay.methods.backdoor.models.clean import Clean, clean_images
 from assay.methods.backdoor.models.evidence import Evidence, Scanned, Stamp, surplus_effect, try_trigger
@@ -27,7 +28,7 @@ from assay.methods.backdoor.models.layers import running_means
 from assay.methods.backdoor.models.margins import Ascent, Margins, largest_margins
 from assay.methods.backdoor.models.null import kind_of
 from assay.methods.backdoor.models.outliers import OWN_NULL, above_others, anomaly_indices, leads, robust_scores
-from assay.methods.backdoor.models.scan_report import scan_finding
+from assay.methods.backdoor.models.scan_report import judge_running_means, scan_finding
 from assay.methods.backdoor.models.waves import Waves, all_waves, pulls_of_waves
 from assay.methods.finding import Finding
 from assay.methods.method import Context, WhiteBoxMethod, method
@@ -41,6 +42,9 @@ ALL_SCREENED = 20
 
 FLOOR = 0.1
 """Added to a loss before its logarithm is taken: how far below this it is says nothing more."""
+
+ORDINARY = 0.5
+"""The p-value of running means from which no more augmentations are tried to explain them: it would only rise."""
 
 SMALLEST = 1e-3
 """What counts for a smaller trigger or margin, so that logarithms stay finite."""
@@ -82,7 +86,7 @@ class Scan(WhiteBoxMethod[Scanned]):
         ),
     )
     parts = ("non_members",)
-    version = 6
+    version = 7
     presets = {"quick": {}, "standard": {}, "full": {}}
 
     images: int = Field(default=64, ge=8, description="Clean images to search with, at most.")
@@ -102,6 +106,10 @@ class Scan(WhiteBoxMethod[Scanned]):
         default=500,
         ge=100,
         description="Clean images that running means are compared with; where there are fewer, they are not.",
+    )
+    thorough: bool = Field(
+        default=False,
+        description="Explain running means further even where they are like those of clean networks; for a null.",
     )
     grid: int = Field(default=1, ge=1, description="Pixels of a mask's square; a transformer's patch side, say.")
 
@@ -139,16 +147,16 @@ class Scan(WhiteBoxMethod[Scanned]):
             rows = row_means(access)
             evidence = [_of_waves(waves), _of_margins(margins), *_of_noise(noise), *_of_rows(rows)]
             chosen = self._choose(evidence, access.num_classes, context.generator("scan: controls"))
-            evidence.append(self._patches(access, clean, chosen, context))
-            bar.advance(self.patch_steps)
-            evidence.extend(self._spread(access, clean, chosen, context))
-            bar.advance(self.overlay_steps + self.warp_steps)
+            evidence.append(self._patches(access, clean, chosen, context, bar))
+            evidence.extend(self._spread(access, clean, chosen, context, bar))
             assert data.non_members is not None
             anew = no_running_means(access, len(data.non_members), self.compared)
             missing = [*no_noise(noise), *anew]
             means = None
             if not anew:
-                means = compare(access, data.non_members, self.compared, context.generator("scan: remembered"))
+                chance = context.generator("scan: remembered")
+                ordinary = partial(self._ordinary, access, context)
+                means = compare(access, data.non_members, self.compared, chance, bar, ordinary)
             bar.advance()
         tested = {e.name: try_trigger(access, e, evidence, clean) for e in evidence}
         surplus = None if means is None else surplus_effect(access, means, clean)
@@ -163,6 +171,13 @@ class Scan(WhiteBoxMethod[Scanned]):
         starts, steps = self._screen(box.num_classes)
         ascent = Ascent(starts, steps, rate=0.01, momentum=0.9, unit_steps=True)
         return largest_margins(box, np.arange(box.num_classes), ascent, context.generator("scan: margins"))
+
+    def _ordinary(self, box: WhiteBox, context: Context, means: RunningMeans) -> bool:
+        """Whether at least half of the clean networks have running means that are as unlike those of clean images."""
+        if self.thorough:
+            return False
+        judged = judge_running_means(self.name, means, kind_of(box), context.weights)
+        return judged.p_value is not None and judged.p_value >= ORDINARY
 
     def _screen(self, classes: int) -> tuple[int, int]:
         """Starts and steps of the screen for each label; with many labels, fewer."""
@@ -181,12 +196,13 @@ class Scan(WhiteBoxMethod[Scanned]):
         controls = order[~np.isin(order, suspects)][: self.most_labels - len(suspects)]
         return np.sort(np.concatenate([suspects, controls]))
 
-    def _patches(self, box: WhiteBox, clean: Clean, labels: Arms, context: Context) -> Evidence:
+    def _patches(self, box: WhiteBox, clean: Clean, labels: Arms, context: Context, bar: Step) -> Evidence:
         form = Patch(box.input_shape, self.grid)
         search = Search(box, form, labels, RULE, context.generator("scan: patches"))
         feed = Feed(clean.search, self.batch_size, context.generator("scan: batches"))
         for _ in range(self.patch_steps):
             search.round(feed.take(1), search.active)
+            bar.advance()
         sizes = form.size(search.best).double().numpy()
         stamps: list[Stamp] = [partial(search.stamped, arm=arm) for arm in range(len(labels))]
         share = sizes / (box.input_shape[1] * box.input_shape[2])
@@ -194,7 +210,7 @@ class Scan(WhiteBoxMethod[Scanned]):
         indices = anomaly_indices(sizes)
         return Evidence("patch", "the smallest patch, share of the image", labels, strength, share, stamps, indices)
 
-    def _spread(self, box: WhiteBox, clean: Clean, labels: Arms, context: Context) -> list[Evidence]:
+    def _spread(self, box: WhiteBox, clean: Clean, labels: Arms, context: Context, bar: Step) -> list[Evidence]:
         """Overlays and warps."""
         found = []
         kinds = (
@@ -203,7 +219,7 @@ class Scan(WhiteBoxMethod[Scanned]):
         )
         for name, change, steps, size in kinds:
             feed = Feed(clean.search, self.batch_size, context.generator(f"scan: {name} batches"))
-            grown = grow(box, change, labels, feed, steps, size, context.generator(f"scan: {name}"))
+            grown = grow(box, change, labels, feed, steps, size, context.generator(f"scan: {name}"), bar)
             stamps: list[Stamp] = [partial(_applied, change, own) for own in grown.variables]
             strength = leads(grown.loss + FLOOR)
             found.append(Evidence(name, f"the loss under the largest {name}", labels, strength, grown.loss, stamps))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assay.methods.backdoor.models.batch_norm import AMPLIFIED, RunningMeans
 from assay.methods.backdoor.models.evidence import RUNNING_MEANS, SPREAD, Evidence, Scanned, SurplusEffect, TriedTrigger
-from assay.methods.backdoor.models.null import ALPHA, Judged, judge, shipped_nulls
+from assay.methods.backdoor.models.null import ALPHA, Judged, Kind, judge, shipped_nulls
 from assay.methods.backdoor.models.outliers import ANOMALY_INDEX, FEWEST_LABELS
 from assay.methods.backdoor.models.own_null import own_p_value
 from assay.methods.backdoor.models.results import NO_INTERVAL, TRIGGER_SUCCESS, WORKS, about_the_index, p_value_metric
@@ -66,7 +66,7 @@ def weigh(detector: str, scanned: Scanned, context: Context) -> Weighed:
     judged = judge(detector, scanned.statistics, kind, nulls, context.weights)
     by_running_means = None
     if scanned.surplus is not None:
-        by_running_means = judge(detector, {RUNNING_MEANS: scanned.surplus.means.least}, kind, nulls, context.weights)
+        by_running_means = judge_running_means(detector, scanned.surplus.means, kind, context.weights)
     own, most_likely = _among_own_labels(scanned)
     leading = scanned.patch
     supporting: list[str] = []
@@ -78,6 +78,11 @@ def weigh(detector: str, scanned: Scanned, context: Context) -> Weighed:
         supporting = [e.name for e in scanned.evidence if e.name != leading.name and e.label == leading.label]
     success = _success(leading.name, scanned.tested[leading.name], context.class_names)
     return Weighed(scanned, judged, by_running_means, own, leading, supporting, success)
+
+
+def judge_running_means(detector: str, means: RunningMeans, kind: Kind, weights: str) -> Judged:
+    """The p-value of running means alone, less what small batches do; ``weights`` is the digest of the network's."""
+    return judge(detector, {RUNNING_MEANS: means.least}, kind, shipped_nulls(), weights)
 
 
 def leading_kind(z_scores: Mapping[str, float], labels: Mapping[str, int]) -> tuple[str, list[str]]:
