@@ -191,3 +191,28 @@ def test_a_full_disk_keeps_what_was_measured(
     assert sorted((folder / "assay-workspace" / "trials").iterdir()) == kept
     assert main(list(audit("good.toml"))) == 0
     assert "Nothing was measured" in capsys.readouterr().out
+
+
+def test_an_error_that_nothing_foresaw_is_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("first line\nsecond [bold]line")
+
+    monkeypatch.setattr("assay.api.prepare", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    said = complaint(capsys, *audit("good.toml"))
+    assert "This should not have happened (RuntimeError: first line)." in said
+    (written,) = tmp_path.glob("assay-*.txt")
+    assert str(written) in said
+    assert "second [bold]line" in written.read_text()
+
+
+def test_names_cannot_drive_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_target(folder / "good.toml", name="calm\x1b]0;owned\x07\u202egpj")
+    assert main(list(audit("good.toml"))) == 0
+    shown = "".join(capsys.readouterr())
+    assert "owned" in shown
+    assert "\x1b]0" not in shown
+    assert "\u202e" not in shown
+    assert "calm\\x1b" not in complaint(capsys, *audit("nobody\x1b[2J"), code=4)

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from assay.base.printable import printable
+
 
 class Step(Protocol):
     """One piece of work in progress."""
@@ -74,7 +76,7 @@ class _Plain:
 
     def say(self, text: str) -> None:
         """Print a line on standard error."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class _Bars:
@@ -111,7 +113,7 @@ class _Bars:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(text, highlight=False)
+        self.console.print(printable(text), highlight=False)
 
 
 class _Bar:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from assay.base.errors import AssayError, UsageError
+from assay.base.printable import printable
 
 app = App(
     name="assay",
@@ -66,32 +68,49 @@ def main(arguments: list[str] | None = None) -> int:
         result = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
         )
-    except CycloptsError as error:
-        errors.print(f"[bold red]assay:[/] {_escape(str(error))}", highlight=False)
-        return UsageError.exit_code
-    except AssayError as error:
-        errors.print(f"[bold red]assay:[/] {_escape(str(error))}", highlight=False)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in MODELS:
-            raise
-        errors.print(
-            f"[bold red]assay:[/] This command needs the library {missing}: "
-            + _escape("pip install 'modelassay[models]'."),
-            highlight=False,
-        )
-        return AssayError.exit_code
     except KeyboardInterrupt:
         errors.print("Interrupted. What was measured is kept; run the same command again to go on.")
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return AssayError.exit_code
+    except Exception as error:
+        sentence, code = _explained(error)
+        errors.print(f"[bold red]assay:[/] {_escape(sentence)}", highlight=False)
+        return code
     return result if isinstance(result, int) else 0
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if isinstance(error, CycloptsError):
+        return str(error), UsageError.exit_code
+    if isinstance(error, AssayError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError) and (missing := (error.name or "").partition(".")[0]) in MODELS:
+        return f"This command needs the library {missing}: pip install 'modelassay[models]'.", AssayError.exit_code
+    return _unforeseen(error), AssayError.exit_code
+
+
+def _unforeseen(error: Exception) -> str:
+    """A sentence on an error that nothing caught; the traceback goes into a file that it names."""
+    import tempfile
+    import traceback
+
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": .")
+    sentence = f"This should not have happened ({said})."
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="assay-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{sentence} What was measured before is kept."
+    return f"{sentence} What was measured before is kept; what led to it is in {file.name}, for a report of the fault."
 
 
 def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from assay.base.digests import digest_arrays, digest_json
 from assay.base.errors import DataError
+from assay.base.printable import printable
 from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages, Shape
 from assay.data.splits import Splits
@@ -89,6 +90,11 @@ class Target:
     box: Box | None = None
     serving: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Names come from files, and are shown on terminals."""
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "class_names", tuple(printable(name) for name in self.class_names))
 
     @property
     def digest(self) -> str:
