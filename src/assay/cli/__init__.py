@@ -46,6 +46,8 @@ app.command("assay.cli.serve:app", name="serve", help="Serve a model over HTTP, 
 app.command("assay.cli.services:services", help="List the prediction services that can be assessed.")
 app.command("assay.cli.report:report", help="Write the reports of a workspace again.")
 app.command("assay.cli.gate:gate", help="Hold a result against a policy: one verdict, for continuous integration.")
+app.command("assay.cli.attest:attest", help="Sign what was measured, for those who must rely on it.")
+app.command("assay.cli.attest:verify", help="Check a signed statement, offline.")
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")
 app.command("assay.cli.explore:explore", help="Look through models, studies and correlations in a browser.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
