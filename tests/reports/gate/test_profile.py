@@ -13,7 +13,8 @@ from assay.methods.finding import Metric
 from assay.methods.metric import FAMILIES
 from assay.methods.standards import ids_of
 from assay.reports.gate.evaluate import evaluate
-from assay.reports.gate.profile import FOLDER, read_profile
+from assay.reports.gate.profile import FOLDER, PACKAGED, read_profile
+from assay.reports.html import render_html
 from assay.reports.report import assemble, write_json
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
@@ -96,7 +97,20 @@ def test_rate_limits_need_a_budget() -> None:
     assert decided(free)["11.2.2"] == "not evaluable"
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.toml")))
+def test_every_file_of_the_folder_is_packaged() -> None:
+    assert sorted(PACKAGED) == sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def test_the_report_shows_what_standards_ask(tmp_path: Path) -> None:
+    page = render_html(assemble([membership(auc(0.62, 0.56, 0.68), SUPPORTED)]), tmp_path)
+    section = page.partition('id="standards"')[2].partition("</details>")[0]
+    rows = [row for row in section.split("<tr>") if "11.2.5" in row]
+    assert len(rows) == 1
+    assert "<td>not met</td>" in rows[0]
+    assert "0.620 [0.560, 0.680] (bound 0.550)" in rows[0]
+
+
+@pytest.mark.parametrize("name", PACKAGED)
 def test_packaged_profiles_say_what_they_decide(name: str) -> None:
     for one in read_profile(name).requirement:
         assert one.text.endswith(".")

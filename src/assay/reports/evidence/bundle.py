@@ -9,11 +9,9 @@ from assay.reports.card import model_index
 from assay.reports.evidence.bom import bill_of_materials
 from assay.reports.evidence.forms import annex_iv, eval_results, sarif, test_result
 from assay.reports.gate.evaluate import evaluate
-from assay.reports.gate.profile import read_profile
+from assay.reports.gate.profile import PACKAGED, read_profile
 from assay.reports.report import Report, save
 from assay.reports.results import Result
-
-STANDARDS = ("aisvs-1.0", "annex-iv")
 
 
 def write_bundle(
@@ -34,7 +32,7 @@ def write_bundle(
     """
     results = [Result(report), *(Result(other) for other in beside)]
     standards = {}
-    for name in STANDARDS:
+    for name in PACKAGED:
         profile = read_profile(name)
         checks = evaluate(profile, results).checks
         standards[name] = profile, list(checks[: len(profile.requirement)])

@@ -128,8 +128,8 @@ def eval_results(report: Report, dataset: str) -> str:
     ``dataset`` is the hub's id of a data set that is registered as a benchmark; a method's and metric's name is its
     task. Numbers that do not exist are left out.
     """
+    import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    from huggingface_hub.utils import yaml_dump
 
     entries = []
     for outcome in report.outcomes:
@@ -144,7 +144,7 @@ def eval_results(report: Report, dataset: str) -> str:
                     notes=f"{metric_text(metric)}; seed {outcome.seed}; {outcome.method.access}",
                 )
             )
-    return str(yaml_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
+    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True))
 
 
 def annex_iv(report: Report, checks: Sequence[Check]) -> str:

@@ -18,6 +18,9 @@ from assay.methods.metric import Family
 
 FOLDER = Path(__file__).with_name("profiles")
 
+PACKAGED = ("aisvs-1.0", "annex-iv")
+"""The profiles that come with Assay."""
+
 Check = Literal["measured", "accepted", "limited", "equivalent", "release", "loaded", "digest", "outside"]
 
 
@@ -91,7 +94,7 @@ def read_profile(named: str) -> Profile:
         UsageError: if there is neither, or the file says what no profile may say.
         LoadError: if the file cannot be read or is not TOML.
     """
-    packaged = {file.stem: file for file in FOLDER.glob("*.toml")}
+    packaged = {name: FOLDER / f"{name}.toml" for name in PACKAGED}
     file = packaged.get(named, Path(named))
     if named not in packaged and not file.exists():
         raise UsageError(f"There is no profile {named!r}, and no file of that name: {nearest(named, packaged)}")
