@@ -48,6 +48,7 @@ app.command("assay.cli.report:report", help="Write the reports of a workspace ag
 app.command("assay.cli.gate:gate", help="Hold a result against a policy: one verdict, for continuous integration.")
 app.command("assay.cli.attest:attest", help="Sign what was measured, for those who must rely on it.")
 app.command("assay.cli.attest:verify", help="Check a signed statement, offline.")
+app.command("assay.cli.replay:replay", help="Measure one number again: does it hold within its noise?")
 app.command("assay.cli.export:app", name="export", help="Results for model cards and hubs.")
 app.command("assay.cli.explore:explore", help="Look through models, studies and correlations in a browser.")
 app.command("assay.cli.catalogue:app", name="catalogue", help="Records of public models.")
