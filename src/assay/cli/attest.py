@@ -58,7 +58,8 @@ def verify(
     """Check a statement, offline. Exit code 0 if all holds, 1 if something does not, 3 without a key."""
     if key is not None:
         _need_cryptography()
-    from assay.reports.evidence.verify import PACKAGE, verify
+    from assay.reports.evidence.statement import PACKAGE
+    from assay.reports.evidence.verify import verify
 
     found = verify(
         statement,

@@ -18,6 +18,7 @@ from assay.reports.html import render_html
 from assay.reports.report import assemble, write_json
 from assay.reports.results import Result
 from assay.studies.outcome import Outcome
+from assay.studies.sanity import Sanity
 from oracles.gate import sarif_complaints
 from reports.samples import outcome, ratio, target
 
@@ -56,6 +57,12 @@ def test_guessing_is_an_equivalence_test(metrics: tuple[Metric, ...], wanted: st
     assert decided(membership(*metrics))["11.2.5"] == wanted
 
 
+@pytest.mark.parametrize(("low", "wanted"), [(0.51, "not evaluable"), (0.49, "met")])
+def test_a_shift_between_the_sets_is_no_leak_and_no_proof(low: float, wanted: str) -> None:
+    blind = ratio("auc_blind", "AUC without the model", 0.6, low, 0.7, "DeLong")
+    assert decided(membership(auc(0.505, 0.49, 0.52), SUPPORTED, blind))["11.2.5"] == wanted
+
+
 def test_a_weak_attack_shows_no_equivalence() -> None:
     strong = membership(auc(0.505, 0.49, 0.52), SUPPORTED, level="undecided")
     assert strong.verdict is not None
@@ -88,6 +95,13 @@ def test_the_file_is_known_or_not() -> None:
     assert (known["6.1.1"], known["6.1.3"]) == ("met", "met")
     unknown = decided(outcome("evasion", "PGD"))
     assert (unknown["6.1.1"], unknown["6.1.3"]) == ("not evaluable", "not evaluable")
+
+
+def test_a_model_in_doubt_is_not_accepted_and_its_file_is_still_known() -> None:
+    doubt = Sanity(accuracy={}, majority=0.1, chance=0.1, doubt="It is at chance.", cause="chance")
+    facts = target().model_copy(update={"facts": {"format": "safetensors", "sha256": "ab" * 32}, "sanity": doubt})
+    found = decided(*(outcome(family, "One", facts=facts) for family in FAMILIES if family != "siblings"))
+    assert (found["6.1.4"], found["11.1.4"], found["6.1.3"]) == ("not met", "not met", "met")
 
 
 def test_rate_limits_need_a_budget() -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from assay.base.errors import LoadError, UsageError
 from assay.reports.evidence.envelope import VerificationError, check_signature, read_envelope
 from assay.reports.evidence.statement import (
-    PACKAGE,
     PREDICATE,
     SCHEMA_VERSION,
     STATEMENT,
@@ -198,6 +197,3 @@ def read_salt(path: Path) -> bytes:
         raise LoadError(f"The salt {path} cannot be read: {error.strerror}.") from error
     except ValueError:
         raise LoadError(f"{path} holds no salt: 64 hexadecimal digits.") from None
-
-
-__all__ = ["PACKAGE", "Verified", "read_salt", "verify"]

@@ -15,6 +15,9 @@ from assay.reports.results import Result
 from assay.reports.wording import AnswerLevel, listed
 from assay.studies.outcome import Outcome
 
+BLIND = "auc_blind"
+"""The AUC of a classifier that tells members from non-members and never asks the model."""
+
 
 def evaluate(profile: Profile, results: Sequence[Result]) -> Gate:
     """Hold every requirement against every result; what is met has passed, what is not evaluable was skipped.
@@ -26,7 +29,9 @@ def evaluate(profile: Profile, results: Sequence[Result]) -> Gate:
 
 
 def _check(one: Requirement, result: Result, results: Sequence[Result]) -> Check:
-    judged = in_doubt(DECIDE[one.check](one, result, results), result)
+    judged = DECIDE[one.check](one, result, results)
+    if one.check in ("accepted", "limited", "equivalent"):  # what is known of the file holds for a model at chance too
+        judged = in_doubt(judged, result)
     return Check(one, 1, result.report.target.name, file_of(result), *judged)
 
 
@@ -119,13 +124,17 @@ def _equivalent(one: Requirement, result: Result, results: Sequence[Result]) -> 
     outcomes = [outcome for outcome in _done(result) if outcome.method.family in one.families]
     if not any(_clears(outcome) for outcome in outcomes):
         return _not_evaluable(f"No method that could clear a model finished for {listed(list(one.families))}.")
+    shifted = next(filter(_tells_apart, (m for outcome in outcomes for m in outcome.metrics)), None)
+    if shifted is not None:
+        why = "Members and non-members can be told apart without the model, so that no bound is the model's alone."
+        return _not_evaluable(why, f"{BLIND} {metric_text(shifted)}")
     told, above, open_ = [], [], []
     for pattern, bound in one.bounds.items():
         metrics = [
             (f"{outcome.method.name} {metric.name}", metric)
             for outcome in outcomes
             for metric in outcome.metrics
-            if fnmatchcase(metric.name, pattern)
+            if fnmatchcase(metric.name, pattern) and metric.name != BLIND
         ]
         known = [(name, metric) for name, metric in metrics if metric.value is not None and metric.interval is not None]
         if not known:
@@ -141,6 +150,11 @@ def _equivalent(one: Requirement, result: Result, results: Sequence[Result]) -> 
     if above:
         return Judged("failed", measured, above[0], "high")
     return _not_evaluable(" ".join(open_), measured) if open_ else Judged("passed", measured, "", "low")
+
+
+def _tells_apart(metric: Metric) -> bool:
+    """Whether this is the classifier that never asks the model, and it is surely better than a guess."""
+    return metric.name == BLIND and metric.interval is not None and metric.interval.low > 0.5
 
 
 def _low(metric: Metric) -> float:
