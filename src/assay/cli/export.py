@@ -34,6 +34,26 @@ def model_index(result: Result, /, *, model: Model = None, out: Out = None) -> N
     _give(model_index(_report(result, model)), out)
 
 
+@app.command
+def evidence(
+    result: Result,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder to write.")],
+    model: Model = None,
+    dataset: Annotated[str | None, Parameter(help="Hub id of a benchmark, for .eval_results.")] = None,
+) -> None:
+    """CycloneDX 1.7, in-toto test result, SARIF, hub results and Annex IV in prose; aggregates alone."""
+    from assay.reports.evidence.bundle import write_bundle
+    from assay.reports.results import load_results
+
+    report = _report(result, model)
+    others = (one.report for one in load_results(result))
+    beside = tuple(other for other in others if other.target.digest != report.target.digest)
+    for file in write_bundle(report, out, dataset, beside):
+        print(file)
+
+
 def _report(result: Path, model: str | None) -> Report:
     from assay.reports.results import one_report
 

@@ -12,8 +12,13 @@ from markupsafe import Markup
 
 from assay.methods.figures import Figure, Gallery, Table
 from assay.reports.decision import DEFAULT, PROFILES, concern
+from assay.reports.gate.check import Check
+from assay.reports.gate.evaluate import evaluate
+from assay.reports.gate.markdown import word_of
+from assay.reports.gate.profile import PACKAGED, read_profile
 from assay.reports.pages import render
 from assay.reports.report import Report, save
+from assay.reports.results import Result
 from assay.studies.outcome import Outcome, PartFacts
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -60,6 +65,7 @@ def render_html(report: Report, artefacts: Path, profile: str = DEFAULT) -> str:
         parts=data_parts(report.outcomes),
         versions=versions(report.outcomes),
         servings=servings(report.outcomes),
+        standards=standards(report),
     )
 
 
@@ -114,6 +120,16 @@ def versions(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
         for name, version in outcome.versions.items():
             if version not in found.setdefault(name, []):
                 found[name].append(version)
+    return found
+
+
+def standards(report: Report) -> list[tuple[str, list[tuple[str, Check]]]]:
+    """What the packaged profiles' requirements came to: each title with its checks, in the standard's words."""
+    found = []
+    for name in PACKAGED:
+        profile = read_profile(name)
+        checks = evaluate(profile, [Result(report)]).checks
+        found.append((profile.title, [(word_of(check), check) for check in checks]))
     return found
 
 

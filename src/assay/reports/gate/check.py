@@ -11,6 +11,7 @@ from assay.methods.metric import Level, Metric
 from assay.reports.answers import RANK
 from assay.reports.format import count, metric_text, number
 from assay.reports.gate.policy import RELATIVE, Policy, Rule
+from assay.reports.gate.profile import Requirement
 from assay.reports.results import Result
 from assay.reports.wording import AnswerLevel
 from assay.studies.outcome import Outcome
@@ -32,9 +33,12 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """One rule on one target, whose ``file`` is known if it was read from one. ``line`` is the rule's in the policy."""
+    """One rule of a policy, or requirement of a profile, on one target.
 
-    rule: Rule
+    ``file`` is known if the target was read from one. ``line`` is the rule's in the policy.
+    """
+
+    rule: Rule | Requirement
     line: int
     target: str
     file: str | None
@@ -48,7 +52,6 @@ class Check:
 class Gate:
     """What came out. ``comparisons`` counts the differences from a baseline that were judged."""
 
-    policy: Policy
     checks: tuple[Check, ...]
     comparisons: int
 
@@ -67,7 +70,9 @@ class Gate:
     def verdict(self) -> str:
         """One sentence."""
         failed, total = len(self.having("failed")), len(self.checks)
-        skipped = f", {len(self.having('skipped'))} did not apply" if self.having("skipped") else ""
+        standard = all(isinstance(check.rule, Requirement) for check in self.checks)
+        verb = "not evaluable" if standard else "did not apply"
+        skipped = f", {len(self.having('skipped'))} {verb}" if self.having("skipped") else ""
         if self.exit_code == 3:
             return f"Nothing was assessed: none of {count(total, 'check')} applied."
         if failed:
@@ -86,11 +91,11 @@ def check(policy: Policy, results: Sequence[Result], baseline: Sequence[Result] 
     comparisons = sum(rule.relative * max(1, len(_done(rule, result))) for rule in policy.rules for result in results)
     alpha = _alpha(comparisons)
     checks = [
-        _check(rule, line, result, _in_doubt(_worst(_judge(rule, result, baseline or (), alpha)), result))
+        _check(rule, line, result, in_doubt(_worst(_judge(rule, result, baseline or (), alpha)), result))
         for result in results
         for rule, line in zip(policy.rules, policy.lines, strict=True)
     ]
-    return Gate(policy, tuple(checks), comparisons)
+    return Gate(tuple(checks), comparisons)
 
 
 def _alpha(comparisons: int) -> float:
@@ -103,10 +108,13 @@ def _alpha(comparisons: int) -> float:
 
 
 def _check(rule: Rule, line: int, result: Result, judged: Judged) -> Check:
-    target = result.report.target
-    file = target.facts.get("file")
-    known = file if isinstance(file, str) else None
-    return Check(rule, line, target.name, known, *judged)
+    return Check(rule, line, result.report.target.name, file_of(result), *judged)
+
+
+def file_of(result: Result) -> str | None:
+    """The file that a target was read from, as it was named."""
+    file = result.report.target.facts.get("file")
+    return file if isinstance(file, str) else None
 
 
 def _worst(judged: Iterator[Judged]) -> Judged:
@@ -115,7 +123,7 @@ def _worst(judged: Iterator[Judged]) -> Judged:
     return next((one for one in every if one.status == "failed"), every[0])
 
 
-def _in_doubt(judged: Judged, result: Result) -> Judged:
+def in_doubt(judged: Judged, result: Result) -> Judged:
     """A rule that passes on a model that is itself in doubt (at chance, say) says nothing: it fails, with the doubt."""
     looked_at = [outcome.target.sanity for outcome in result.report.outcomes if outcome.target.sanity is not None]
     doubt = next((sanity.doubt for sanity in looked_at if sanity.doubt), "")

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assay.reports.gate.check import Check, Gate, Status
+from assay.reports.gate.profile import Requirement
 from assay.reports.markdown import table
 from assay.reports.report import save
 
@@ -15,14 +16,25 @@ SIGNS: dict[Status, str] = {"failed": "✗ failed", "skipped": "- did not apply"
 """What is wrong comes first."""
 
 
-STYLES: dict[Status, str] = {"skipped": "dim", "failed": "red"}
+STYLES: dict[Status, str] = {"passed": "green", "skipped": "dim", "failed": "red"}
+
+EVALUATED: dict[Status, str] = {"passed": "met", "failed": "not met", "skipped": "not evaluable"}
+"""What became of a requirement, in its standard's words."""
+
+
+def word_of(check: Check) -> str:
+    """What became of a rule, or of a requirement."""
+    return EVALUATED[check.status] if isinstance(check.rule, Requirement) else check.status
 
 
 def print_gate(gate: Gate, console: Console) -> None:
-    """Print each check that failed or did not apply with its reason, and one verdict."""
+    """Print each check that failed or did not apply with its reason, every requirement, and one verdict."""
     for status, style in STYLES.items():
         for check in gate.having(status):
-            head = Text.assemble((status, style), f"  {check.target}: {check.rule.subject}, {check.rule.demand}")
+            if status == "passed" and not isinstance(check.rule, Requirement):
+                continue
+            word = word_of(check)
+            head = Text.assemble((word, style), f"  {check.target}: {check.rule.subject}, {check.rule.demand}")
             console.print(head, soft_wrap=True)
             console.print(Text(" ".join(part for part in (check.measured, check.reason) if part)), soft_wrap=True)
     console.print(Text(gate.verdict, style="bold"), soft_wrap=True)
@@ -46,4 +58,5 @@ def markdown(gate: Gate) -> str:
 def _row(check: Check) -> tuple[str, ...]:
     rule = f"{check.rule.subject}: {check.rule.demand}"
     why = " ".join(part for part in (check.reason, check.rule.reason) if part)
-    return SIGNS[check.status], check.target, rule, check.measured, why
+    sign = EVALUATED[check.status] if isinstance(check.rule, Requirement) else SIGNS[check.status]
+    return sign, check.target, rule, check.measured, why

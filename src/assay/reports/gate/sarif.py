@@ -12,8 +12,9 @@ from urllib.parse import quote
 from assay.base.digests import digest_json
 from assay.methods.about import USUAL
 from assay.methods.index import find_method
+from assay.methods.standards import ids_of, tags_of
 from assay.reports.gate.check import Check, Gate
-from assay.reports.gate.policy import Rule
+from assay.reports.gate.profile import Requirement
 from assay.reports.report import save
 from assay.reports.wording import QUESTIONS, AnswerLevel
 
@@ -47,11 +48,17 @@ def write_sarif(gate: Gate, path: Path) -> None:
 def _rule(checks: Sequence[Check]) -> dict[str, Any]:
     """A rule that failed: what it is about, where to read on, and its severity by the worst of its failures."""
     rule = checks[0].rule
-    if rule.question is not None:
+    atlas: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    if isinstance(rule, Requirement):
+        about = f"{rule.text} {rule.scope}"
+    elif rule.question is not None:
         about, atlas = QUESTIONS[rule.question], USUAL[rule.question, False][1]
+        ids = tags_of(ids_of("", rule.question, True))
     else:
-        method = find_method(rule.method or "").about
-        about, atlas = f"{method.title}: {method.summary}", method.atlas
+        entry = find_method(rule.method or "")
+        about, atlas = f"{entry.about.title}: {entry.about.summary}", entry.about.atlas
+        ids = tags_of(ids_of(entry.name, entry.family, entry.needs == "white-box"))
     found: dict[str, Any] = {
         "id": rule.subject,
         "shortDescription": {"text": rule.subject},
@@ -59,7 +66,7 @@ def _rule(checks: Sequence[Check]) -> dict[str, Any]:
         "defaultConfiguration": {"level": "error"},
         "properties": {
             "security-severity": f"{max(SEVERITY[check.level] for check in checks):.1f}",
-            "tags": ["security", "machine learning"],
+            "tags": ["security", "machine learning", *ids],
         },
     }
     return found | ({"helpUri": TECHNIQUE + atlas[0]} if atlas else {})
@@ -72,13 +79,14 @@ def _result(check: Check, index: int) -> dict[str, Any]:
         "ruleIndex": index,
         "kind": "fail",
         "level": "error",
-        "message": {"text": _message(check.rule, check)},
+        "message": {"text": _message(check)},
         "locations": [{"physicalLocation": place, "logicalLocations": [{"name": check.target, "kind": "model"}]}],
         "partialFingerprints": {"assayCheck/v1": digest_json([check.target, check.rule.model_dump(mode="json")])},
     }
 
 
-def _message(rule: Rule, check: Check) -> str:
+def _message(check: Check) -> str:
+    rule = check.rule
     told = f"{check.target}: {rule.subject}, {rule.demand}: failed"
     told += f" with {check.measured}" if check.measured else ""
     return " ".join(part for part in (f"{told}.", check.reason, rule.reason) if part)
