@@ -15,6 +15,7 @@ from assay.studies import Workspace
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "deepfool"
+NAME = "evasion.deepfool_plugged"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def workspace(plugged: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     """A workspace in which two targets were assessed by the plug-in."""
     folder = tmp_path_factory.mktemp("workspace") / "workspace"
     targets = ("starter/digits-cnn", "starter/digits-mlp")
-    settings = ("--set", "evasion.deepfool.max_images=60", "--workspace", str(folder))
-    assay_command(plugged, "audit", *targets, "--method", "evasion.deepfool", *settings)
+    settings = ("--set", f"{NAME}.max_images=60", "--workspace", str(folder))
+    assay_command(plugged, "audit", *targets, "--method", NAME, *settings)
     return folder
 
 
@@ -59,14 +60,14 @@ def test_the_plug_in_face_has_what_it_promises() -> None:
 
 
 def test_it_is_listed_and_explained(plugged: dict[str, str]) -> None:
-    assert "evasion.deepfool" in assay_command(plugged, "methods")
-    shown = assay_command(plugged, "methods", "evasion.deepfool")
+    assert NAME in assay_command(plugged, "methods")
+    shown = assay_command(plugged, "methods", NAME)
     assert "DeepFool" in shown
     assert "overshoot" in shown
 
 
 def test_it_runs_and_finds_near_images(workspace: Path) -> None:
-    found = [each for each in Workspace(workspace).outcomes() if each.method.name == "evasion.deepfool"]
+    found = [each for each in Workspace(workspace).outcomes() if each.method.name == NAME]
     assert len(found) == 2
     for outcome in found:
         assert outcome.status == "done"
@@ -78,19 +79,26 @@ def test_it_runs_and_finds_near_images(workspace: Path) -> None:
 
 
 def test_it_is_gated(plugged: dict[str, str], workspace: Path, tmp_path: Path) -> None:
-    rule = '[[rule]]\nmethod = "evasion.deepfool"\nmetric = "success_at_1.5"\nmax = '
+    rule = f'[[rule]]\nmethod = "{NAME}"\nmetric = "success_at_1.5"\nmax = '
     policy = tmp_path / "policy.toml"
     policy.write_text(f"{rule}1.0\n{rule}0.1\n")
     command = [sys.executable, "-m", "assay", "gate", str(workspace), "--policy", str(policy)]
     done = subprocess.run(command, env=plugged, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The gate failed: 2 of 4 checks." in done.stdout
-    assert done.stdout.count("evasion.deepfool success_at_1.5, at most 0.1") == 2
+    assert done.stdout.count(f"{NAME} success_at_1.5, at most 0.1") == 2
 
 
 def test_two_targets_are_compared(plugged: dict[str, str], workspace: Path) -> None:
     printed = assay_command(
-        plugged, "analysis", "compare", str(workspace), "--method", "evasion.deepfool", "--score", "success_at_1.5"
+        plugged,
+        "analysis",
+        "compare",
+        str(workspace),
+        "--method",
+        NAME,
+        "--score",
+        "success_at_1.5",
     )
     assert "digits-cnn" in printed
     assert "digits-mlp" in printed

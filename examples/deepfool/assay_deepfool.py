@@ -12,7 +12,7 @@ from assay.plugin import About, MinimumNorm, WhiteBox, method
 class DeepFool(MinimumNorm):
     """Steps to the nearest boundary of the linearised network until the image is misclassified."""
 
-    name = "evasion.deepfool"
+    name = "evasion.deepfool_plugged"
     about = About(
         "DeepFool, white box",
         "Steps to the nearest boundary of the linearised network; the median distance, and accuracy against distance.",

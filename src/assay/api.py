@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,19 @@ from assay.reports.results import Result
 from assay.reports.writing import own_folder, write_report
 from assay.reports.writing import write_reports as write_results
 from assay.studies import Outcome, Trial, Workspace, plan_methods, plan_trials, run_trials
+from assay.studies.changes import read_changes
+from assay.studies.changing import measure_changes
 from assay.studies.sanity_check import look
 from assay.studies.schedule import Expected, expect, run_expected, tiers
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
+from assay.targets.file_reference import file_reference, is_data, with_options
+from assay.targets.hugging_face.hub import PREFIX
+from assay.targets.inferred import infer
+from assay.targets.reference import find_entry, open_model, pick_device
 from assay.targets.target import Target
+from assay.targets.target_file import TargetFile
+from assay.targets.written import write_target_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,16 +43,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Audit:
-    """What was found of one target. ``reused`` counts the trials that an earlier run had finished."""
+    """What was found of one target.
+
+    ``reused`` counts the trials that an earlier run had finished; ``reference`` is how the target was named.
+    """
 
     outcomes: list[Outcome]
     workspace: Workspace
     reused: int
+    reference: str | None = None
 
-    @property
+    @cached_property
     def report(self) -> Report:
-        """The four questions and their answers."""
-        return assemble(self.outcomes)
+        """The four questions and their answers, beside what else the workspace holds."""
+        changes = read_changes(self.workspace.path, self.outcomes)
+        return assemble(self.outcomes, changes, self.reference, self.workspace.outcomes())
 
     def frame(self) -> pd.DataFrame:
         """One row a metric."""
@@ -78,6 +92,24 @@ class Prepared:
     workspace: Workspace
     progress: Progress
     began: float
+    reference: str | None = None
+
+    def measure_changes(self, audit: Audit, *, minutes: float | None = None, seconds: float | None = None) -> Audit:
+        """Measure what changes of the serving would turn the elevated and high answers of an audit of these trials.
+
+        ``minutes`` is the time since preparing began in which all must be done, ``seconds`` what may be spent on the
+        changes; see `assay.studies.changing.measure_changes` for what is spent without either.
+
+        Returns:
+            The audit, whose report says what was measured.
+
+        Raises:
+            WorkspaceError: if the workspace cannot be written.
+        """
+        if minutes is not None:
+            seconds = self.began + 60 * minutes - RESERVE - time.monotonic()
+        measure_changes(self.trials, audit.outcomes, self.workspace, self.progress, seconds=seconds)
+        return replace(audit)
 
     def expected(self) -> list[Expected]:
         """What each trial will take, by what it says of itself and a calibration of a second or so."""
@@ -107,7 +139,7 @@ class Prepared:
             raise UsageError(f"The minutes must be more than 0, not {minutes:g}.")
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
-            return Audit(ran.outcomes, self.workspace, ran.reused)
+            return Audit(ran.outcomes, self.workspace, ran.reused, self.reference)
         so_far: list[Outcome] = []
         rounds = 0
 
@@ -115,13 +147,14 @@ class Prepared:
             nonlocal rounds
             so_far.append(outcome)
             rounds += last
-            heard(Audit(list(so_far), self.workspace, 0), last and rounds == 1)
+            heard(Audit(list(so_far), self.workspace, 0, self.reference), last and rounds == 1)
 
         groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
-        return Audit(sorted(ran.outcomes, key=lambda outcome: order[outcome.key]), self.workspace, ran.reused)
+        ordered = sorted(ran.outcomes, key=lambda outcome: order[outcome.key])
+        return Audit(ordered, self.workspace, ran.reused, self.reference)
 
 
 RESERVE = 5.0
@@ -151,6 +184,7 @@ def prepare(
     progress = progress or silent()
     chosen = plan_methods(preset, methods, options)
     kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
+    reference = target if isinstance(target, str) else None
     if isinstance(target, str):
         terms = Terms(live, budget, price_per_1000)
         place = Place(reference=target, data=data, suspects=suspects, drop_duplicates=drop_duplicates, terms=terms)
@@ -159,7 +193,7 @@ def prepare(
         place = Place(reference=target.digest)
     changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
     trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
-    return Prepared(target, trials, kept, progress, began)
+    return Prepared(target, trials, kept, progress, began, reference)
 
 
 def audit(
@@ -180,6 +214,7 @@ def audit(
     price_per_1000: float | None = None,
     progress: Progress | None = None,
     minutes: float | None = None,
+    changes: bool = False,
 ) -> Audit:
     """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
@@ -200,6 +235,7 @@ def audit(
         price_per_1000: for a service that does not say: US dollars per 1,000 images.
         progress: where to report to; nowhere by default.
         minutes: all must be done in so many; see `Prepared.run`.
+        changes: also measure what changes of the serving would turn elevated and high answers.
 
     Raises:
         AssayError: if the target cannot be loaded, or a method, option or value is wrong; not if a method fails.
@@ -221,7 +257,55 @@ def audit(
         price_per_1000=price_per_1000,
         progress=progress,
     )
-    return prepared.run(minutes=minutes)
+    found = prepared.run(minutes=minutes)
+    return prepared.measure_changes(found, minutes=minutes) if changes else found
+
+
+def told(
+    references: Sequence[str], data: str | None = None, **options: str | None
+) -> tuple[tuple[str, ...], str | None]:
+    """References with what the user says of their files of weights, and the data, which may stand last among them.
+
+    Raises:
+        UsageError: if there are options, and a reference is to no file of weights.
+    """
+    *models, last = references or ("",)
+    if models and data is None and is_data(last):
+        references, data = models, last
+    return tuple(with_options(reference, **options) for reference in references), data
+
+
+def describe(
+    reference: str,
+    data: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: str | None,
+) -> dict[str, str]:
+    """Write a target file with what can be told of a model and its data; see `assay.targets.inferred.infer`.
+
+    Returns:
+        Sentences by key: what was inferred, and from what.
+
+    Raises:
+        UsageError: if the reference needs no target file, or ``out`` is there already.
+        AssayError: if the model cannot be opened, or something of it cannot be told.
+    """
+    if out.exists():
+        raise UsageError(f"{out} is there already: name another file with --out.")
+    file = file_reference(with_options(reference, **options))
+    if file is not None:
+        described, _, notes = infer(file, data, pick_device("cpu"), seed, progress or silent())
+    elif reference.startswith(PREFIX) or Path(reference).expanduser().is_dir():
+        open_model(reference, seed=seed, progress=progress)
+        described, notes = TargetFile(weights=reference), {"weights": "its own configuration says the rest"}
+    else:
+        find_entry(reference)
+        raise UsageError(f"{reference} needs no target file: say assay audit {reference}.")
+    write_target_file(out, described, data, notes)
+    return notes
 
 
 def expand(references: Sequence[str]) -> list[str]:
@@ -232,8 +316,8 @@ def expand(references: Sequence[str]) -> list[str]:
     """
     if not references:
         raise UsageError(
-            "Name a model: a catalogue id, timm:NAME, torchvision:NAME, or a target file; or recorded answers, with "
-            "--outputs."
+            "Name a model: a catalogue id, timm:NAME, torchvision:NAME, a file or folder of weights, or a target file; "
+            "or recorded answers, with --outputs."
         )
     return matching(references)
 

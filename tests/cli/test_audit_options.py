@@ -37,6 +37,9 @@ class Prepared:
     def run(self, expected: list[Any], minutes: float | None, heard: Any) -> None:
         self.call.update(minutes=minutes)
 
+    def measure_changes(self, audit: None, minutes: float | None) -> None:
+        self.call.update(changed_within=minutes)
+
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -73,7 +76,14 @@ def test_every_option_arrives(name: str, asked: list[dict[str, Any]], tmp_path: 
     assert (call["serving"]["output"], list(call["serving"]["policies"])) == ("label", ["rounding=2"])
     assert call["options"] == {"evasion.fgsm": {"max_images": 9}}
     assert call["workspace"].path == tmp_path / "w"
+    assert call.get("changed_within") == (4 if name == "audit" else None)
+    assert ("changed_within" in call) == (name == "audit")
     assert (call["minutes"], call["profile"]) == ((4, "internal") if name == "audit" else (None, "open-weights"))
+
+
+def test_changes_are_left_alone_on_demand(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert main(["audit", "one", "--no-changes", "--workspace", str(tmp_path / "w")]) == 0
+    assert "changed_within" not in asked[0]
 
 
 @pytest.mark.parametrize(

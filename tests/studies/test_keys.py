@@ -19,6 +19,7 @@ from assay.base.digests import digest_json
 from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages
 from assay.data.splits import Splits
+from assay.data.vectors import Box
 from assay.methods.finding import Finding, Metric, Verdict
 from assay.methods.method import Context, Method
 from assay.studies import Trial, Workspace, run_trials
@@ -259,6 +260,7 @@ def test_every_field_of_a_target_is_in_the_key_or_said_not_to_be() -> None:
         "preprocessing": Preprocessing(scale=255.0),
         "class_names": ("a", "b", "c"),
         "modality": "text",
+        "box": Box(np.zeros(3), np.ones(3)),
         "serving": {"output": "label"},
     }
     assert {field.name for field in dataclasses.fields(Target)} == others.keys() | UNSEEN_FIELDS.keys()

@@ -12,7 +12,8 @@ class Spent(Frozen):
 
     ``images`` were charged, one each; ``duplicates`` were asked again by the same attacker, who has notes, and cost
     nothing; ``calls`` are requests; ``forwards`` are images that the network really computed in this run (the rest
-    came from the posterior store); ``gradients`` are images back-propagated to the input (white box only).
+    came from the posterior store); ``gradients`` are images back-propagated to the input: the target's (white
+    box only), and those of other models that the attacker has in hand.
     """
 
     images: int = 0

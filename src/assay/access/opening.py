@@ -20,6 +20,7 @@ from assay.data.formats.registry import load_dataset
 from assay.data.images import Shape
 from assay.data.sources import Parts, load_parts
 from assay.targets.reference import load_target, pick_device
+from assay.targets.service_file import is_service_file, read_service_file
 from assay.targets.target import Target
 
 
@@ -38,6 +39,9 @@ class Terms:
 
 NO_TERMS = Terms()
 
+MAPPED = "json"
+"""The scheme of a target file with a ``[service]``."""
+
 
 def check_terms(reference: str, terms: Terms) -> None:
     """No-op if a reference may be opened on these terms; nothing is asked.
@@ -53,6 +57,8 @@ def check_terms(reference: str, terms: Terms) -> None:
 
 def is_service(reference: str) -> bool:
     """Whether a reference names a service."""
+    if is_service_file(reference):
+        return True
     scheme, colon, _ = reference.partition(":")
     return bool(colon) and (scheme in ("http", "https") or scheme in SERVICES.names())
 
@@ -98,6 +104,7 @@ def open_target(
             progress=progress,
         )
     service = _admitted(reference, terms)
+    data = data or _own_data(reference)
     if data is None:
         raise DataError(f"{service.address.shown} brings no data: name a data set or its path with --data (or data).")
     service.connect()
@@ -141,11 +148,12 @@ def _open_service(
 
 
 def _admitted(reference: str, terms: Terms) -> Service:
-    address = parse_address(reference)
+    address = parse_address(f"{MAPPED}:{reference}" if is_service_file(reference) else reference)
     kind = SERVICES.get(address.scheme)
     if kind.ended:
         raise UsageError(kind.ended)
     service = kind(address)
+    address = service.address
     if not is_loopback(service.url) and (not terms.live or terms.budget is None):
         raise UsageError(
             f"{address.shown} is not on this machine: asking it sends your images to {service.url} and may cost money. "
@@ -157,6 +165,15 @@ def _admitted(reference: str, terms: Terms) -> Service:
     if terms.price_per_1000 is not None and not 0.0 <= terms.price_per_1000 < float("inf"):
         raise UsageError(f"The price must be 0 or more, not {terms.price_per_1000:g}.")
     return service
+
+
+def _own_data(reference: str) -> str | None:
+    """The data that a service's target file names, relative to the file."""
+    if not is_service_file(reference):
+        return None
+    path = Path(reference).expanduser()
+    own = read_service_file(path).data
+    return own and Parts(dataset=own).anchored(path.resolve().parent).dataset
 
 
 def _price(service: Service, terms: Terms) -> float:

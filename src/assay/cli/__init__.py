@@ -40,6 +40,7 @@ MODELS = frozenset(
 """What the extra ``models`` brings, by the names that are imported."""
 
 app.command("assay.cli.audit:audit", help="Assess models before they are published.")
+app.command("assay.cli.init:init", help="Write a target file with what can be told of a model and its data.")
 app.command("assay.cli.audit:run", help="Run one method on one model.")
 app.command("assay.cli.methods:methods", help="List the methods, or show one: options, access, threat model, paper.")
 app.command("assay.cli.serve:app", name="serve", help="Serve a model over HTTP, with keys, prices and budgets.")

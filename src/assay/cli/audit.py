@@ -35,6 +35,23 @@ DropDuplicates = Annotated[
     bool,
     Parameter(help="Leave out of the non-members what is among the training images too, pixel for pixel.", negative=""),
 ]
+Architecture = Annotated[
+    str | None, Parameter(help="The network of a file that holds tensors only, such as torchvision:resnet18.")
+]
+InputShape = Annotated[
+    str | None, Parameter(help="What the network of a file of weights takes, as 3x224x224 [default: as its data are].")
+]
+NumClasses = Annotated[
+    str | None, Parameter(help="The number of classes of a file of weights [default: as its data have].")
+]
+Reading = Annotated[
+    str | None,
+    Parameter(
+        name="--preprocessing",
+        help="What a file of weights expects: unit (0..1), 255, symmetric (-1..1), imagenet, cifar10, mnist, caffe, "
+        "inverted, or with -bgr [default: what labelled images fit best, which is said].",
+    ),
+]
 Suspects = Annotated[
     str | None,
     Parameter(help="Images that may carry a backdoor's trigger: a data set, whatever its labels [default: none]."),
@@ -61,6 +78,10 @@ Profile = Annotated[
     Literal["open-weights", "paid-api", "on-device", "internal"],
     Parameter(help="How the model will be published, which the report decides for."),
 ]
+Changes = Annotated[
+    bool,
+    Parameter(help="Measure which change of the serving would turn an elevated or high answer, and at what cost."),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
 DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
@@ -70,10 +91,14 @@ def audit(
         str,
         Parameter(
             help="Catalogue ids ('starter/*' matches several), timm:NAME, hf:ORG/NAME@REVISION, folders of "
-            "save_pretrained, TOML files, or services."
+            "save_pretrained, files of weights, TOML files, or services; a data set may stand last."
         ),
     ],
     data: Data = None,
+    architecture: Architecture = None,
+    input_shape: InputShape = None,
+    num_classes: NumClasses = None,
+    preprocessing: Reading = None,
     suspects: Suspects = None,
     drop_duplicates: DropDuplicates = False,
     preset: Annotated[Literal["quick", "standard", "full"], Parameter(help="How much effort.")] = "quick",
@@ -91,6 +116,7 @@ def audit(
     price: Price = None,
     minutes: Minutes = None,
     dry_run: DryRun = False,
+    changes: Changes = True,
     outputs: Annotated[
         Path | None,
         Parameter(
@@ -99,8 +125,16 @@ def audit(
     ] = None,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
-    from assay.api import expand
+    from assay.api import expand, told
 
+    references, data = told(
+        references,
+        data,
+        architecture=architecture,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        preprocessing=preprocessing,
+    )
     wanted = {
         "preset": preset,
         "methods": method,
@@ -112,7 +146,8 @@ def audit(
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
-    return _audit(targets, settings, _serving(output, policy), workspace, out, wanted, profile, minutes, dry_run)
+    serving = _serving(output, policy)
+    return _audit(targets, settings, serving, workspace, out, wanted, profile, minutes, dry_run, changes=changes)
 
 
 def run(
@@ -175,6 +210,8 @@ def _audit(
     profile: str = DEFAULT_PROFILE,
     minutes: float | None = None,
     dry_run: bool = False,
+    *,
+    changes: bool = False,
 ) -> int:
     began = time.monotonic()  # before torch is imported
     from assay import api
@@ -190,7 +227,8 @@ def _audit(
             continue
         if not audits:
             prepared = replace(prepared, began=began)
-        audits.append(_run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1))
+        found = _run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1)
+        audits.append(prepared.measure_changes(found, minutes=minutes) if changes else found)
     return 0 if dry_run else show(audits, out, profile)
 
 

@@ -11,9 +11,10 @@ from assay.base.errors import DataError
 from assay.base.frozen import Frozen
 from assay.base.progress import Progress
 from assay.data.formats.registry import DATASETS, Dataset, Named, load_dataset
+from assay.data.formats.tables import TableReader
 from assay.data.images import Fitted, Images, Shape, shape_text
 from assay.data.splits import Splits, make_splits, without_duplicates
-from assay.data.text_rows import Texts
+from assay.data.vectors import modality_of
 
 
 class Parts(Frozen):
@@ -23,7 +24,8 @@ class Parts(Frozen):
     training part; or ``members`` and ``non_members`` are sets of their own, and ``auxiliary`` too. ``train_rows`` says
     that the model was trained on only so many of the dataset's training images, the first ones. ``suspects`` are images
     that may carry a backdoor's trigger, whatever their labels. ``drop_duplicates`` leaves out of the non-members what
-    is among the training images too, pixel for pixel.
+    is among the training images too, pixel for pixel. Of tables of vectors, ``label`` names the column of labels, and
+    ``categories`` declares the categories of columns (see `TableReader`).
     """
 
     dataset: str | None = None
@@ -33,6 +35,8 @@ class Parts(Frozen):
     auxiliary: str | None = None
     suspects: str | None = None
     drop_duplicates: bool = False
+    label: str | None = None
+    categories: dict[str, tuple[str, ...]] = Field(default={})
 
     @model_validator(mode="after")
     def _one_way(self) -> Parts:
@@ -45,7 +49,9 @@ class Parts(Frozen):
     def anchored(self, folder: Path) -> Parts:
         """The same with relative paths resolved against a folder."""
         named = {name for name, source in DATASETS.items() if isinstance(source, Named)}
-        sources = {part: source for part, source in self.model_dump().items() if isinstance(source, str)}
+        sources = {
+            part: source for part, source in self.model_dump().items() if isinstance(source, str) and part != "label"
+        }
         return self.model_copy(
             update={
                 part: str(folder / Path(source).expanduser()) for part, source in sources.items() if source not in named
@@ -58,7 +64,7 @@ def load_parts(
     shape: Shape,
     seed: int,
     progress: Progress,
-    modality: Literal["image", "text"] = "image",
+    modality: Literal["image", "text", "vector"] = "image",
     *,
     resize: bool = False,
 ) -> tuple[Splits, tuple[str, ...]]:
@@ -70,9 +76,13 @@ def load_parts(
     Raises:
         AssayError: if a set does not exist, is damaged, does not fit, or is of the other modality.
     """
+    tables: dict[str, Dataset] = {}
+    if modality == "vector":  # columns, categories and classes are those of the training data, which come first
+        named = (parts.dataset, parts.members, parts.non_members, parts.auxiliary, parts.suspects)
+        tables = TableReader(parts.label, parts.categories).load_all([source for source in named if source])
 
     def load(source: str) -> Dataset:
-        return _load(source, shape, progress, modality, resize)
+        return tables[source] if modality == "vector" else _load(source, shape, progress, modality, resize)
 
     other = None if parts.auxiliary is None else _images(load(parts.auxiliary), "train")
     suspects = None if parts.suspects is None else _images(load(parts.suspects), "test")
@@ -105,7 +115,7 @@ def _distinct(images: Images, others: Images, progress: Progress) -> Images:
 def _load(source: str, shape: Shape, progress: Progress, modality: str, resize: bool) -> Dataset:
     fitted = modality == "text" or Path(source).expanduser().is_dir()
     dataset = load_dataset(source, size=shape[1:] if fitted else None, progress=progress)
-    holds = {"text" if isinstance(part, Texts) else "image" for part in (dataset.train, dataset.test) if part}
+    holds = {modality_of(part) for part in (dataset.train, dataset.test) if part}
     if modality not in holds:
         raise DataError(f"{dataset.name} holds {holds.pop()}s, and the target reads {modality}s.")
     there = [part for part in (dataset.train, dataset.test) if part is not None]

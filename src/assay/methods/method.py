@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -19,7 +19,7 @@ from assay.data.splits import Splits
 from assay.methods.about import About
 from assay.methods.finding import FAMILIES, Family, Finding
 from assay.methods.work import Sizes, Work
-from assay.targets.target import Modality
+from assay.targets.target import Modality, Target
 
 Need = Literal["label", "top-k", "posteriors", "white-box"]
 Preset = Literal["quick", "standard", "full"]
@@ -64,9 +64,9 @@ class Method(BaseModel):
     description. ``version`` goes up whenever the same options would give other numbers. ``presets`` maps a preset to
     the options it changes; a method takes part in the presets that it names. ``parts`` are the parts of the data that
     it cannot do without, ``uses`` those that it uses where they are there; no other can be reached. ``modalities`` are
-    what it works on; ``on_text`` gives options that make sense for images alone the values that they take on texts,
-    unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the splits:
-    recorded answers suffice for those.
+    what it works on; ``suited`` gives, by modality, options that make sense for images alone the values that they
+    take there, unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the
+    splits: recorded answers suffice for those.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -80,22 +80,23 @@ class Method(BaseModel):
     uses: ClassVar[tuple[str, ...]] = ()
     novel_inputs: ClassVar[bool] = True
     modalities: ClassVar[tuple[Modality, ...]] = ("image",)
-    on_text: ClassVar[dict[str, Any]] = {}
+    suited: ClassVar[dict[Modality, dict[str, Any]]] = {}
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
 
     def on(self, modality: Modality) -> Method:
-        """The same method for a modality: on texts with the values of ``on_text``.
+        """The same method for a modality, with its values of ``suited``.
 
         Options keep a value that neither the default nor a preset gave them; methods refuse it where it cannot be.
         """
-        if modality == "image":
+        suited = self.suited.get(modality)
+        if not suited:
             return self
-        usual = {name: [self.__class__.model_fields[name].default] for name in self.on_text}
+        usual = {name: [self.__class__.model_fields[name].default] for name in suited}
         for changes in self.presets.values():
             for name in usual.keys() & changes.keys():
                 usual[name].append(changes[name])
         return self.model_copy(
-            update={name: value for name, value in self.on_text.items() if getattr(self, name) in usual[name]}
+            update={name: value for name, value in suited.items() if getattr(self, name) in usual[name]}
         )
 
     def requires(self) -> Method | None:
@@ -109,6 +110,17 @@ class Method(BaseModel):
         saved sibling, or a compression of the target, such as ``int8`` (see `assay.compression`).
         """
         return {}
+
+    def public_companions(self, target: Target) -> dict[str, str]:
+        """Published models that the method is given as far as they can be had, by role; see `companions`.
+
+        One that cannot be had, does not fit or has the target's own weights is left out.
+        """
+        return {}
+
+    def why_not(self, companions: Collection[str]) -> str:
+        """Why the method makes no sense with companions of these roles alone; empty if it does."""
+        return ""
 
     def work(self, sizes: Sizes) -> Work | None:
         """What the method will compute on a target of these sizes; None where nobody can tell beforehand.

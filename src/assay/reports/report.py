@@ -13,7 +13,10 @@ from assay.base.frozen import Frozen
 from assay.methods.metric import FAMILIES, OPTIONAL, Family
 from assay.reports.answers import Answer, answer
 from assay.reports.decision import DEFAULT, PROFILES, Decision, decide, profile_named
+from assay.reports.remedies import Remedy, remedies
+from assay.reports.standing import Standing, standings
 from assay.reports.wording import summary
+from assay.studies.changes import MeasuredChange
 from assay.studies.outcome import Outcome, TargetFacts
 
 SCHEMA_VERSION = 2
@@ -24,7 +27,9 @@ class Report(Frozen):
 
     ``decisions`` has one entry for each profile of `assay.reports.decision`, and none in reports of earlier versions.
     ``answers`` has one entry per family, those of `OPTIONAL` families only where a method of theirs was run.
-    ``outcomes`` are sorted by family, the finished first.
+    ``remedies`` has one entry for each elevated or high answer that a change of the serving was measured against,
+    ``standings`` one for each answer whose number enough other models have. ``outcomes`` are sorted by family, the
+    finished first.
     ``measured_from`` and ``measured_until`` span the trials.
     """
 
@@ -35,6 +40,8 @@ class Report(Frozen):
     summary: str
     decisions: list[Decision] = []
     answers: list[Answer]
+    remedies: list[Remedy] = []
+    standings: list[Standing] = []
     outcomes: list[Outcome]
 
     def of(self, family: Family) -> list[Outcome]:
@@ -61,13 +68,29 @@ class Report(Frozen):
         named = profile_named(profile).name
         return next((one for one in self.decisions if one.profile == named), decide(self.outcomes, PROFILES[named]))
 
+    def remedy(self, family: Family) -> Remedy | None:
+        """What was tried against a family's answer."""
+        return next((remedy for remedy in self.remedies if remedy.family == family), None)
+
+    def standing(self, family: Family) -> Standing | None:
+        """Where the number that decided a family's answer lies among other models'."""
+        return next((standing for standing in self.standings if standing.family == family), None)
+
     def deciding(self, answer: Answer) -> Outcome | None:
         """The outcome that an answer was taken from."""
         return next((outcome for outcome in self.outcomes if outcome.key == answer.decided_by), None)
 
 
-def assemble(outcomes: Sequence[Outcome]) -> Report:
+def assemble(
+    outcomes: Sequence[Outcome],
+    changes: Sequence[MeasuredChange] = (),
+    reference: str | None = None,
+    peers: Sequence[Outcome] = (),
+) -> Report:
     """The report of one target; the order of the outcomes does not matter.
+
+    ``changes`` is what was measured behind changes of its serving, and ``reference`` how it is named on a command
+    line, by default by its name. ``peers`` are outcomes of other targets, to compare with.
 
     Raises:
         NothingAssessedError: if there is no outcome.
@@ -88,6 +111,8 @@ def assemble(outcomes: Sequence[Outcome]) -> Report:
         summary=_doubt(ordered) + summary(target.name, {answer.family: answer.level for answer in answers}),
         decisions=[decide(ordered, profile) for profile in PROFILES.values()],
         answers=answers,
+        remedies=remedies(answers, ordered, changes, reference or target.name),
+        standings=standings(answers, ordered, peers),
         outcomes=ordered,
     )
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from assay.base.errors import NothingAssessedError, UsageError, WorkspaceError, nearest
 from assay.reports.report import Report, assemble
+from assay.studies.changes import read_changes
 from assay.studies.workspace import Workspace
 
 MARKER = "workspace.json"
@@ -33,8 +34,12 @@ def load_results(path: Path) -> list[Result]:
         return [_read(path)]
     if (path / MARKER).is_file():
         workspace = Workspace(path)
-        grouped = groupby(workspace.outcomes(), key=lambda outcome: (outcome.target.name, outcome.target.digest))
-        results = [Result(assemble(list(outcomes)), path / "artefacts") for _, outcomes in grouped]
+        known = workspace.outcomes()
+        grouped = groupby(known, key=lambda outcome: (outcome.target.name, outcome.target.digest))
+        targets = [list(outcomes) for _, outcomes in grouped]
+        results = [
+            Result(assemble(them, read_changes(path, them), peers=known), path / "artefacts") for them in targets
+        ]
     elif path.is_dir():
         results = [_read(file) for file in sorted(path.rglob("report.json"))]
     else:

@@ -49,6 +49,10 @@ def print_summary(report: Report, console: Console, path: Path | None = None, pr
     for answer in answers:
         if answer.level in ("elevated", "high"):
             console.print(Text(f"{SYMBOLS[answer.level]} {answer.sentence}"))
+            if remedy := report.remedy(answer.family):
+                console.print(Text(f"  {remedy.sentence}"))
+                if remedy.cheapest:
+                    console.print(Text(f"  {remedy.cheapest.command}", style="dim"), soft_wrap=True)
     console.print(Text(report.summary))
     for outcome in report.unfinished:
         console.print(_unfinished(outcome))
@@ -73,12 +77,14 @@ def _table(report: Report, answers: Sequence[Answer]) -> Table:
         outcome = report.deciding(answer)
         verdict = Text(f"{SYMBOLS[answer.level]} {answer.level}", style=STYLES[answer.level])
         question = Text.assemble(answer.question, "\n", (_method(answer, outcome), "dim"))
-        table.add_row(verdict, question, *((_number(answer), asked(outcome)) if outcome else ("", "")))
+        standing = report.standing(answer.family)
+        number = _number(answer, standing.sentence if standing else "")
+        table.add_row(verdict, question, *((number, asked(outcome)) if outcome else ("", "")))
     return table
 
 
-def _number(answer: Answer) -> Text:
-    told = [answer.metric.label, scale_text(answer.metric)] if answer.metric else [""]
+def _number(answer: Answer, standing: str) -> Text:
+    told = [answer.metric.label, scale_text(answer.metric), standing] if answer.metric else [""]
     return Text.assemble(metric_text(answer.metric), *(("\n" + line, "dim") for line in told if line))
 
 

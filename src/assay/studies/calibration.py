@@ -72,7 +72,7 @@ def calibrate(target: Target) -> Calibration:
     images = few if slow else few.repeat(BATCH // FEW, 1, 1, 1)
     forward = _per_image(lambda: target.logits(images), len(images))
     gradient = None
-    if target.module is not None:
+    if target.module is not None and target.modality != "text":  # no gradient passes through a tokeniser
         module = (folded(target.module, target.input_shape) if target.device.type == "cpu" else None) or target.module
 
         def back() -> None:

@@ -99,6 +99,11 @@ class Companion:
         return ""
 
     @cached_property
+    def stands_apart(self) -> bool:
+        """Whether it can be had, fits, and is not the target itself under another name."""
+        return not self.why_not and self.published.weights_digest != self.target.weights_digest
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on: what the model answers, or how it is made from the target."""
         if self.why_not:

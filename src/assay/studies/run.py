@@ -91,7 +91,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
         seed=trial.seed,
         device=trial.target.device,
         artefacts=folder,
-        shared=workspace.path / "shared",
+        shared=workspace.shared,
         progress=progress,
         provided=workspace.artefacts(required.key) if required else None,
         class_names=trial.target.class_names,
@@ -102,6 +102,7 @@ def _measure(trial: Trial, workspace: Workspace, progress: Progress) -> Outcome:
     try:
         beside = {each.role: each.open(context.shared, progress) for each in trial.companions}
         answer = _run_method(trial, access, replace(context, companions=beside))
+        access.ledger.gradients += sum(box.ledger.gradients for box in beside.values())
         finding = check_finding(answer, trial.method.name, folder)
         outcome = _outcome(trial, "done", started, access.ledger, time.monotonic() - clock)
         return _keep(outcome, finding, workspace)

@@ -21,7 +21,7 @@ from assay.studies.usual_causes import Asked, ask, explain
 from assay.studies.workspace import Workspace, reported
 from assay.targets.target import Target
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same model and data would be judged otherwise."""
 FEWEST = 30
 """Images below which no accuracy is held against a model."""

@@ -30,7 +30,8 @@ from assay.data.formats.registry import DATASETS, Named
 from assay.methods.method import METHODS, Method, Preset
 from assay.studies.grid import combinations
 from assay.studies.plan import make_method
-from assay.targets.reference import LIBRARIES, check_reference
+from assay.targets.function import LIBRARIES
+from assay.targets.reference import check_reference
 
 PRESET = "preset:"
 Positive = Annotated[float, Field(gt=0)]

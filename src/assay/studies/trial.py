@@ -57,6 +57,7 @@ class Trial:
                 "preprocessing": self.target.preprocessing.model_dump(mode="json"),
                 "class_names": self.target.class_names,
                 "input": [self.target.modality, *self.target.input_shape],
+                **({} if self.target.box is None else {"box": self.target.box.digest}),
                 "answers": [self.target.answers, self.target.num_classes],
                 "data": {name: d for name, d in self.target.splits.digests().items() if name in used},
                 "method": self.method.name,
@@ -74,9 +75,10 @@ class Trial:
 
     @cached_property
     def companions(self) -> tuple[Companion, ...]:
-        """The other models that the method is given."""
-        named = self.method.companions()
-        return tuple(Companion(role, text, self.target, self.seed) for role, text in named.items())
+        """The other models that the method is given; of the public ones those that can be."""
+        named, public = self.method.companions(), self.method.public_companions(self.target)
+        found = [Companion(role, text, self.target, self.seed) for role, text in {**named, **public}.items()]
+        return tuple(each for each in found if each.role in named or each.stands_apart)
 
     @property
     def required(self) -> Trial | None:
@@ -88,7 +90,10 @@ class Trial:
     def access(self) -> str:
         """The access in words: ``white-box``, or ``black-box`` and what is answered."""
         shown = "white-box" if self.method.needs == "white-box" else f"black-box, {self.serving.output}"
-        return shown + "".join(f", {companion.role} in hand" for companion in self.companions)
+        roles = [companion.role for companion in self.companions if companion.role in self.method.companions()]
+        if (public := len(self.companions) - len(roles)) > 0:
+            roles.append(f"{public} public network{'s' if public > 1 else ''}")
+        return shown + "".join(f", {role} in hand" for role in roles)
 
     @property
     def resolved_serving(self) -> dict[str, Any]:
@@ -110,7 +115,8 @@ class Trial:
         missing = [part for part in method.parts if getattr(target.splits, part) is None]
         if missing:
             return f"It needs data that the target does not have: {', '.join(missing).replace('_', '-')}."
-        return next((companion.why_not for companion in self.companions if companion.why_not), "")
+        unfit = next((companion.why_not for companion in self.companions if companion.why_not), "")
+        return unfit or method.why_not([companion.role for companion in self.companions])
 
     def target_facts(self) -> TargetFacts:
         """The target as its outcome remembers it."""

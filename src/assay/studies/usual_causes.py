@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from scipy.stats import binomtest
 
 from assay.data.images import Images
 from assay.studies.sanity import Cause
+from assay.targets.readings import as_read, readings
 from assay.targets.target import Target
 
 IMAGES = 256
@@ -21,6 +21,9 @@ GAIN = 0.2
 """What another reading of labels or pixels must add to the accuracy to be named, where the model is in doubt."""
 SIGNIFICANT = 1e-3
 """The level at which colours in another order are better, image by image, where it is not (McNemar, exact)."""
+
+DIM = 1.001 / 255
+"""The brightest pixel of images that were divided by 255 twice."""
 
 
 class Asked(NamedTuple):
@@ -68,12 +71,27 @@ def explain(target: Target, part: Asked, doubted: bool) -> Explanation | None:
     other readings cost a forward pass of every image each.
     """
     pixels = target.modality == "image" and not target.recorded
+    if pixels and (small := _divided_twice(target, part)) is not None:
+        return small
     if not doubted:
         return _other_colours(target, part) if pixels else None
     found = [_shifted(part, target.num_classes), _other_order(part, target.num_classes)]
     found += [_other_pixels(target, part)] if pixels else []
     enough = [e for e in found if e is not None and e.accuracy > max(float(part.right.mean()) + GAIN, 0.5)]
     return max(enough, key=lambda explanation: explanation.accuracy - explanation.freedom, default=None)
+
+
+def _divided_twice(target: Target, part: Asked) -> Explanation | None:
+    """No pixel is brighter than 1 of 255: bytes that were divided by 255 again after they were in [0, 1]."""
+    brightest = float(part.images.max())
+    if not 0 < brightest <= DIM:
+        return None
+    share = float((_answers(target, part.images * 255) == part.labels).mean())
+    say = (
+        f"No pixel of the images is brighter than {brightest:.4f}, where 1 is white: they were divided by 255 twice. "
+        f"Multiplied by 255, {share:.1%} would be right."
+    )
+    return Explanation("pixels", share, say)
 
 
 def _shifted(part: Asked, classes: int) -> Explanation:
@@ -95,58 +113,14 @@ def _other_order(part: Asked, classes: int) -> Explanation | None:
     return Explanation("labels", best, say, freedom=0.1)
 
 
-class _Reading(NamedTuple):
-    """Another preprocessing: how to say it, and what a target file says."""
-
-    name: str
-    input: Callable[[torch.Tensor], torch.Tensor]
-    preprocessing: dict[str, Any]
-
-
-def _normalised(name: str, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> _Reading:
-    def apply(images: torch.Tensor) -> torch.Tensor:
-        return (images * scale - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
-
-    return _Reading(name, apply, {"scale": scale, "mean": mean, "std": std})
-
-
-def _blue_first(reading: _Reading) -> _Reading:
-    name = f"blue first, {reading.name}"
-    return _Reading(name, lambda images: reading.input(images.flip(1)), {})
-
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-MNIST = ((0.1307,), (0.3081,))
-CAFFE = ((103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
-
-
-def _readings(channels: int) -> list[_Reading]:
-    plain = [
-        _normalised("pixels from 0 to 1", 1.0, (0.0,), (1.0,)),
-        _normalised("pixels from 0 to 255", 255.0, (0.0,), (1.0,)),
-        _normalised("pixels from -1 to 1", 1.0, (0.5,), (0.5,)),
-    ]
-    if channels == 1:
-        inverted = _Reading("dark and bright exchanged", lambda images: 1 - images, {"scale": -1.0, "mean": (-1.0,)})
-        return [*plain, _normalised("MNIST's mean and standard deviation", 1.0, *MNIST), inverted]
-    if channels != 3:
-        return plain
-    plain += [
-        _normalised("ImageNet's mean and standard deviation", 1.0, *IMAGENET),
-        _normalised("CIFAR-10's mean and standard deviation", 1.0, *CIFAR10),
-    ]
-    caffe = _normalised("pixels from 0 to 255 less Caffe's mean", 255.0, *CAFFE)
-    return [*plain, *map(_blue_first, plain), _blue_first(caffe)]
-
-
 def _other_pixels(target: Target, part: Asked) -> Explanation:
     shares = [
-        (float((_answers(target, _instead(target, reading, part.images)) == part.labels).mean()), reading)
-        for reading in _readings(target.input_shape[0])
+        (float((_answers(target, as_read(target, reading, part.images)) == part.labels).mean()), reading)
+        for reading in readings(target.input_shape[0])
     ]
     best, reading = max(shares, key=lambda pair: pair[0])
-    return Explanation("pixels", best, _proposal(best, reading), reading.preprocessing)
+    said = _proposal(best, reading.name, f"preprocessing = {reading.table()}")
+    return Explanation("pixels", best, said, reading.preprocessing.model_dump())
 
 
 def _other_colours(target: Target, part: Asked) -> Explanation | None:
@@ -157,24 +131,13 @@ def _other_colours(target: Target, part: Asked) -> Explanation | None:
     gained, lost = int((swapped & ~part.right).sum()), int((part.right & ~swapped).sum())
     if gained <= lost or binomtest(gained, gained + lost).pvalue >= SIGNIFICANT:
         return None
-    reading = _Reading("blue first", lambda images: images, {})
     share = float(swapped.mean())
-    return Explanation("pixels", share, _proposal(share, reading))
+    channels: Literal["rgb", "bgr"] = "rgb" if target.preprocessing.channels == "bgr" else "bgr"
+    name = "blue first" if channels == "bgr" else "red first"
+    said = _proposal(share, name, f'preprocessing.channels = "{channels}"')
+    mended = target.preprocessing.model_copy(update={"channels": channels})
+    return Explanation("pixels", share, said, mended.model_dump())
 
 
-def _instead(target: Target, reading: _Reading, images: torch.Tensor) -> torch.Tensor:
-    """Images of which the target's own preprocessing makes the input of a reading."""
-    own = target.preprocessing
-    wanted = reading.input(images)
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (own.mean, own.std))
-    return (wanted * std + mean) / own.scale
-
-
-def _proposal(share: float, reading: _Reading) -> str:
-    table = ", ".join(f"{key} = {_toml(value)}" for key, value in reading.preprocessing.items())
-    how = f" (in a target file: preprocessing = {{ {table} }})" if table else ""
-    return f"With {reading.name} it would be {share:.1%}: is its preprocessing right{how}?"
-
-
-def _toml(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+def _proposal(share: float, name: str, table: str) -> str:
+    return f"With {name} it would be {share:.1%}: is its preprocessing right (in a target file: {table})?"

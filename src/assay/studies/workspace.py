@@ -32,13 +32,15 @@ class Workspace:
     share, and ``quarantine/`` what was found damaged.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Open a workspace, or make one.
+    def __init__(self, path: Path | str, *, shared: Workspace | None = None) -> None:
+        """Open a workspace, or make one; with ``shared``, the answers and what trials share are another workspace's.
 
         Raises:
             WorkspaceError: if it cannot be written, is another program's folder, or has another format.
         """
         self.path = Path(path)
+        home = shared or self
+        self.shared, self._stores = home.path / "shared", home.path / "stores"
         with reported(self.path):
             self._claim()
             for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
@@ -73,7 +75,7 @@ class Workspace:
         """The answers of a target."""
         from assay.access import PosteriorStore
 
-        return PosteriorStore(self.path / "stores" / f"{target.digest}.logits", target.num_classes)
+        return PosteriorStore(self._stores / f"{target.digest}.logits", target.num_classes)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

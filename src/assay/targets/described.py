@@ -11,15 +11,18 @@ import torch
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
 from assay.base.progress import Progress
-from assay.catalogue.weights import Format, Weights
+from assay.catalogue.weights import Format, Preprocessing, Weights
 from assay.data.images import shape_text
 from assay.targets.fetch import fetch
+from assay.targets.file_reference import file_reference
+from assay.targets.function import function_target, is_function, source_of
 from assay.targets.hugging_face.folder import read_folder, refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import Overrides, open_folder
 from assay.targets.loading import Loaded, load_network, sniff
 from assay.targets.opened import Opened, make_target, state_digest
-from assay.targets.target import Target
+from assay.targets.service_file import is_service_file
+from assay.targets.target import Modality, Target
 from assay.targets.target_file import TargetFile, call_factory, factory_digest, read_target_file
 
 
@@ -30,13 +33,36 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         AssayError: if the file is wrong, or its model cannot be had, is not safe to open, or does not fit.
     """
     described = read_target_file(path)
-    folder = path.resolve().parent
-    name = described.name or path.stem
+    opened = open_table(described, path.resolve().parent, described.name or path.stem, device, seed, progress)
+    facts = opened.target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
+    return opened._replace(target=replace(opened.target, facts=facts))
+
+
+def open_table(
+    described: TargetFile, folder: Path, name: str, device: torch.device, seed: int, progress: Progress
+) -> Opened:
+    """The model that the keys of a target file describe; relative paths start at ``folder``.
+
+    Raises:
+        AssayError: as `open_described` does.
+    """
     if (repository := _repository(described, folder, progress)) is not None:
         target = open_folder(repository, name, device, _overrides(described))
+    elif described.function is not None:
+        assert described.shape is not None, "a function comes with a shape"
+        target = function_target(
+            described.function,
+            folder,
+            shape=described.shape,
+            num_classes=described.num_classes,
+            modality=described.modality,
+            name=name,
+            version=described.version,
+            class_names=described.class_names,
+        )
     else:
         target = _from_file(described, folder, name, device, seed, progress)
-    facts = target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
+    facts = dict(target.facts)
     if described.expected_accuracy is not None:
         facts["expected_accuracy"] = described.expected_accuracy
     data = described.data and described.data.anchored(folder)
@@ -52,17 +78,30 @@ def content_digest(reference: str) -> str:
     path = Path(reference).expanduser()
     if path.is_dir():
         return read_folder(path).digest()
+    if (bare := file_reference(reference)) is not None:
+        return digest_json([digest_file(one) for one in (bare.path, *_beside(bare.path))])
+    if is_function(reference):
+        return digest_file(source) if (source := source_of(reference, Path())) else ""
     if not reference.endswith(".toml"):
         return ""
+    if is_service_file(reference):
+        return digest_file(path)
     described = read_target_file(path)
     weights = described.weights
+    if described.function is not None:
+        source = source_of(described.function, path.parent)
+        return digest_json([digest_file(file) for file in (path, source) if file is not None])
     if weights is None or weights.startswith(PREFIX):
         return digest_json([digest_file(path), weights or described.sha256])
     file = path.parent / Path(weights).expanduser()
     if file.is_dir():
         return digest_json([digest_file(path), read_folder(file).digest()])
-    beside = [one for one in (file.with_name(f"{file.name}.data"), file.with_suffix(".json")) if one.is_file()]
-    return digest_json([digest_file(one) for one in (path, file, *beside)])
+    return digest_json([digest_file(one) for one in (path, file, *_beside(file))])
+
+
+def _beside(file: Path) -> list[Path]:
+    """Files beside one of weights that may belong to it."""
+    return [one for one in (file.with_name(f"{file.name}.data"), file.with_suffix(".json")) if one.is_file()]
 
 
 def _repository(described: TargetFile, folder: Path, progress: Progress) -> Path | None:
@@ -129,9 +168,10 @@ def _from_file(
     if described.shape is not None:
         loaded = replace(loaded, input_shape=described.shape)
     facts["format"] = format
-    return make_target(
-        loaded, name, described.preprocessing, described.class_names, digest, device, facts, described.modality
-    )
+    modality: Modality = "vector" if loaded.vector else described.modality
+    if loaded.vector and described.preprocessing != Preprocessing():
+        raise UsageError(f"{name} reads vectors, which have no preprocessing: leave it out of the target file.")
+    return make_target(loaded, name, described.preprocessing, described.class_names, digest, device, facts, modality)
 
 
 def _weights_file(described: TargetFile, folder: Path, progress: Progress) -> Path:

@@ -85,4 +85,5 @@ def make_target(
         preprocessing=preprocessing,
         class_names=class_names,
         facts={**facts, "gradients": gradients},
+        modality=modality,
     )

@@ -15,23 +15,25 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
+from assay.data.form import form_of
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
 from assay.targets.architectures import build
 from assay.targets.architectures.libraries import libraries_of
 from assay.targets.described import open_described
 from assay.targets.fetch import fetch
+from assay.targets.file_reference import file_reference
+from assay.targets.function import LIBRARIES, function_target, is_function
 from assay.targets.hugging_face.folder import refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import open_folder
+from assay.targets.inferred import infer
 from assay.targets.library_models import load_published, published
 from assay.targets.loading import Loaded, load_network
 from assay.targets.module import module_digest
 from assay.targets.opened import Opened, make_target, state_digest
 from assay.targets.target import Target
 from assay.targets.target_file import read_target_file
-
-LIBRARIES = ("timm", "torchvision")
 
 _BARE = re.compile(r"[a-z][a-z0-9_]+(\.\w+)?(\?.*)?")
 """The names of timm's and torchvision's networks, with a tag and options."""
@@ -53,8 +55,10 @@ def load_target(
         reference: an id of the catalogue (``akamaster/cifar10-resnet20``, ``timm/resnet18.tv_in1k``,
             ``torchvision/resnet18/IMAGENET1K_V1``); ``timm:NAME`` or ``torchvision:NAME``, where the name may end in
             the tag of its weights, and the library may be left out if only one has such a network;
-            ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote; or the path of a target
-            file. ``?sha256=...`` after a library's model names its weights, ``?weights=random`` leaves it untrained.
+            ``hf:ORG/NAME@REVISION``, or a folder that transformers' ``save_pretrained`` wrote; the path of a file of
+            weights, of which `assay.targets.inferred.infer` finds out the rest; the path of a target file; or
+            ``package.module:function``, a predict function (`function_target`) about ``data``.
+            ``?sha256=...`` after a library's model names its weights, ``?weights=random`` leaves it untrained.
         data: a data set's name or path, in place of the model's own. Image folders are resized to the model's input;
             other images too where the model's preprocessing says that it resizes, and else they must fit.
         suspects: a set of images, named like ``data``, that may carry a backdoor's trigger.
@@ -66,10 +70,19 @@ def load_target(
     Raises:
         AssayError: if anything of it does not exist, cannot be had, is not safe to open, or does not fit.
     """
-    opened = open_model(reference, device=device, seed=seed, progress=progress)
+    if (file := file_reference(reference)) is not None:
+        inferred = infer(file, data, pick_device(device), seed, progress or silent())
+        opened = inferred.opened
+        for key, note in inferred.notes.items():
+            (progress or silent()).say(f"{file.path.name}: {key} {note}.")
+    elif is_function(reference):
+        opened = _open_function(reference, data, progress or silent())
+    else:
+        opened = open_model(reference, device=device, seed=seed, progress=progress)
     parts, target = opened.data, opened.target
     if data is not None and (parts is None or parts.dataset != data):
-        parts = Parts(dataset=data)
+        known = {} if parts is None else {"label": parts.label, "categories": parts.categories}
+        parts = Parts(dataset=data, **known)
     elif "accuracy" in target.facts.get("claimed", {}):  # what the authors claim holds for their own data
         stated = {"expected_accuracy": target.facts["claimed"]["accuracy"]}
         target = replace(target, facts=target.facts | stated)
@@ -94,6 +107,8 @@ def check_reference(reference: str) -> bool:
     Raises:
         AssayError: if there is no such model, or its target file is wrong.
     """
+    if file_reference(reference) is not None:
+        return False
     reference = _with_library(reference)
     library, _, name = reference.replace("/", ":", 1).partition(":")
     if library in LIBRARIES and name:
@@ -106,7 +121,7 @@ def check_reference(reference: str) -> bool:
         if weights and not (path.parent / Path(weights).expanduser()).exists():
             raise LoadError(f"There is no file of weights {path.parent / weights}.")
         return described.data is not None
-    if reference.startswith(PREFIX) or Path(reference).expanduser().is_dir():
+    if reference.startswith(PREFIX) or Path(reference).expanduser().is_dir() or is_function(reference):
         return False
     return find_entry(reference).dataset in DATASETS.names()
 
@@ -126,6 +141,14 @@ def open_model(reference: str, *, device: str = "cpu", seed: int = 0, progress: 
         refuse_foreign_folder(path)
         return Opened(open_folder(path, path.resolve().name, place), None, resizes=True)
     return _open_entry(find_entry(reference), place, report)
+
+
+def _open_function(reference: str, data: str | None, progress: Progress) -> Opened:
+    """A function named on the command line; its input is what the data hold."""
+    if data is None:
+        raise DataError(f"{reference} is a function, whose input the data say: name them with --data (or data).")
+    modality, shape = form_of(data, progress)
+    return Opened(function_target(reference, Path(), shape=shape, num_classes=None, modality=modality), None)
 
 
 def _with_library(reference: str) -> str:
@@ -151,8 +174,12 @@ def find_entry(reference: str) -> Loadable:
     entry = curated().get(reference)
     if entry is not None:
         return entry
-    if Path(reference).expanduser().is_file():
-        raise UsageError(f"{reference} is a file of weights: describe it in a target file (TOML), and name that.")
+    path = Path(reference.partition("?")[0]).expanduser()
+    if path.is_file():
+        raise UsageError(
+            f"{reference} has no ending of a model file that Assay knows: describe it in a target file (TOML), and "
+            "name that."
+        )
     if reference in load_catalogue():
         raise UsageError(
             f"{reference} is in the catalogue, but not with all that loading it takes: have its weights at hand, and "

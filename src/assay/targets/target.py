@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -15,14 +16,15 @@ from assay.base.errors import DataError
 from assay.catalogue.weights import Preprocessing
 from assay.data.images import ArrayImages, Shape
 from assay.data.splits import Splits
+from assay.data.vectors import Box, box_of, within
 from assay.targets.module import Preprocessed, evaluate, module_digest
 
 NO_SPLITS = Splits()
 PLAIN = Preprocessing()
 CPU = torch.device("cpu")
 
-Modality = Literal["image", "text"]
-"""What a target takes: images, or texts as rows of bytes (`assay.targets.text`)."""
+Modality = Literal["image", "text", "vector"]
+"""What a target takes: images, texts as rows of bytes (`assay.targets.text`), or vectors (`assay.data.vectors`)."""
 
 Logits = Callable[[torch.Tensor], torch.Tensor]
 """Images float32 (n, c, h, w) in [0, 1] to logits float32 (n, classes), on the CPU, without gradients."""
@@ -31,6 +33,30 @@ Kind = Literal["logits", "posteriors", "top-k", "label"]
 """What a target's numbers are. A softmax makes posteriors of logits; what a service answers is taken as it is: whole
 posteriors, those of its k most probable classes and zeros, or a one-hot row.
 """
+
+
+@dataclass(frozen=True)
+class Unscaled:
+    """A model of vectors, asked with rows in [0, 1]: ``logits`` gets the raw features that they stand for."""
+
+    logits: Logits
+    box: Box
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.logits(self.box.vectors(rows))
+
+
+class UnscaledModule(torch.nn.Module):
+    """`Unscaled` for a network, with gradients."""
+
+    def __init__(self, module: torch.nn.Module, box: Box) -> None:
+        super().__init__()
+        self.module, self.box = module, box
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (n, 1, 1, features) in [0, 1] to logits."""
+        logits: torch.Tensor = self.module(self.box.vectors(rows))
+        return logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +69,7 @@ class Target:
     ``weights_digest`` is the SHA-256 of the weights (never a name). ``recorded`` marks recorded answers: new inputs
     cannot be evaluated. ``modality`` says what the pixels represent. ``serving`` is how the owner will expose the
     model, as `assay.access.Serving` takes it.
+    ``box`` is the range of features that rows in [0, 1] stand for, where the target reads vectors and has data.
     ``facts`` are shown by reports (format, architecture, parameters, claimed accuracy).
     """
 
@@ -59,6 +86,7 @@ class Target:
     device: torch.device = CPU
     recorded: bool = False
     modality: Modality = "image"
+    box: Box | None = None
     serving: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -66,7 +94,10 @@ class Target:
     def digest(self) -> str:
         """SHA-256 of what the outputs depend on: weights, preprocessing and, unless logits, the kind of output."""
         kind = {} if self.answers == "logits" else {"answers": self.answers}
-        return digest_json({"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump(), **kind})
+        box = {} if self.box is None else {"box": self.box.digest}
+        return digest_json(
+            {"weights": self.weights_digest, "preprocessing": self.preprocessing.model_dump(), **kind, **box}
+        )
 
     def with_splits(self, splits: Splits) -> Target:
         """The same model with other data.
@@ -83,17 +114,41 @@ class Target:
                     'labels, "name") for arrays.'
                 )
             if part.shape != self.input_shape:
+                if self.modality == "vector":
+                    raise DataError(
+                        f"{self.name} takes vectors of {self.input_shape[2]} features, and {part.name} has "
+                        f"{part.shape[2]}: the table's columns must be those of the training, in its order."
+                    )
                 raise DataError(
                     f"{self.name} takes images of {'x'.join(map(str, self.input_shape))} (channels x height x width), "
                     f"and {part.name} has {'x'.join(map(str, part.shape))}."
                 )
         for part in (splits.members, splits.non_members):
             if part is not None and not (part.labels.min() >= 0 and part.labels.max() < self.num_classes):
+                first, last = int(part.labels.min()), int(part.labels.max())
+                shifted = first == 1 and last == self.num_classes
+                hint = " They are shifted by one: subtract 1 from them." if shifted else ""
                 raise DataError(
-                    f"{self.name} has classes 0 to {self.num_classes - 1}, and {part.name} has labels "
-                    f"{part.labels.min()} to {part.labels.max()}."
+                    f"{self.name} has classes 0 to {self.num_classes - 1}, and {part.name} has labels {first} to "
+                    f"{last}.{hint}"
                 )
-        return replace(self, splits=splits)
+        return self._boxed(splits) if self.modality == "vector" else replace(self, splits=splits)
+
+    def _boxed(self, splits: Splits) -> Target:
+        """All parts scaled over one box, and the model behind the way back to raw features."""
+        parts = [part for part in splits if part is not None]
+        if not parts:
+            return replace(self, splits=splits)
+        box = reduce(Box.joined, map(box_of, parts))
+        raw = self.logits.logits if isinstance(self.logits, Unscaled) else self.logits
+        module = self.module.module if isinstance(self.module, UnscaledModule) else self.module
+        return replace(
+            self,
+            splits=Splits(*(None if part is None else within(part, box) for part in splits)),
+            box=box,
+            logits=Unscaled(raw, box),
+            module=None if module is None else UnscaledModule(module, box).eval().requires_grad_(False),
+        )
 
     @classmethod
     def from_module(
@@ -120,7 +175,8 @@ class Target:
             DataError: if it does not, or the splits do not fit.
         """
         place = torch.device(device)
-        inner = Preprocessed(module, preprocessing).to(place).eval().requires_grad_(False)
+        network = torch.nn.Sequential(torch.nn.Flatten(), module) if modality == "vector" else module
+        inner = Preprocessed(network, preprocessing).to(place).eval().requires_grad_(False)
         _check(inner, input_shape, num_classes, name, place)
         target = cls(
             name=name,
@@ -153,6 +209,8 @@ class Target:
     ) -> Target:
         """A target from any callable: images float32 (n, c, h, w) in [0, 1] to posteriors (n, num_classes).
 
+        With ``modality="vector"`` it gets raw features float32 (n, features).
+
         ``digest`` must identify the version of the model: results and cached answers are stored under it.
 
         Raises:
@@ -160,7 +218,8 @@ class Target:
         """
 
         def logits(images: torch.Tensor) -> torch.Tensor:
-            return posteriors_to_logits(function(images.numpy()), len(images), num_classes, name)
+            asked = images.flatten(1) if modality == "vector" else images
+            return posteriors_to_logits(function(asked.numpy()), len(images), num_classes, name)
 
         target = cls(
             name=name,

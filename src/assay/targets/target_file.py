@@ -30,6 +30,11 @@ def _parts(data: Any) -> Any:
     return {"dataset": data} if isinstance(data, str) else data
 
 
+def _shape(sizes: Any) -> Any:
+    """Accept the number of features alone: ``[30]``."""
+    return [1, 1, *sizes] if isinstance(sizes, list) and len(sizes) == 1 else sizes
+
+
 class TargetFile(Frozen):
     """The keys of a target file. Relative paths are relative to the file.
 
@@ -40,7 +45,10 @@ class TargetFile(Frozen):
     called with ``num_classes`` and ``input_shape`` (channels, height, width) if it has parameters of these names; no
     other code is imported. Without ``weights`` the factory loads its own. ``serving`` is how the model will be exposed.
     With ``modality = "text"`` the input is a row of ``max_bytes`` bytes (512 unless said otherwise), and the
-    ``architecture`` one of ``text:``.
+    ``architecture`` one of ``text:``. ``input_shape = [30]``, or ``modality = "vector"``, says that the input is a
+    vector of features, raw as in the table; the ``architecture`` is then ``vector:mlp``.
+    ``function`` is a predict function of yours, ``package.module:predict``, from a batch to posteriors (n, classes), in
+    place of weights; ``version`` is a word for its version (else its source file's digest tells versions apart).
     ``input_shape`` is the images' shape; ``preprocessing.size`` is what the network takes, and images of another size
     than the target's are then resized. ``replace_lambda`` says what each Lambda layer of a Keras file does.
     ``expected_accuracy`` is what the owner measured on unseen data, in [0, 1].
@@ -54,7 +62,9 @@ class TargetFile(Frozen):
     architecture: str | None = None
     factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     num_classes: Annotated[int, Field(ge=2)] | None = None
-    input_shape: Shape | None = None
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    version: Annotated[str, Field(min_length=1)] | None = None
+    input_shape: Annotated[Shape | None, BeforeValidator(_shape)] = None
     modality: Modality = "image"
     max_bytes: Annotated[int, Field(ge=1, le=65_536)] | None = None
     preprocessing: Preprocessing = Preprocessing()
@@ -64,19 +74,36 @@ class TargetFile(Frozen):
     serving: dict[str, Any] = Field(default={})
     replace_lambda: dict[str, Literal["identity"] | Rescale] = Field(default={})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _features_alone(cls, table: Any) -> Any:
+        """An input of one axis is a vector."""
+        sizes = table.get("input_shape") if isinstance(table, dict) else None
+        return {"modality": "vector", **table} if isinstance(sizes, list) and len(sizes) == 1 else table
+
     @model_validator(mode="after")
     def _consistent(self) -> TargetFile:
         if self.weights and self.url:
             raise ValueError("say weights or url, not both")
-        if not (self.weights or self.url or self.factory):
-            raise ValueError("say where the weights are: weights, url or factory")
-        if not (self.weights or self.url) and (self.num_classes is None or self.shape is None):
+        if self.function and (self.weights or self.url or self.factory or self.architecture):
+            raise ValueError("a function stands in place of weights, url, factory and architecture")
+        if self.function and self.shape is None:
+            raise ValueError("a function needs input_shape: channels, height and width, or [features]")
+        if self.version and not self.function:
+            raise ValueError("version belongs to a function; weights have their digest")
+        if not (self.weights or self.url or self.factory or self.function):
+            raise ValueError("say where the weights are: weights, url or factory; or name a function")
+        if self.modality == "vector" and (
+            self.preprocessing != Preprocessing() or (self.shape or (1, 1))[:2] != (1, 1)
+        ):
+            raise ValueError("a vector has input_shape = [features], and no preprocessing: put it into the network")
+        if self.factory and not (self.weights or self.url) and (self.num_classes is None or self.shape is None):
             raise ValueError("a factory without weights needs num_classes and input_shape")
         if self.url and not self.sha256:
             raise ValueError("a url needs the sha256 of what it leads to")
         if self.architecture and self.factory:
             raise ValueError("say architecture or factory, not both")
-        if self.modality == "image" and self.max_bytes is not None:
+        if self.modality != "text" and self.max_bytes is not None:
             raise ValueError('max_bytes belongs to texts: say modality = "text" as well')
         if self.modality == "text" and (self.input_shape is not None or self.preprocessing != Preprocessing()):
             raise ValueError("a text has max_bytes, and neither input_shape nor preprocessing")
@@ -97,7 +124,7 @@ class TargetFile(Frozen):
     @property
     def shape(self) -> Shape | None:
         """Channels, height and width of the input; None if the file does not say."""
-        return self.input_shape if self.modality == "image" else (1, 1, self.max_bytes or MAX_BYTES)
+        return self.input_shape if self.modality != "text" else (1, 1, self.max_bytes or MAX_BYTES)
 
     @property
     def network_shape(self) -> Shape | None:
@@ -134,7 +161,7 @@ def _sentence(error: ValidationError) -> str:
         known = tables.get(where[0], TargetFile) if len(where) > 1 else TargetFile
         return f"there is no key {where[-1]!r}; {nearest(where[-1], known.model_fields)}"
     if where[:1] == ["input_shape"]:
-        return "input_shape must be three whole numbers: channels, height and width."
+        return "input_shape must be three whole numbers: channels, height and width; or one, of features."
     message = first["msg"].removeprefix("Value error, ")
     return f"{'.'.join(where)}: {message}." if where else f"{message}."
 

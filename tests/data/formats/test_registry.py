@@ -66,9 +66,9 @@ def test_an_unknown_reference_names_the_nearest() -> None:
 
 
 def test_a_file_of_no_known_format(tmp_path: Path) -> None:
-    (tmp_path / "data.parquet").touch()
+    (tmp_path / "data.feather").touch()
     with pytest.raises(DataError, match=r"not a data set of a known format: .*a \.npz file"):
-        load_dataset(tmp_path / "data.parquet")
+        load_dataset(tmp_path / "data.feather")
 
 
 @pytest.mark.parametrize(

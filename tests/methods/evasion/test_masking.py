@@ -87,6 +87,29 @@ def test_a_network_that_withstands_honestly_is_low(name, norm, tmp_path):
     assert finding.metric("check_unbounded").value >= 0.95
 
 
+PUBLIC = {
+    "locuslab/mnist-small": 0.05,
+    "locuslab/fashion-mnist-small": 0.02,
+    "locuslab/cifar10-l2-small": 1 / 255,
+    "abcrown/cifar10-cnn-a-adv": 0.5 / 255,
+    "abcrown/cifar10-resnet2b": 0.5 / 255,
+    "abcrown/cifar10-resnet4b": 0.5 / 255,
+    "abcrown/mnist-cnn-a-adv": 0.1,
+    "abcrown/cifar10-oval-wide": 0.5 / 255,
+    "hyperparticle/cifar10-lenet": 0.1 / 255,
+    "yizeng623/cifar10-cnn6": 0.1 / 255,
+}
+"""Public networks, robust and plain, and a size at which little falls, so that signs are looked for."""
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", PUBLIC)
+def test_no_sign_stands_against_an_honest_public_network(name, tmp_path):
+    finding = found(AutoAttack(**{**QUICK, "epsilons": (PUBLIC[name],)}), load_target(name), tmp_path)
+    assert finding.metric("check_unbounded").value == 1.0
+    assert "no robustness shown" not in finding.verdict.sentence
+
+
 @pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd"])
 def test_a_weaker_attack_that_finds_little_leaves_it_open(method, tmp_path):
     finding = found(METHODS[method].model_copy(update={"epsilons": (0.004,)}), plain(), tmp_path)

@@ -147,7 +147,7 @@ def test_few_samples_and_recorded_answers_have_none(tmp_path):
 
 def test_texts_are_seen_by_length_and_bytes():
     texts = Texts(["ab", "aaaa"], np.array([0, 1]), "texts", 8)
-    seen = described(texts, text=True)
+    seen = described(texts, "text")
     assert seen[:, 0].tolist() == [2, 4]
     assert seen[:, ord("a")].tolist() == [1, 4]
     assert seen[:, -1].tolist() == [0, 1]
@@ -155,8 +155,8 @@ def test_texts_are_seen_by_length_and_bytes():
 
 def test_pictures_are_seen_as_means_of_cells():
     images = pictures(3, 0)
-    seen = described(images, text=False)
+    seen = described(images, "image")
     assert seen[:, :36] == pytest.approx(images.images.reshape(3, -1))
     assert seen[:, 36] == pytest.approx(images.images.mean(axis=(1, 2, 3)), rel=1e-5)
     large = ArrayImages(np.zeros((2, 3, 40, 40), np.float32), np.zeros(2, np.int64), "large")
-    assert described(large, text=False).shape == (2, 3 * 25 + 8 * 3 + 1)
+    assert described(large, "image").shape == (2, 3 * 25 + 8 * 3 + 1)

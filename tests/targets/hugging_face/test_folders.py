@@ -20,7 +20,7 @@ from assay.targets.text.transformer import library
 
 pytest.importorskip("transformers")
 
-from targets.hugging_face.models import IMAGES, NAMES, TEXTS, save_image_model, save_text_model
+from benchmarks.users.hugging_face import IMAGES, NAMES, TEXTS, save_image_model, save_text_model
 
 SENTENCES = ["the film was good", "bad", "a film was the film", "unknown words too"]
 

@@ -18,7 +18,7 @@ from assay.targets.reference import open_model
 
 pytest.importorskip("transformers")
 
-from targets.hugging_face.models import save_image_model
+from benchmarks.users.hugging_face import save_image_model
 
 COMMIT = "c0ffee" + 34 * "0"
 

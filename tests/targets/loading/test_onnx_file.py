@@ -171,3 +171,59 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("assay.targets.loading.extras.importlib.import_module", missing)
     with pytest.raises(UsageError, match=r"need the library onnxruntime: pip install 'modelassay\[onnx\]'"):
         module.read_onnx(write(tmp_path / "a.onnx"))
+
+
+def write_sklearn(path: Path, *, zip_map: bool, strings: bool = True, width: int | None = 3) -> Path:
+    """A linear classifier of vectors as skl2onnx writes it: labels, and probabilities as a tensor or dictionaries."""
+    names = ["cat", "dog", "eel"]
+    classes: dict[str, Any] = {"classlabels_strings": names} if strings else {"classlabels_ints": [1, 2, 4]}
+    ml = {"domain": "ai.onnx.ml"}
+    nodes = [
+        helper.make_node(
+            "LinearClassifier", ["X"], ["label", "scores"], coefficients=KERNEL[:3, :3].T.ravel().tolist(),
+            intercepts=[0.0, 0.1, 0.2], post_transform="SOFTMAX", multi_class=1, **classes, **ml,
+        )
+    ]  # fmt: skip
+    last = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 3])
+    if zip_map:
+        named = {"classlabels_strings": names} if strings else {"classlabels_int64s": [1, 2, 4]}
+        nodes.append(helper.make_node("ZipMap", ["scores"], ["maps"], **named, **ml))
+        key = TensorProto.STRING if strings else TensorProto.INT64
+        value = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+        last = helper.make_value_info("maps", helper.make_sequence_type_proto(helper.make_map_type_proto(key, value)))
+    label = helper.make_tensor_value_info("label", TensorProto.STRING if strings else TensorProto.INT64, [None])
+    entry = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, width])
+    graph = helper.make_graph(nodes, "g", [entry], [label, last])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return path
+
+
+@pytest.mark.parametrize("zip_map", [False, True])
+@pytest.mark.parametrize("strings", [False, True])
+def test_scikit_learn_models_answer_with_labels_and_probabilities(tmp_path: Path, zip_map: bool, strings: bool) -> None:
+    loaded = load_network(write_sklearn(tmp_path / "a.onnx", zip_map=zip_map, strings=strings), "onnx")
+    assert (loaded.input_shape, loaded.num_classes, loaded.vector) == ((1, 1, 3), 3, True)
+    rows = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
+    expected = softmax(rows @ KERNEL[:3, :3] + [0.0, 0.1, 0.2], axis=1)
+    found = loaded.network(torch.from_numpy(rows)[:, None, None]).softmax(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_the_number_of_features_may_be_said(tmp_path: Path) -> None:
+    path = write_sklearn(tmp_path / "a.onnx", zip_map=False, width=None)
+    with pytest.raises(LoadError, match="say it with input_shape"):
+        load_network(path, "onnx")
+    assert load_network(path, "onnx", input_shape=(1, 1, 3)).input_shape == (1, 1, 3)
+
+
+def test_detectors_and_segmentation_models_are_refused(tmp_path: Path) -> None:
+    entry = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 4, 4])]
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
+    answers = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, 4, 4]) for name in "yz"]
+    for count in (1, 2):
+        graph = helper.make_graph(nodes[:count], "g", entry, answers[:count])
+        path = tmp_path / f"{count}.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+        with pytest.raises(LoadError, match=r"classifiers only.*export the backbone with a classification head"):
+            load_network(path, "onnx")

@@ -29,7 +29,8 @@ MAX_PIXELS = 64 << 20
 
 
 def _is_image_folder(path: Path) -> bool:
-    return path.is_dir() and any(child.is_dir() for child in path.iterdir())
+    inner = [child for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
+    return bool(inner) and not any(path.glob("*/*.parquet"))
 
 
 @file_format("folder", _is_image_folder, "a folder with a folder of PNG, JPEG or WebP images per class")
@@ -109,7 +110,7 @@ class FileReader:
         Raises:
             LoadError: if the file cannot be decoded.
         """
-        with _opened(self.files[row], self.files[row]) as image:
+        with opened(self.files[row], self.files[row]) as image:
             return planes(image, self.size, self.grey)
 
 
@@ -124,7 +125,8 @@ def planes(image: Image.Image, size: Size, grey: bool) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(source: Any, file: Path) -> Iterator[Image.Image]:
+def opened(source: Any, file: Path) -> Iterator[Image.Image]:
+    """An image that is checked before it is unpacked; ``file`` names it in messages."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -143,7 +145,17 @@ def _inspect(file: Path) -> tuple[str, Size, bool]:
         content = file.read_bytes()
     except OSError as error:
         raise LoadError(f"{file} cannot be read: {error.strerror}.") from error
-    with _opened(io.BytesIO(content), file) as image:
+    return inspected(content, file)
+
+
+def inspected(content: bytes, file: Path) -> tuple[str, Size, bool]:
+    """The digest of an encoded image, its (height, width), and whether it is grey; ``file`` names it in messages.
+
+    Raises:
+        LoadError: if it cannot be decoded.
+        DataError: if it is a decompression bomb, or has other than 8-bit grey or colour pixels.
+    """
+    with opened(io.BytesIO(content), file) as image:
         if image.mode not in GREY + COLOUR:
             raise DataError(f"{file} has pixels of the kind {image.mode}; 8-bit grey or colour is needed.")
         return hashlib.sha256(content).hexdigest(), (image.height, image.width), image.mode in GREY

@@ -14,12 +14,13 @@ from assay.data.images import Shape
 from assay.methods.about import About
 from assay.methods.evasion.ascent import apgd
 from assay.methods.evasion.averaging import Averaged, varying
-from assay.methods.evasion.ball import Ball, usual_epsilon
+from assay.methods.evasion.ball import AnyNorm, Ball, usual_epsilon
 from assay.methods.evasion.fab import fab, likeliest
 from assay.methods.evasion.fixed_epsilon import Evaded, FixedEpsilon, Tried
 from assay.methods.evasion.gradients import predictions
 from assay.methods.evasion.losses import Loss, cross_entropy, dlr, targeted_dlr
 from assay.methods.evasion.masking import Checks
+from assay.methods.evasion.sparse_ascent import shrinking_apgd
 from assay.methods.evasion.square import SquareOptions, square
 from assay.methods.finding import Finding, Table
 from assay.methods.measures import proportion
@@ -35,8 +36,12 @@ STANDARD: tuple[Part, ...] = ("apgd-ce", "apgd-t", "fab-t", "square")
 LOSS: dict[Part, Loss] = {"apgd-ce": cross_entropy, "apgd-dlr": dlr, "apgd-t": targeted_dlr}
 
 
+RESTARTS_L1, TARGETS_L1 = 5, 5
+"""Random starts of untargeted APGD, and target classes of the targeted one, as the authors' code has them in L1."""
+
+
 class Run(NamedTuple):
-    """One attack of the ensemble: its part, and for targeted ones which of the likeliest wrong classes (from 0)."""
+    """One attack of the ensemble: its part, and which of the likeliest wrong classes, or of its starts (from 0)."""
 
     part: Part
     target: int = 0
@@ -55,7 +60,8 @@ class AutoAttack(FixedEpsilon):
         "AutoAttack, white box",
         "APGD on two losses, FAB and the Square Attack, the worst case for each image; success rate per epsilon.",
         "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free "
-        "attacks, ICML 2020",
+        "attacks, ICML 2020; in L1 Croce and Hein, Mind the box: l1-APGD for sparse adversarial attacks on image "
+        "classifiers, ICML 2021",
     )
     presets = {
         "quick": {"max_images": 128, "attacks": ("apgd-dlr", "square"), "steps": 20, "queries": 100},
@@ -64,9 +70,15 @@ class AutoAttack(FixedEpsilon):
     }
     cross_checked = False  # the ensemble holds APGD and the Square Attack
 
+    norm: AnyNorm = Field(  # type: ignore[assignment]
+        default="linf", description="How a change is measured: linf (largest pixel), l2 (length) or l1 (sum)."
+    )
     max_images: int = Field(default=200, ge=1, description="At most so many test images, drawn at random.")
     attacks: tuple[Part, ...] = Field(default=STANDARD, min_length=1, description="What is run, in this order.")
     steps: int = Field(default=100, ge=1, le=10_000, description="Steps of APGD.")
+    restarts: int | None = Field(
+        default=None, ge=1, description="Random starts of apgd-ce and apgd-dlr; none: as published, 1, in l1 5."
+    )
     targets: int = Field(default=9, ge=1, description="Target classes of apgd-t and fab-t, the likeliest wrong ones.")
     fab_steps: int = Field(default=100, ge=1, le=10_000, description="Steps of FAB.")
     queries: int = Field(default=5000, ge=1, description="Questions of the Square Attack about an image.")
@@ -99,7 +111,8 @@ class AutoAttack(FixedEpsilon):
                 left = torch.from_numpy(np.flatnonzero(stage < 0)).to(images.device)
                 if not len(left):
                     break
-                target = order[left, run.target]
+                # Restarts have numbers of their own, beyond the classes perhaps, and no target.
+                target = order[left, run.target if run.part in ("apgd-t", "fab-t") else 0]
                 found = self._attack(run, followed, images[left], labels[left], target, ball, generator)
                 fooled = followed.logits(found).argmax(dim=1) != labels[left]
                 points[left[fooled]] = found[fooled]
@@ -121,10 +134,16 @@ class AutoAttack(FixedEpsilon):
 
     def _runs(self, targets: int) -> list[Run]:
         return [
-            Run(part, target)
-            for part in dict.fromkeys(self.attacks)
-            for target in range(targets if part in ("apgd-t", "fab-t") else 1)
+            Run(part, target) for part in dict.fromkeys(self.attacks) for target in range(self._repeats(part, targets))
         ]
+
+    def _repeats(self, part: Part, targets: int) -> int:
+        """How often a part is run: towards so many target classes, or from so many starts."""
+        if part == "apgd-t" and self.norm == "l1":
+            return min(targets, TARGETS_L1)
+        if part in ("apgd-t", "fab-t"):
+            return targets
+        return 1 if part == "square" else self.restarts or (RESTARTS_L1 if self.norm == "l1" else 1)
 
     def _attack(
         self,
@@ -143,8 +162,13 @@ class AutoAttack(FixedEpsilon):
         if run.part == "fab-t":
             found, distance = fab(box, images, labels, target, ball.norm, steps=self.fab_steps, enough=ball.epsilon)
             return torch.where((distance <= ball.epsilon)[:, None, None, None], found, images)
-        start = ball.inside(images, generator)
         towards = target if run.part == "apgd-t" else None
+        if ball.norm == "l1":
+            return shrinking_apgd(
+                box, images, labels, ball,
+                generator=generator, steps=self.steps, loss=LOSS[run.part], targets=towards,
+            )  # fmt: skip
+        start = ball.inside(images, generator)
         return apgd(box, images, labels, ball, start=start, steps=self.steps, loss=LOSS[run.part], targets=towards)
 
     def checks(self, result: Evaded) -> Checks:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.about import About
-from assay.methods.evasion.ball import Ball, Norm
+from assay.methods.evasion.ball import AnyNorm, Ball
 from assay.methods.evasion.gradients import gradient_and_logits
 from assay.methods.evasion.minimum_norm import MinimumNorm
 from assay.methods.evasion.projection import to_hyperplane
@@ -28,7 +28,7 @@ def fab(
     images: torch.Tensor,
     labels: torch.Tensor,
     targets: torch.Tensor,
-    norm: Norm,
+    norm: AnyNorm,
     *,
     steps: int,
     enough: float = 0.0,
@@ -62,7 +62,7 @@ def fab(
 
 
 def _step(
-    start: torch.Tensor, here: torch.Tensor, normals: torch.Tensor, difference: torch.Tensor, norm: Norm
+    start: torch.Tensor, here: torch.Tensor, normals: torch.Tensor, difference: torch.Tensor, norm: AnyNorm
 ) -> torch.Tensor:
     """From ``start`` to where the difference of logits, taken to be linear around ``here``, is 0."""
     flat = normals.flatten(1)
@@ -98,6 +98,9 @@ class Fab(MinimumNorm):
     )
     presets = {"standard": {"max_images": 100, "steps": 30, "targets": 3}, "full": {"max_images": 1000}}
 
+    norm: AnyNorm = Field(  # type: ignore[assignment]
+        default="l2", description="How a change is measured: linf (largest pixel), l2 (length) or l1 (sum)."
+    )
     steps: int = Field(default=100, ge=1, le=10_000, description="Steps towards each target class.")
     targets: int = Field(default=9, ge=1, description="Target classes of an image, the likeliest wrong ones.")
 

@@ -97,7 +97,7 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
     epsilons: Sizes | None = Field(
         default=None,
         description="Largest changes that are tried, pixels in [0, 1]; none: 0.01, 0.03, 0.1 (linf) or 1/4, 1/2, all "
-        "of 0.5 (l2; grey images 1.5).",
+        "of 0.5 (l2; grey images 1.5) or of 12 (l1, where it is offered; grey images 10).",
     )
     max_images: int = Field(default=1000, ge=1, description="At most so many test images, drawn at random.")
 
@@ -145,7 +145,7 @@ class FixedEpsilon(WhiteBoxMethod[Evaded]):
         """
         chosen = self.epsilons
         if chosen is None:
-            usual = usual_epsilon("l2", shape[0])
+            usual = usual_epsilon(self.norm, shape[0])
             chosen = USUAL_LINF if self.norm == "linf" else tuple(share * usual for share in SHARES_L2)
         return [Ball.around(shape, self.norm, epsilon) for epsilon in chosen]
 

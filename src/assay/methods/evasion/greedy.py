@@ -11,7 +11,6 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.about import About
-from assay.methods.evasion.ball import unit
 from assay.methods.evasion.losses import runner_up
 from assay.methods.evasion.prior import PRIOR_THREAT, PriorMethod
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
@@ -22,7 +21,7 @@ from assay.methods.stealing.basic import BasicStealing
 Basis = Literal["pixel", "dct"]
 
 Chooser = Callable[[QueryState, torch.Tensor, torch.Tensor], torch.Tensor]
-"""What is tried next, one row an image: unit directions (m, c, h, w), or weights of logits (m, classes) that give them.
+"""What is tried next, one row an image: directions of norm 1 (m, c, h, w), or weights of logits (m, classes) for them.
 It is told the images under attack, rows (m,) of them, and how many tries of each were in vain since it moved (m,)."""
 
 
@@ -76,14 +75,22 @@ def gfcs(
     first. Where it fails either way, directions of `simba_ods` are, until one succeeds. Without a prior, directions are
     random.
     """
+    return gfcs_from(QueryState(ask, images, labels, options), prior, options, generator)
+
+
+def gfcs_from(
+    state: QueryState, prior: WhiteBox | None, options: GreedyOptions, generator: torch.Generator
+) -> QueryResult:
+    """GFCS from where images are; towards the classes aimed at, where there are such, against the best other one."""
 
     def weights(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
-        label, other = state.labels[rows, None], runner_up(state.logits[rows], state.labels[rows])[:, None]
+        goal, sign = (state.labels, -1.0) if state.targets is None else (state.targets, 1.0)
+        own, other = goal[rows, None], runner_up(state.logits[rows], goal[rows])[:, None]
         random = _random_weights(state, rows, generator)
-        steady = torch.zeros_like(random).scatter(1, label, -1.0).scatter(1, other, 1.0)
+        steady = torch.zeros_like(random).scatter(1, own, sign).scatter(1, other, -sign)
         return torch.where(vain[:, None] == 0, steady, random)
 
-    return _through(prior, weights, QueryState(ask, images, labels, options), options, generator)
+    return _through(prior, weights, state, options, generator)
 
 
 def simba_ods(
@@ -146,13 +153,13 @@ def _random_weights(state: QueryState, rows: torch.Tensor, generator: torch.Gene
 def _through(
     prior: WhiteBox | None, weights: Chooser, state: QueryState, options: GreedyOptions, generator: torch.Generator
 ) -> QueryResult:
-    """Walk along unit gradients by the image of the surrogate's logits, weighted (m, classes) and summed."""
+    """Walk along the steepest directions of the surrogate's logits, weighted (m, classes) and summed."""
 
     def directions(state: QueryState, rows: torch.Tensor, vain: torch.Tensor) -> torch.Tensor:
         if prior is None:
-            return unit(torch.randn((len(rows), *state.images.shape[1:]), generator=generator))
+            return state.ball.steepest(torch.randn((len(rows), *state.images.shape[1:]), generator=generator))
         wanted = weights(state, rows, vain).to(prior.device)
-        return unit(prior.gradient(state.points[rows], lambda logits: (logits * wanted).sum(dim=1))[0])
+        return state.ball.steepest(prior.gradient(state.points[rows], lambda logits: (logits * wanted).sum(dim=1))[0])
 
     return greedy(state, options.step, directions)
 
@@ -184,6 +191,7 @@ class Gfcs(PriorMethod, GreedyOptions):
         "Lord et al., Attacking deep networks with surrogate-based adversarial black-box methods is easy, 2022",
         threat_model=PRIOR_THREAT,
     )
+    version = 2
     presets = {
         "standard": {"surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]},
@@ -212,6 +220,7 @@ class SimbaOds(PriorMethod, GreedyOptions):
         "Tashiro et al., Diversity can be transferred: output diversification for white- and black-box attacks, 2020",
         threat_model=PRIOR_THREAT,
     )
+    version = 2
     presets = {"full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]}}
 
     def attack(

@@ -1,8 +1,8 @@
-"""HopSkipJump on an oracle: the nearest misclassified image, from labels alone."""
+"""Attacks by labels alone: the base that runs and judges them, and HopSkipJump."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from assay.base.intervals import Floats, clopper_pearson
 from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
-from assay.methods.evasion.ball import usual_epsilon
+from assay.methods.evasion.ball import NAMES, Ball, Norm, diameter
 from assay.methods.evasion.masking import chance_sign, earned
 from assay.methods.evasion.minimum_norm import SLACK, median_distance
 from assay.methods.evasion.results import SUCCESS, Labels, among, judged, require_right, size_in_words
@@ -50,43 +50,37 @@ class Walked(NamedTuple):
         return np.equal(self.before, self.true)
 
 
-@method
-class HopSkipJump(OracleMethod[Walked]):
-    """Walks along the decision boundary towards each image; the change is measured in L2.
+class LabelOnly(OracleMethod[Walked]):
+    """An attack that sees nothing but the answered class, on the images that the model classifies correctly.
 
-    Images are attacked side by side. Each walk starts from the nearest other test image that is answered otherwise,
-    which the attacker asks about anyway.
+    Images are attacked side by side. A subclass implements `walk`.
     """
 
-    name = "evasion.hop_skip_jump"
     needs = "label"
-    about = About(
-        "HopSkipJump, labels only",
-        "Walks along the decision boundary from labels alone; success within a size, and the median distance.",
-        "Chen et al., HopSkipJumpAttack: A Query-Efficient Decision-Based Attack, S&P 2020",
-        threat_model="Black box, labels only. The attacker asks the service about changed images and sees nothing but "
-        "the answered class.",
-    )
+    norm: ClassVar[Norm]
+    """How its changes are measured."""
     parts = ("non_members",)
-    presets = {"standard": {}, "full": {"max_images": 200, "max_queries": 10_000}}
 
     max_images: int = Field(
         default=50, ge=1, description="At most so many test images, drawn at random; fewer where the budget ends."
     )
-    max_queries: int = Field(
-        default=1000, ge=1 + RESERVE + FEWEST, description="The most images that are asked about one image."
-    )
-    directions: int = Field(
-        default=50,
-        ge=FEWEST,
-        description="Labels for the first estimate of the boundary's normal; later ones take more.",
-    )
+    max_queries: int = Field(default=1000, ge=2, description="The most images that are asked about one image.")
     epsilon: float | None = Field(
         default=None,
         gt=0.0,
         allow_inf_nan=False,
-        description="The L2 length within which an adversarial image counts; none: 0.5, grey images 1.5.",
+        description="The size within which an adversarial image counts; none: the usual one of the attack's norm.",
     )
+
+    def walk(
+        self, oracle: Oracle, test: Subset, before: Labels, epsilon: float, context: Context
+    ) -> tuple[list[tuple[float, Floats]], NDArray[np.int64]]:
+        """After ever more questions: their mean number, and distances (n,) by then; and all questions (n,) in the end.
+
+        Images that are answered wrongly ``before`` (n,), which has been asked, are not attacked. The distance is
+        infinite, or that of the farthest image, where nothing was found.
+        """
+        raise NotImplementedError
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> Walked:
         """Walk until everybody's questions are spent.
@@ -94,30 +88,20 @@ class HopSkipJump(OracleMethod[Walked]):
         Raises:
             DataError: if test images are missing, or none is classified correctly.
             BudgetError: if the oracle does not allow ``max_queries`` for one image.
+            UsageError: if no two images are as far apart as epsilon.
         """
         if data.non_members is None:
-            raise DataError("HopSkipJump needs test images that the target was not trained on.")
+            raise DataError(f"{self.about.title} needs test images that the target was not trained on.")
         test = drawn(data.non_members, self._affordable(access), context.generator(f"{self.name}: images"))
+        epsilon = Ball.around(test.shape, self.norm, self.epsilon).epsilon
         before = access.ask_all(test, context.progress).labels
         right = before == test.labels
         require_right(right)
-        steps, walk = self._walk(access, test, before, context)
-        epsilon = self.epsilon or usual_epsilon("l2", test.shape[0])
-        farthest = np.sqrt(np.prod(test.shape))
+        steps, spent = self.walk(access, test, before, epsilon, context)
+        farthest = diameter(self.norm, int(np.prod(test.shape)))
         attacked = [(images, np.where(distance < farthest, distance, np.inf)[right]) for images, distance in steps]
         labels_only = access.serving.output == "label"
-        spent = walk.spent[right]
-        return Walked(test.rows, test.labels, before, attacked, spent, epsilon, access.num_classes, labels_only)
-
-    def _walk(
-        self, oracle: Oracle, test: Subset, before: Labels, context: Context
-    ) -> tuple[list[tuple[float, Floats]], Walk]:
-        images = test.take(np.arange(len(test)))
-        generator, right = context.generator(f"{self.name}: directions"), before == test.labels
-        with context.progress.step(self.about.title, int(right.sum()) * self.max_queries) as bar:
-            walk = Walk(oracle, images, test.labels, before, self.max_queries, bar)
-            steps = [(float(walk.spent[right].mean()), distance) for distance in walk.go(self.directions, generator)]
-        return steps, walk
+        return Walked(test.rows, test.labels, before, attacked, spent[right], epsilon, access.num_classes, labels_only)
 
     def _affordable(self, oracle: Oracle) -> int:
         if oracle.remaining is None:
@@ -135,12 +119,12 @@ class HopSkipJump(OracleMethod[Walked]):
         success = proportion(f"success_at_{size}", f"Success at epsilon {size}", fooled).judged_by(SUCCESS)
         metrics = [
             success,
-            median_distance(distance, "l2"),
+            median_distance(distance, self.norm),
             resampled("mean_queries", "Mean questions about an image", _mean, result.queries, seed=context.seed),
             proportion("clean_accuracy", "Accuracy without attack", result.right),
         ]
         words = (
-            f"An attack by labels alone that {size_in_words('l2', result.epsilon)} makes the model err, within "
+            f"An attack by labels alone that {size_in_words(self.norm, result.epsilon)} makes the model err, within "
             f"{self.max_queries:,} questions about each, on {within(success)} of the images that it had right."
         )
         more = "More questions about each image, or evasion.square where the service answers with posteriors,"
@@ -150,7 +134,7 @@ class HopSkipJump(OracleMethod[Walked]):
         return Finding(
             metrics=metrics,
             verdict=earned(judged(success, words), against, decides, more),
-            figures=[_curve(result)],
+            figures=[_curve(result, self.about.title, self.norm)],
             samples=Samples(
                 result.rows,
                 outcomes={
@@ -167,20 +151,60 @@ class HopSkipJump(OracleMethod[Walked]):
         )
 
 
-def _curve(result: Walked) -> Lines:
+@method
+class HopSkipJump(LabelOnly):
+    """Walks along the decision boundary towards each image; the change is measured in L2.
+
+    Each walk starts from the nearest other test image that is answered otherwise,
+    which the attacker asks about anyway.
+    """
+
+    name = "evasion.hop_skip_jump"
+    norm = "l2"
+    about = About(
+        "HopSkipJump, labels only",
+        "Walks along the decision boundary from labels alone; success within a size, and the median distance.",
+        "Chen et al., HopSkipJumpAttack: A Query-Efficient Decision-Based Attack, S&P 2020",
+        threat_model="Black box, labels only. The attacker asks the service about changed images and sees nothing but "
+        "the answered class.",
+    )
+    presets = {"standard": {}, "full": {"max_images": 200, "max_queries": 10_000}}
+
+    max_queries: int = Field(
+        default=1000, ge=1 + RESERVE + FEWEST, description="The most images that are asked about one image."
+    )
+    directions: int = Field(
+        default=50,
+        ge=FEWEST,
+        description="Labels for the first estimate of the boundary's normal; later ones take more.",
+    )
+
+    def walk(
+        self, oracle: Oracle, test: Subset, before: Labels, epsilon: float, context: Context
+    ) -> tuple[list[tuple[float, Floats]], NDArray[np.int64]]:
+        """The paper's walk; ``epsilon`` does not end it."""
+        images = test.take(np.arange(len(test)))
+        generator, right = context.generator(f"{self.name}: directions"), before == test.labels
+        with context.progress.step(self.about.title, int(right.sum()) * self.max_queries) as bar:
+            walk = Walk(oracle, images, test.labels, before, self.max_queries, bar)
+            steps = [(float(walk.spent[right].mean()), distance) for distance in walk.go(self.directions, generator)]
+        return steps, walk.spent
+
+
+def _curve(result: Walked, name: str, norm: Norm) -> Lines:
     """Success within the size against questions."""
     found = [(images, int((distance <= result.epsilon + SLACK).sum())) for images, distance in result.steps]
     total = len(result.queries)
     bands = [clopper_pearson(count, total) for _, count in found]
     return Lines(
         title="Success against questions",
-        caption=f"Each point is one step of the walk: the share of images with a misclassified one within L2 "
-        f"{result.epsilon:g} by then. Bands are 95 % intervals.",
+        caption="Each point is one step of the walk: the share of images with a misclassified one within "
+        f"{NAMES[norm]} {result.epsilon:g} by then. Bands are 95 % intervals.",
         x_label="Questions about an image (mean)",
         y_label="Share fooled",
         series=[
             Series(
-                name="HopSkipJump",
+                name=name,
                 x=[images for images, _ in found],
                 y=[count / total for _, count in found],
                 low=[band.low for band in bands],

@@ -15,7 +15,7 @@ from assay.base.errors import DataError
 from assay.base.intervals import Floats, clopper_pearson
 from assay.data.images import Subset, batches, drawn
 from assay.data.splits import Splits
-from assay.methods.evasion.ball import NAMES, Ball, Norm, usual_epsilon
+from assay.methods.evasion.ball import NAMES, AnyNorm, Ball, Norm, usual_epsilon
 from assay.methods.evasion.fixed_epsilon import IMAGES, Kept, finite
 from assay.methods.evasion.gradients import BATCH, predictions
 from assay.methods.evasion.masking import Checks, chance_sign, check_metrics, earned, signs, what_decides
@@ -183,7 +183,7 @@ class MinimumNorm(WhiteBoxMethod[Distances]):
         return Samples(result.rows, outcomes=outcomes, columns=columns)
 
 
-def median_distance(distance: Floats, norm: Norm, level: float = 0.95) -> Metric:
+def median_distance(distance: Floats, norm: AnyNorm, level: float = 0.95) -> Metric:
     """The median of distances (m,), failures counting as infinitely far, with an interval from order statistics.
 
     The interval is distribution-free: the number of distances below the true median is binomial with 1/2.
@@ -203,7 +203,7 @@ def median_distance(distance: Floats, norm: Norm, level: float = 0.95) -> Metric
     return Metric(name=name, label=label, value=value, interval=interval, n=m)
 
 
-def distance_curve(result: Distances, norm: Norm) -> Lines:
+def distance_curve(result: Distances, norm: AnyNorm) -> Lines:
     """Accuracy against the size of the change, with Clopper-Pearson bands."""
     finite, total = np.sort(result.distance[np.isfinite(result.distance)]), len(result.true)
     grid = np.concatenate([[0.0], np.unique(np.quantile(finite, np.linspace(0, 1, POINTS)))]) if len(finite) else [0.0]

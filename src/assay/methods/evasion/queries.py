@@ -67,23 +67,43 @@ class QueryState:
     """A batch of images under attack.
 
     ``points`` float32 (n, c, h, w) are where each is now, ``losses`` (n,) and ``logits`` (n, classes) what was answered
-    there, ``spent`` int64 (n,) the images asked about each, ``fooled`` bool (n,) those that are misclassified by now.
+    there, ``spent`` int64 (n,) the images asked about each, ``fooled`` bool (n,) those that are misclassified by now;
+    where classes are aimed at (``targets``), those that are answered with them.
     """
 
-    def __init__(self, ask: Ask, images: torch.Tensor, labels: torch.Tensor, options: QueryOptions) -> None:
-        """Asks about every image as it is: one query each. ``labels`` int64 (n,) are to be left."""
-        self.images, self.labels, self.cap = images, labels, options.max_queries
+    def __init__(
+        self,
+        ask: Ask,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        options: QueryOptions,
+        targets: torch.Tensor | None = None,
+    ) -> None:
+        """Asks about every image as it is: one query each. ``labels`` int64 (n,) are to be left, for ``targets``."""
+        self.images, self.labels, self.targets, self.cap = images, labels, targets, options.max_queries
         self.ball = options.ball((images.shape[1], images.shape[2], images.shape[3]))
         self.points = images.clone()
         self.spent = torch.zeros(len(images), dtype=torch.int64)
         self._ask, self._loss = ask, LOSSES[options.loss]
         self.logits = self.answers(torch.arange(len(images)), images).clone()
-        self.losses = self._loss(self.logits, labels)
-        self.fooled = self.logits.argmax(dim=1) != labels
+        everyone = torch.arange(len(images))
+        self.losses = self.loss(everyone, self.logits)
+        self.fooled = self.reached(everyone, self.logits)
 
     def open(self, need: int = 1) -> torch.Tensor:
         """Rows that are not fooled yet and may still be asked ``need`` times."""
         return torch.nonzero(~self.fooled & (self.left() >= need))[:, 0]
+
+    def loss(self, rows: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """What the attack raises (m,), of logits (m, classes) that rows (m,) got."""
+        if self.targets is None:
+            return self._loss(logits, self.labels[rows])
+        return -self._loss(logits, self.targets[rows])
+
+    def reached(self, rows: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Which rows (m,) are answered as the attacker wants, by these logits (m, classes)."""
+        answers = logits.argmax(dim=1)
+        return answers != self.labels[rows] if self.targets is None else answers == self.targets[rows]
 
     def left(self) -> torch.Tensor:
         """How often each image may still be asked about (n,)."""
@@ -114,7 +134,7 @@ class QueryState:
         if may.any():
             asked = rows.expand(may.shape)[may]
             points = self.points[rows] + width[:, None, None, None] * directions
-            losses = self._loss(self.answers(asked, points[may]), self.labels[asked])
+            losses = self.loss(asked, self.answers(asked, points[may]))
             slopes[may] = (losses - self.losses[asked]) / width.expand(may.shape)[may]
         return slopes, may
 
@@ -126,7 +146,7 @@ class QueryState:
         """The points brought into the balls around their images, and their logits and losses."""
         inside = self.ball.project(points, self.images[rows])
         logits = self.answers(rows, inside)
-        return inside, logits, self._loss(logits, self.labels[rows])
+        return inside, logits, self.loss(rows, logits)
 
     def move(self, rows: torch.Tensor, points: torch.Tensor) -> None:
         """Move rows to points, whatever that does to the loss."""
@@ -135,13 +155,13 @@ class QueryState:
     def move_if_better(self, rows: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         """Move those rows whose loss rises or that are misclassified then; says which (m,)."""
         inside, logits, losses = self.tried(rows, points)
-        better = (losses > self.losses[rows]) | (logits.argmax(dim=1) != self.labels[rows])
+        better = (losses > self.losses[rows]) | self.reached(rows, logits)
         self._settle(rows[better], inside[better], logits[better], losses[better])
         return better
 
     def _settle(self, rows: torch.Tensor, points: torch.Tensor, logits: torch.Tensor, losses: torch.Tensor) -> None:
         self.points[rows], self.logits[rows], self.losses[rows] = points, logits, losses
-        self.fooled[rows] = logits.argmax(dim=1) != self.labels[rows]
+        self.fooled[rows] = self.reached(rows, logits)
 
     def result(self) -> QueryResult:
         """What has become of the images."""

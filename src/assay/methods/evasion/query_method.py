@@ -69,7 +69,7 @@ class Asked(NamedTuple):
 
 
 class QueryMethod(OracleMethod[Asked], QueryOptions):
-    """An untargeted attack by questions on the test images that the target classifies correctly.
+    """An attack by questions on the test images that the target classifies correctly.
 
     The attacker asks about every image once as it is. Those that are answered rightly are attacked; of a limited budget
     each may cost ``max_queries``, and as many images are taken as that allows.
@@ -151,6 +151,11 @@ class QueryMethod(OracleMethod[Asked], QueryOptions):
         return Checks(flat=(answers[0] == answers[1]).all(axis=1))
 
     @property
+    def aim(self) -> str:
+        """What the attack makes the model do, to follow "an attack that"."""
+        return "makes the model err"
+
+    @property
     def decides(self) -> bool:
         """Whether this is the strongest attack by posteriors, so that finding little is worth something."""
         return False
@@ -161,7 +166,7 @@ class QueryMethod(OracleMethod[Asked], QueryOptions):
         right = result.before == result.true
         metrics.append(proportion("clean_accuracy", "Accuracy without attack", right))
         sentence = (
-            f"{result.words} that {size_in_words(result.ball.norm, result.ball.epsilon)} makes the model err, within "
+            f"{result.words} that {size_in_words(result.ball.norm, result.ball.epsilon)} {self.aim}, within "
             f"{self.max_queries:,} questions about each, on {within(metrics[0])} of the images that it had right."
         )
         if (median := metrics[1].value) is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assay.base.errors import DataError
 from assay.base.intervals import Floats, clopper_pearson
-from assay.methods.evasion.ball import NAMES, Norm, usual_epsilon
+from assay.methods.evasion.ball import NAMES, AnyNorm, usual_epsilon
 from assay.methods.finding import Gallery, Level, Lines, Metric, Samples, Scale, Series, Verdict
 from assay.methods.measures import class_name, more_to_decide, percent, proportion, resampled, within
 from assay.methods.method import Context
@@ -50,7 +50,7 @@ class Attacked(NamedTuple):
     before: Labels
     after: dict[float, Labels]
     noisy: dict[float, Labels]
-    norm: Norm
+    norm: AnyNorm
     rows: NDArray[np.int64]
 
     @property
@@ -140,11 +140,11 @@ def judged(success: Metric, sentence: str) -> Verdict:
     return Verdict(level=level, metric=success.name, sentence=sentence)
 
 
-def size_in_words(norm: Norm, epsilon: float) -> str:
+def size_in_words(norm: AnyNorm, epsilon: float) -> str:
     """What a change of that size is, to follow "an attack that"."""
     if norm == "linf":
         return f"changes no pixel by more than {epsilon:g} ({255 * epsilon:.3g} of 255 grey levels)"
-    return f"changes an image by an L2 length of at most {epsilon:g} (pixels span 0 to 1)"
+    return f"changes an image by an {NAMES[norm]} length of at most {epsilon:g} (pixels span 0 to 1)"
 
 
 def accuracy_curve(metrics: list[Metric], attacked: Attacked) -> Lines:

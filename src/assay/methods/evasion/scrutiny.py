@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from assay.access import WhiteBox
 from assay.methods.evasion.ascent import apgd
 from assay.methods.evasion.averaging import Averaged, varying
-from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.ball import Ball, diameter
 from assay.methods.evasion.gradients import loss_gradient, predictions
 from assay.methods.evasion.losses import dlr, margin
 from assay.methods.evasion.masking import Bools, Checks
@@ -33,7 +32,7 @@ Probe = Callable[[WhiteBox, torch.Tensor, torch.Tensor], torch.Tensor]
 
 def farthest(ball: Ball, images: torch.Tensor) -> Ball:
     """The ball that holds every image of the shape of ``images`` (n, c, h, w)."""
-    return Ball(ball.norm, 1.0 if ball.norm == "linf" else math.sqrt(images[0].numel()))
+    return Ball(ball.norm, diameter(ball.norm, images[0].numel()))
 
 
 def look_closer(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay.access import WhiteBox
 from assay.methods.about import About
-from assay.methods.evasion.ball import Ball, Norm, lengths, unit
+from assay.methods.evasion.ball import AnyNorm, Ball, unit
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
 from assay.methods.evasion.query_method import DECIDING_QUERIES, QueryMethod
 from assay.methods.method import method
@@ -24,6 +24,9 @@ REDRAWS = 20
 class SquareOptions(QueryOptions):
     """Options of the Square Attack."""
 
+    norm: AnyNorm = Field(  # type: ignore[assignment]
+        default="l2", description="How a change is measured: linf (largest pixel), l2 (length) or l1 (sum)."
+    )
     initial_share: float = Field(
         default=0.8, gt=0.0, le=1.0, description="The share of the image that a square covers at first (the paper's p)."
     )
@@ -58,19 +61,20 @@ def share(initial: float, step: int, steps: int) -> float:
 
 
 def start(ball: Ball, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """First candidates (n, c, h, w): vertical stripes of plus and minus epsilon; in L2 a grid of five by five bumps."""
+    """First candidates (n, c, h, w): vertical stripes of plus and minus epsilon; else a grid of five by five bumps."""
     n, channels, height, width = images.shape
     if ball.norm == "linf":
         return images + ball.epsilon * _signs((n, channels, 1, width), generator)
     change = torch.zeros_like(images)
     side = max(1, min(height, width) // 5)
-    bump = _bump(side)
+    bump = _bump(side, norm=ball.norm)
     tops = range((height % side) // 2, height - side + 1, side)
     lefts = range((width % side) // 2, width - side + 1, side)
     for top in tops:
         for left in lefts:
             change[:, :, top : top + side, left : left + side] = bump * _signs((n, channels, 1, 1), generator)
-    return images + ball.epsilon * unit(change)
+    # In L1 the bumps keep their height: projecting is what makes the change sparse.
+    return images + (change if ball.norm == "l1" else ball.epsilon * unit(change))
 
 
 def step(
@@ -79,7 +83,8 @@ def step(
     """Candidates (m, c, h, w) next to points in the balls around images, changed in squares that cover such a share."""
     if ball.norm == "linf":
         return _step_linf(ball.epsilon, images, points, covered, generator)
-    return images + ball.epsilon * unit(_step_l2(ball.epsilon, points - images, covered, generator))
+    change = _step_bumps(ball, points - images, covered, generator)
+    return images + (change if ball.norm == "l1" else ball.epsilon * unit(change))
 
 
 def _step_linf(
@@ -105,12 +110,14 @@ def _step_linf(
     return candidates
 
 
-def _step_l2(epsilon: float, change: torch.Tensor, covered: float, generator: torch.Generator) -> torch.Tensor:
+def _step_bumps(ball: Ball, change: torch.Tensor, covered: float, generator: torch.Generator) -> torch.Tensor:
     """One square gives up its change and another gains as much, and what is left of epsilon, as a pair of bumps.
 
     The authors' update: the change keeps its whole length epsilon from step to step, so that nothing of the ball is
-    left unused; it only moves within the image.
+    left unused; it only moves within the image. In L1, as in their code, each channel of the square gains what all of
+    them would; the projection takes back what is too much.
     """
+    order = 1 if ball.norm == "l1" else 2
     m, channels, height, width = change.shape
     smaller = min(height, width)
     side = min(max(3, round(math.sqrt(covered * height * width)) // 2 * 2 + 1), smaller - 1 + smaller % 2)
@@ -121,14 +128,16 @@ def _step_l2(epsilon: float, change: torch.Tensor, covered: float, generator: to
         both[place[0], 0, rows, columns] = 1.0
     window = change[(*place, *gains)]
     # What the change has lost to clipping at the pixels' range is spent again, an equal part in every channel.
-    spare = (epsilon**2 - lengths(change) ** 2).clamp_min(0.0) / channels
-    budget = (spare + (change * both).pow(2).sum(dim=(2, 3), keepdim=True)).sqrt()
-    bumps = _bump_pair(m, side, generator) * _signs((m, channels, 1, 1), generator)
+    used = ball.sizes(change)[:, None, None, None]
+    spare = (ball.epsilon**order - used**order).clamp_min(0.0) / channels
+    budget = spare + (change * both).abs().pow(order).sum(dim=(2, 3), keepdim=True)
+    budget = budget * channels if order == 1 else budget.sqrt()
+    bumps = _bump_pair(m, side, generator, ball.norm) * _signs((m, channels, 1, 1), generator)
     # The square's own change is kept in direction, at unit length, so that a good place is refined and not redrawn.
-    fresh = bumps + window / _plane_lengths(window)
+    fresh = bumps + window / _plane_lengths(window, order)
     changed = change.clone()
     changed[(*place, *loses)] = 0.0
-    changed[(*place, *gains)] = fresh / _plane_lengths(fresh) * budget
+    changed[(*place, *gains)] = fresh / _plane_lengths(fresh, order) * budget
     return changed
 
 
@@ -145,29 +154,32 @@ def _signs(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     return torch.randint(0, 2, shape, generator=generator) * 2.0 - 1.0
 
 
-def _plane_lengths(rows: torch.Tensor) -> torch.Tensor:
-    """L2 norms of every channel (m, c, 1, 1)."""
-    found: torch.Tensor = torch.linalg.vector_norm(rows, dim=(2, 3), keepdim=True)
+def _plane_lengths(rows: torch.Tensor, order: int) -> torch.Tensor:
+    """L1 or L2 norms of every channel (m, c, 1, 1)."""
+    found: torch.Tensor = torch.linalg.vector_norm(rows, ord=order, dim=(2, 3), keepdim=True)
     return found.clamp_min(1e-12)
 
 
-def _bump(height: int, width: int | None = None) -> torch.Tensor:
-    """A pyramid of unit length (height, width): at ring r around the middle the sum of 1/j^2 for j above r."""
+def _bump(height: int, width: int | None = None, norm: AnyNorm = "l2") -> torch.Tensor:
+    """A pyramid of norm 1 (height, width): at ring r around the middle the sum of 1/j^2 (L1: 1/j^4) for j above r."""
+    power, order = (4, 1) if norm == "l1" else (2, 2)
     wide = width or height
     middle = (height // 2, wide // 2)
     ring = torch.maximum(
         (torch.arange(height) - middle[0]).abs()[:, None], (torch.arange(wide) - middle[1]).abs()[None]
     )
     rings = max(middle) + 1
-    sums = torch.tensor([sum(1 / j**2 for j in range(r + 1, rings + 1)) for r in range(rings + 1)])
+    sums = torch.tensor([sum(1 / j**power for j in range(r + 1, rings + 1)) for r in range(rings + 1)])
     heights = sums[ring]
-    return heights / lengths(heights[None])[0]
+    found: torch.Tensor = heights / torch.linalg.vector_norm(heights, ord=order)
+    return found
 
 
-def _bump_pair(count: int, side: int, generator: torch.Generator) -> torch.Tensor:
-    """Upward and downward bumps side by side, (count, 1, side, side), of unit length in all, half of them turned."""
+def _bump_pair(count: int, side: int, generator: torch.Generator, norm: AnyNorm) -> torch.Tensor:
+    """Upward and downward bumps side by side, (count, 1, side, side), of norm 1 in all, half of them turned."""
     upper = side // 2
-    pair = torch.cat([_bump(upper, side), -_bump(side - upper, side)]) / math.sqrt(2)
+    pair = torch.cat([_bump(upper, side, norm), -_bump(side - upper, side, norm)])
+    pair = pair / (2 if norm == "l1" else math.sqrt(2))
     turned = torch.rand((count, 1, 1, 1), generator=generator) > 0.5
     return torch.where(turned, pair.T, pair)
 
@@ -184,7 +196,9 @@ class Square(QueryMethod, SquareOptions):
     )
     presets = {"standard": {}, "full": {"max_images": 1000, "max_queries": DECIDING_QUERIES}}
 
-    norm: Norm = Field(default="linf", description="How a change is measured: linf (largest pixel) or l2 (length).")
+    norm: AnyNorm = Field(  # type: ignore[assignment]
+        default="linf", description="How a change is measured: linf (largest pixel), l2 (length) or l1 (sum)."
+    )
 
     def attack(
         self,

@@ -8,6 +8,7 @@ members of a kind leaves fewer to the other. That names no shift.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from assay.base.intervals import Bounds, auc_bounds, delong_auc
 from assay.data.images import Images, Subset
 from assay.methods.membership.roc import Scores, roc_curve, tpr_bounds, unsupported
 from assay.methods.method import Context
+from assay.targets.target import Modality
 
 MOST = 3000
 """Samples of each kind that are compared, at most, drawn at random."""
@@ -77,7 +79,7 @@ def blind(members: Subset, non_members: Subset, context: Context) -> Blind | Non
     parts = []
     for part, role in ((members, "members"), (non_members, "non-members")):
         order = torch.randperm(len(part), generator=context.generator(f"blind: {role}")).numpy()[:MOST]
-        parts.append(described(Subset(part, order), context.modality == "text"))
+        parts.append(described(Subset(part, order), context.modality))
     found = _judged(parts[0], parts[1])
     partial = kept.with_suffix(".partial.npz")
     np.savez(partial, members=found.scores[0], non_members=found.scores[1])
@@ -85,14 +87,14 @@ def blind(members: Subset, non_members: Subset, context: Context) -> Blind | Non
     return found
 
 
-def described(images: Images, text: bool) -> NDArray[np.float32]:
-    """What the classifier sees of each sample, (n, width): a coarse picture and how it was made, or bytes; the label.
+def described(images: Images, modality: Modality) -> NDArray[np.float32]:
+    """What the classifier sees of each sample, (n, width): a coarse picture and how it was made, bytes, or features.
 
     Of pictures: means over cells, mean, deviation, least and largest value of each channel, the shares of black and of
-    white, and how much neighbours differ. Of texts: length, and how often each byte occurs.
+    white, and how much neighbours differ. Of texts: length, and how often each byte occurs. The label comes last.
     """
     batches = (np.arange(start, min(start + 1024, len(images))) for start in range(0, len(images), 1024))
-    seen = torch.cat([(_of_texts if text else _of_pictures)(images.take(rows)) for rows in batches])
+    seen = torch.cat([SEEN[modality](images.take(rows)) for rows in batches])
     return np.column_stack([seen.numpy(), images.labels]).astype(np.float32)
 
 
@@ -111,6 +113,17 @@ def _of_texts(pixels: torch.Tensor) -> torch.Tensor:
     counts = torch.zeros(len(codes), 256).scatter_add_(1, codes, torch.ones(codes.shape))
     counts[:, 0] = codes.shape[1] - counts[:, 0]
     return counts
+
+
+def _of_vectors(rows: torch.Tensor) -> torch.Tensor:
+    return rows.flatten(1)
+
+
+SEEN: dict[Modality, Callable[[torch.Tensor], torch.Tensor]] = {
+    "image": _of_pictures,
+    "text": _of_texts,
+    "vector": _of_vectors,
+}
 
 
 def _judged(members: NDArray[np.float32], non_members: NDArray[np.float32]) -> Blind:

@@ -72,6 +72,8 @@ class Boundary(MembershipMethod[Walked]):
         "full": {"max_members": 500, "max_non_members": 500, "queries_per_sample": 1000},
     }
 
+    modalities = ("image", "vector")
+
     max_members: int | None = Field(
         default=100, ge=2, description="At most so many members are judged, drawn at random; none: all of them."
     )
@@ -131,7 +133,7 @@ class Boundary(MembershipMethod[Walked]):
                     np.linspace(0, max(*(float(part.max()) for part in scores), 1e-6), 31),
                     "Distance to the decision boundary",
                     "Wrongly classified samples have distance 0.",
-                    "L2 distance, pixels in [0, 1]",
+                    "L2 distance, pixels or features in [0, 1]",
                 ),
             ],
             samples=samples_of(

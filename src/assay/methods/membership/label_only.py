@@ -28,7 +28,7 @@ class LabelOnly(MembershipMethod[Population]):
         "label for it, once. It trains nothing and knows no other member.",
     )
     presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
-    modalities = ("image", "text")
+    modalities = ("image", "text", "vector")
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> Population:
         """Everybody, with the target's labels.

@@ -61,7 +61,7 @@ class MetricAttacks(MembershipMethod[SignalScores]):
         "It trains nothing and knows no other member.",
     )
     presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
-    modalities = ("image", "text")
+    modalities = ("image", "text", "vector")
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> SignalScores:
         """Scores of all signals.

@@ -69,7 +69,7 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         "trained on, gets the posteriors for all of them, once each, and judges the other half.",
     )
     presets = {"quick": {}, "standard": {}, "full": {"max_members": None}}
-    modalities = ("image", "text")
+    modalities = ("image", "text", "vector")
 
     epochs: int = Field(default=50, ge=1, description="Passes over the half that is known.")
 

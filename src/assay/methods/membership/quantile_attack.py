@@ -92,6 +92,8 @@ class QuantileRegression(MembershipMethod[Placed]):
         "small network. It knows no member.",
     )
     presets = {"standard": {}, "full": {"max_members": None, "epochs": 30}}
+    modalities = ("image", "vector")
+    suited = {"vector": {"architecture": "vector:mlp"}}
 
     architecture: str = Field(default="small-cnn", description="The architecture of the network.")
     epochs: int = Field(default=10, ge=1, description="Passes over the attacker's own images.")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from assay.base.intervals import Floats, auc_bounds, clopper_pearson, delong_auc, difference_of_proportions
 from assay.data.images import Images
-from assay.data.text_rows import to_texts
 from assay.methods.finding import (
     Gallery,
     Histogram,
@@ -21,6 +20,7 @@ from assay.methods.finding import (
     Series,
     Table,
 )
+from assay.methods.in_words import in_words
 from assay.methods.membership.attack import Population
 from assay.methods.membership.blind import Blind
 from assay.methods.membership.roc import (
@@ -209,7 +209,7 @@ def histogram(scores: Scores, edges: Floats, title: str, caption: str, x_label: 
 def most_exposed(
     images: Images, rows: NDArray[np.int64], scores: Floats, context: Context, count: int = 8
 ) -> Gallery | Table:
-    """The members (``rows`` of ``images``) with the highest and the lowest scores: PNG artefacts, or texts."""
+    """The members (``rows`` of ``images``) with the highest and the lowest scores: PNG artefacts, or a table."""
     order = np.argsort(-scores, kind="stable")
     count = min(count, len(order))
     sides = (("most", order[:count]), ("least", order[::-1][:count]))
@@ -217,12 +217,13 @@ def most_exposed(
         "title": "The most and the least exposed members",
         "caption": "Members that the attack is surest of, and those that it is surest were not trained on.",
     }
-    if context.modality == "text":
-        texts = [(f"{name} exposed", text) for name, side in sides for text in to_texts(images.take(rows[side]))]
-        return Table(**about, columns=["", "text"], rows=[list(row) for row in texts])
+    chosen = [in_words(images, rows[side], context.modality) for _, side in sides]
+    lines = [[f"{name} exposed", line] for (name, _), side in zip(sides, chosen, strict=True) for line in side or ()]
+    if context.modality != "image":
+        return Table(**about, columns=["", context.modality], rows=lines)
     files = []
-    for name, chosen in sides:
-        pictures = images.take(rows[chosen])
+    for name, side in sides:
+        pictures = images.take(rows[side])
         paths = [context.artefacts / f"{name}_exposed_{i}.png" for i in range(count)]
         files.append([save_png(image, path) for image, path in zip(pictures, paths, strict=True)])
     return Gallery(

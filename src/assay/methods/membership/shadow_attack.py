@@ -114,8 +114,11 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
     needs = "label"
     novel_inputs = True
     presets = {"standard": {"max_members": 5_000, "max_non_members": 5_000}, "full": {"models": 64, "epochs": 50}}
-    modalities = ("image", "text")
-    on_text = {"architecture": "text:cnn", "optimiser": "adam", "learning_rate": 0.002}
+    modalities = ("image", "text", "vector")
+    suited = {
+        "text": {"architecture": "text:cnn", "optimiser": "adam", "learning_rate": 0.002},
+        "vector": {"architecture": "vector:mlp", "optimiser": "adam", "learning_rate": 0.002, "epochs": 50},
+    }
     fewest: ClassVar[int] = 4
     """Shadow models without which, one left out to play the target, an example has none of a kind."""
 
@@ -152,20 +155,23 @@ class ShadowAttack(MembershipMethod[ShadowScores]):
         return (PLAIN, MIRRORED) if self.mirror else (PLAIN,)
 
     def plan(self, seed: int, modality: Modality = "image") -> ShadowPlan:
-        """The shadow models as the training room knows them. Texts are not asked about mirrored.
+        """The shadow models as the training room knows them. Texts and vectors are not asked about mirrored.
 
         Raises:
             UsageError: if architecture or options are not for this modality.
         """
         odd = [name for name in ("shift", "flip", "mirror") if getattr(self, name)]
-        if modality == "text" and (odd or not self.architecture.startswith("text:")):
+        usual = {"text": "text:cnn", "vector": "vector:mlp"}.get(modality)
+        if usual and (odd or not self.architecture.startswith(f"{modality}:")):
             what = f"option {odd[0]}" if odd else f"architecture {self.architecture}"
-            raise UsageError(f"The {what} is for images, and the target reads texts: text:cnn trains shadow models.")
+            raise UsageError(
+                f"The {what} is for images, and the target reads {modality}s: {usual} trains shadow models."
+            )
         recipe = Recipe(
             epochs=self.epochs, batch_size=self.batch_size, optimiser=self.optimiser, learning_rate=self.learning_rate,
             weight_decay=self.weight_decay, shift=self.shift, flip=self.flip,
         )  # fmt: skip
-        queries = (PLAIN,) if modality == "text" else (PLAIN, MIRRORED)
+        queries = (PLAIN, MIRRORED) if modality == "image" else (PLAIN,)
         return ShadowPlan(models=self.models, architecture=self.architecture, recipe=recipe, seed=seed, queries=queries)
 
     def shadow(self, oracle: Oracle, data: Splits, context: Context) -> Shadowed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 
@@ -35,7 +37,8 @@ def deepfool_distances(
         if step == steps or not bool(still.any()):
             active = active[still]
             break
-        move = _to_nearest(inputs, logits.gather(1, order[active]))
+        ranked = logits.gather(1, order[active])
+        move = to_nearest(_slopes(inputs, ranked), ranked.detach())
         moved[active[still]] += move[still]
         active = active[still]
     distances: torch.Tensor = moved.flatten(1).norm(dim=1)
@@ -43,18 +46,30 @@ def deepfool_distances(
     return distances.cpu()
 
 
-def _to_nearest(inputs: torch.Tensor, ranked: torch.Tensor) -> torch.Tensor:
-    """The step (n, c, h, w) to the nearest of the linearised boundaries; ``ranked`` (n, k) has the label's logit first.
+def to_nearest(
+    slopes: torch.Tensor, logits: torch.Tensor, norm: Literal["linf", "l2"] = "l2", beyond: float = 0.0
+) -> torch.Tensor:
+    """The step (n, c, h, w) to the nearest of the linearised boundaries between the first class and each other.
 
-    No step where the network's slope vanishes.
+    ``slopes`` (n, k, c, h, w) are the gradients of ``logits`` (n, k), the label's first. In Linf the distance is in the
+    dual norm, L1 (section 3.3). The step goes ``beyond`` it. No step where the network's slope vanishes.
     """
-    classes = range(ranked.shape[1])
-    slopes = [torch.autograd.grad(ranked[:, k].sum(), inputs, retain_graph=k != classes[-1])[0] for k in classes]
-    normals = torch.stack(slopes[1:], dim=1) - slopes[0][:, None]
-    lengths = normals.flatten(2).norm(dim=2)
-    gaps = (ranked[:, :1] - ranked[:, 1:]).detach()
-    nearest = (gaps / lengths).nan_to_num(nan=torch.inf).argmin(dim=1)
-    each = torch.arange(len(inputs), device=inputs.device)
-    scale = (gaps / lengths**2)[each, nearest].nan_to_num(nan=0.0, posinf=0.0)
-    move: torch.Tensor = scale[:, None, None, None] * normals[each, nearest]
+    normals = slopes[:, 1:] - slopes[:, :1]
+    flat = normals.flatten(2)
+    dual = flat.norm(dim=2) if norm == "l2" else flat.abs().sum(dim=2)
+    gaps = logits[:, :1] - logits[:, 1:]
+    nearest = (gaps / dual).nan_to_num(nan=torch.inf).argmin(dim=1)
+    each = torch.arange(len(slopes), device=slopes.device)
+    direction = normals[each, nearest] if norm == "l2" else normals[each, nearest].sign()
+    far = gaps[each, nearest] / dual[each, nearest] + beyond
+    scale = (far / dual[each, nearest] if norm == "l2" else far).nan_to_num(nan=0.0, posinf=0.0)
+    move: torch.Tensor = scale[:, None, None, None] * direction
     return move
+
+
+def _slopes(inputs: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Gradients (n, k, c, h, w) of logits (n, k) by images (n, c, h, w)."""
+    classes = range(logits.shape[1])
+    return torch.stack(
+        [torch.autograd.grad(logits[:, k].sum(), inputs, retain_graph=k != classes[-1])[0] for k in classes], dim=1
+    )

@@ -157,7 +157,7 @@ class BestStealing(Theft):
         return Theft.measure(chosen, access, data, context)
 
     def _chosen(self, access: Oracle, data: Splits) -> str:
-        if access.modality == "text" or data.auxiliary is None:
+        if access.modality != "image" or data.auxiliary is None:
             return "mixup"
         rest = len(data.auxiliary) - self._affordable(access, data.auxiliary)
         return SEMI_SUPERVISED if rest * 2 >= len(data.auxiliary) else "mixup"

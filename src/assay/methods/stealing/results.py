@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from assay.access import Spent
 from assay.base.intervals import clopper_pearson
 from assay.data.images import Images
-from assay.data.text_rows import to_texts
 from assay.methods.finding import Gallery, Level, Lines, Metric, Scale, Series, Table, Verdict
+from assay.methods.in_words import in_words
 from assay.methods.measures import class_name, more_to_decide, percent, proportion, resampled, within
 from assay.methods.method import Context
 from assay.methods.pictures import save_png
@@ -173,19 +173,19 @@ def training_curve(log: Log) -> Lines:
 
 
 def differences(images: Images, compared: Compared, context: Context, count: int = 6) -> Gallery | Table | None:
-    """Test images or texts that the two name differently, the greatest divergence first; None if there is none."""
+    """Test inputs that the two name differently, the greatest divergence first; None if there is none."""
     rows = np.flatnonzero(~compared.same)
     rows = rows[np.argsort(-compared.divergence[rows], kind="stable")][:count]
     if len(rows) == 0:
         return None
     labels = np.stack([compared.target_labels, compared.surrogate_labels, compared.labels], axis=1)[rows]
     texts = [[class_name(context.class_names, int(label)) for label in row] for row in labels]
-    if context.modality == "text":
+    if (lines := in_words(images, rows, context.modality)) is not None:
         return Table(
             title="Where surrogate and target differ",
-            caption="Test texts that the two name differently, the greatest divergence first.",
-            columns=["text", "target", "surrogate", "truth"],
-            rows=[[text, *names] for text, names in zip(to_texts(images.take(rows)), texts, strict=True)],
+            caption=f"Test {context.modality}s that the two name differently, the greatest divergence first.",
+            columns=[context.modality, "target", "surrogate", "truth"],
+            rows=[[text, *names] for text, names in zip(lines, texts, strict=True)],
         )
     return Gallery(
         title="Where surrogate and target differ",

@@ -30,6 +30,20 @@ from assay.methods.work import Sizes, Work
 from assay.targets.target import Modality
 from assay.training import Recipe, predict
 
+NO_PICTURE: dict[str, Any] = {
+    "initialisation": "random",
+    "resized_to": None,
+    "shift": 0,
+    "flip": False,
+    "rotate": 0.0,
+    "crop": 1.0,
+    "auto_augment": False,
+    "cutout": 0,
+    "mirrored": False,
+    "adversarial_images": 0,
+}
+"""Options of images, switched off where the target reads something else."""
+
 
 @method
 class Theft(OracleMethod[Stolen]):
@@ -57,19 +71,10 @@ class Theft(OracleMethod[Stolen]):
     needs: ClassVar[Need] = "label"
     version = 2
     parts = ("non_members", "auxiliary")
-    modalities = ("image", "text")
-    on_text = {
-        "architecture": "text:cnn",
-        "initialisation": "random",
-        "resized_to": None,
-        "shift": 0,
-        "flip": False,
-        "rotate": 0.0,
-        "crop": 1.0,
-        "auto_augment": False,
-        "cutout": 0,
-        "mirrored": False,
-        "adversarial_images": 0,
+    modalities = ("image", "text", "vector")
+    suited = {
+        "text": {"architecture": "text:cnn", **NO_PICTURE},
+        "vector": {"architecture": "vector:mlp", "adaptation": "full", "epochs": 100, **NO_PICTURE},
     }
     defaults: ClassVar[dict[str, Any]] = {}
 
@@ -212,7 +217,7 @@ class Theft(OracleMethod[Stolen]):
             raise DataError("Stealing needs test images (non-members) to judge the copy by.")
         strategy, learner = parse_strategy(self.strategy), self._learner(access)
         _check(strategy, learner, access, data.auxiliary)
-        self._check_modality(access.modality)
+        self._check_modality(access.modality, learner)
         budget = self._affordable(access, data.auxiliary if strategy.needs_pool else None)
         workshop = self._workshop(access, learner, context)
         with context.progress.step("asking the target", budget) as step:
@@ -270,18 +275,21 @@ class Theft(OracleMethod[Stolen]):
         )
         save_surrogate(last.module, surrogate, context.artefacts)
 
-    def _check_modality(self, modality: Modality) -> None:
-        """Refuse options of images on texts, and the other way round."""
-        if (modality == "text") != self.architecture.startswith("text:"):
-            instead = "text:cnn" if modality == "text" else "small-cnn"
+    def _check_modality(self, modality: Modality, learner: Learner) -> None:
+        """Refuse options of images on texts and vectors, and the other way round."""
+        prefix = self.architecture.partition(":")[0]
+        if modality != (prefix if prefix in self.suited else "image"):
+            instead = self.suited.get(modality, {"architecture": "small-cnn"})["architecture"]
             raise UsageError(
                 f"The surrogate {self.architecture} cannot take the target's {modality}s: name another architecture, "
                 f"such as {instead}."
             )
-        texts = {"architecture", "initialisation"}
-        odd = [name for name, value in self.on_text.items() if name not in texts and getattr(self, name) != value]
-        if modality == "text" and odd:
-            raise UsageError(f"The option {odd[0]} is for images, and the target reads texts: leave it out.")
+        free = {"initialisation"} if modality == "text" else set()
+        odd = [name for name, value in NO_PICTURE.items() if name not in free and getattr(self, name) != value]
+        if modality != "image" and odd:
+            raise UsageError(f"The option {odd[0]} is for images, and the target reads {modality}s: leave it out.")
+        if modality == "vector" and learner.semi_supervised:
+            raise UsageError(f"The learner {learner.name!r} alters images, and the target reads vectors: name another.")
 
     def _learner(self, oracle: Oracle) -> Learner:
         if self.learner is not None:
@@ -302,8 +310,8 @@ class Theft(OracleMethod[Stolen]):
         return self.budget
 
     def _workshop(self, oracle: Oracle, learner: Learner, context: Context) -> Workshop:
-        text = oracle.modality == "text"
-        size = oracle.input_shape[1:] if text else reduced(oracle.input_shape, self.largest_side)
+        whole = oracle.modality != "image"
+        size = oracle.input_shape[1:] if whole else reduced(oracle.input_shape, self.largest_side)
         return Workshop(
             self.architecture,
             self.initialisation,

@@ -38,6 +38,11 @@ def torchvision_models(name: str) -> ModuleType:
     models: ModuleType = import_torchvision().models
     known = models.list_models(module=models)
     if name not in known:
+        if name in models.list_models():
+            raise UsageError(
+                f"torchvision's {name} detects, segments or reads videos, and Assay assesses classifiers of images "
+                "only: measure its backbone as a classifier, or name a function that turns its answers into posteriors."
+            )
         raise UsageError(f"torchvision has no classifier {name!r}: {nearest(name, known)}")
     return models
 

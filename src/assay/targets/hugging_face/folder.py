@@ -18,6 +18,9 @@ SETTINGS = (CONFIG, PROCESSOR, TOKENIZER, "tokenizer_config.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.msgpack", "*.h5")
 """Weights in forms that are not read; pickles among them can hold code."""
 
+OTHER_TASKS = ("Detection", "Segmentation", "DepthEstimation", "CausalLM", "MaskedLM", "TokenClassification")
+"""Parts of transformers' class names of models that answer with something else than one row of classes."""
+
 KINDS: dict[str, Modality] = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
 """The part of transformers' class names that tells what they classify."""
 
@@ -144,6 +147,12 @@ def _architecture(path: Path, config: dict[str, Any]) -> str:
     found = str(named[0]) if isinstance(named, list) and named else ""
     if not any(end in found for end in KINDS):
         what = f"a {found}" if found else "no architecture"
+        if any(word in found for word in OTHER_TASKS):
+            raise LoadError(
+                f"{path / CONFIG} names {what}, and Assay assesses classifiers only: measure its backbone under a "
+                "classification head (AutoModelForImageClassification), or name a function of yours that turns its "
+                "answers into posteriors of classes (module:function)."
+            )
         raise LoadError(
             f"{path / CONFIG} names {what}; Assay assesses classifiers of images (...ForImageClassification) and of "
             "texts (...ForSequenceClassification)."

@@ -55,6 +55,20 @@ class BlackBox(torch.nn.Module):
         return logits
 
 
+def verified(whole: torch.nn.Module, network: BlackBox, shape: Shape, tolerated: float) -> torch.nn.Module:
+    """A twin that gives logits, if it answers as the network does.
+
+    Raises:
+        LoadError: if the mean over a few images of the largest difference of probabilities is more than ``tolerated``.
+    """
+    images = torch.from_numpy(probes(shape))
+    with torch.no_grad():
+        difference = float((whole(images).softmax(1) - network(images).softmax(1)).abs().amax(1).mean())
+    if not difference <= tolerated:
+        raise LoadError(f"its gradients cannot be had: the twin's probabilities are off by {difference:.2g}")
+    return whole
+
+
 def in_batches(ask: Run, images: Batch, size: int) -> Batch:
     """Answers to images in batches of exactly ``size``; the last is filled up with zeros."""
     answers = []
@@ -70,7 +84,7 @@ def reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
-def are_probabilities(answers: Batch, step: float = 0.0) -> bool:
+def are_probabilities(answers: NDArray[np.floating], step: float = 0.0) -> bool:
     """Whether all rows (n, classes) are non-negative and sum to 1, within 0.001 and half a step for each class."""
     slack = 1e-3 + answers.shape[1] * step / 2
     return bool((answers >= 0).all() and (np.abs(answers.sum(axis=1) - 1.0) <= slack).all())

@@ -27,7 +27,7 @@ class Loaded:
 
     ``differentiable`` says whether gradients pass through it. If not, ``twin`` may be a differentiable
     network with the same outputs; ``no_twin`` says why there is none.
-    ``external`` are other files that hold weights of the network.
+    ``external`` are other files that hold weights of the network. ``vector`` says that it reads vectors of features.
     """
 
     network: torch.nn.Module
@@ -37,6 +37,7 @@ class Loaded:
     twin: torch.nn.Module | None = None
     no_twin: str = ""
     external: tuple[Path, ...] = ()
+    vector: bool = False
 
     def digest(self, path: Path) -> str:
         """SHA-256 of the file that was opened; of all its files, if it keeps weights in others as well."""
@@ -75,9 +76,15 @@ def load_network(
         loaded = _load_keras(path, input_shape, replace_lambda)
     elif format == "onnx":
         onnx = read_onnx(path, input_shape)
-        why = "ONNX is only evaluated"
         loaded = Loaded(
-            onnx.network, onnx.input_shape, onnx.network.num_classes, False, None, why, tuple(onnx.external)
+            onnx.network,
+            onnx.input_shape,
+            onnx.network.num_classes,
+            False,
+            onnx.twin,
+            onnx.no_twin,
+            tuple(onnx.external),
+            onnx.vector,
         )
     else:
         read = read_tflite(path)

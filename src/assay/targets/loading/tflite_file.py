@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from assay.base.errors import LoadError
 from assay.data.images import Shape
-from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, probes, reason
+from assay.targets.loading.blackbox import Batch, BlackBox, in_batches, reason, verified
 from assay.targets.loading.extras import require
-from assay.targets.loading.tflite_twin import Twin, read_twin
+from assay.targets.loading.tflite_twin import read_twin
 
 _AT_ONCE = 64
 """Images for each call: enough to be quick, few enough for the activations of large networks."""
@@ -88,20 +88,11 @@ def _read(interpreter: Any, path: Path) -> TfliteFile:
 
     network = BlackBox(run, shape, path.name, answer.scale)
     try:
-        return TfliteFile(network, shape, _verified(read_twin(path, last), network, shape), "")
+        twin = read_twin(path, last)
+        whole = twin if twin.softmax else torch.nn.Sequential(twin, network.logits)
+        return TfliteFile(network, shape, verified(whole, network, shape, _TOLERATED), "")
     except (LoadError, RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
         return TfliteFile(network, shape, None, reason(error))
-
-
-def _verified(twin: Twin, network: BlackBox, shape: Shape) -> torch.nn.Module:
-    """The twin, giving logits, if it answers as the network does."""
-    whole = twin if twin.softmax else torch.nn.Sequential(twin, network.logits)
-    images = torch.from_numpy(probes(shape))
-    with torch.no_grad():
-        difference = float((whole(images).softmax(1) - network(images).softmax(1)).abs().amax(1).mean())
-    if not difference <= _TOLERATED:
-        raise LoadError(f"its gradients cannot be had: the twin's probabilities are off by {difference:.2g}")
-    return whole
 
 
 def _port(details: dict[str, Any]) -> Port:

@@ -25,6 +25,12 @@ def read_checkpoint(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile or damaged file may fail in any way
         asked = _GLOBAL.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if asked and asked.group(1).startswith(("ultralytics.", "models.yolo")):
+            raise UnsafeFileError(
+                f"{path.name} is a YOLO model with its code, and was not opened: Assay assesses classifiers only; of a "
+                "detector measure the backbone as a classifier, and export a YOLO classifier with `yolo export "
+                f"model={path.name} format=onnx`."
+            ) from None
         if asked:
             raise UnsafeFileError(
                 f"{path.name} holds code ({asked.group(1)}) besides weights, and was not opened: load it where you "

@@ -23,7 +23,7 @@ class Strategy(Frozen):
     needs_pool: ClassVar[bool] = True
     needs_posteriors: ClassVar[bool] = False
     trains_itself: ClassVar[bool] = False
-    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text")
+    modalities: ClassVar[tuple[Modality, ...]] = ("image", "text", "vector")
 
     def run(self, thief: Thief) -> None:
         """Ask until the budget is spent (`Thief.ask` then raises `OutOfQuestions`) or there is nothing left to ask.

@@ -1,0 +1,115 @@
+"""Attacks by labels alone beside foolbox's HopSkipJump, on the same images and at equal questions.
+
+    ASSAY_DATA=... python -m benchmarks.evasion.labels [--images 60] [--steps 6] [--json FILE]
+
+foolbox runs first, so many steps of its walk, and its questions are counted from outside; ours may then ask as many
+about each image as it did in the mean. Public networks that are cheap to ask, loaded from ASSAY_MIRROR. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from assay.access import Oracle, PosteriorStore, Serving
+from assay.base.intervals import Floats
+from assay.data.images import Subset
+from assay.methods.evasion.ball import Ball, Norm, usual_epsilon
+from assay.methods.evasion.label_only import HopSkipJump, LabelOnly
+from assay.methods.evasion.minimum_norm import median_distance
+from assay.methods.evasion.rays import RayS
+from assay.methods.measures import proportion
+from assay.methods.method import Context
+from assay.targets.reference import load_target
+from assay.targets.target import Target
+from benchmarks.evasion.autoattack import Counted
+
+NETWORKS = ("hyperparticle/cifar10-lenet", "abcrown/cifar10-cnn-a-adv", "locuslab/fashion-mnist-small")
+
+OURS: dict[Norm, type[LabelOnly]] = {"l2": HopSkipJump, "linf": RayS}
+
+
+def first_right(target: Target, most: int) -> Subset:
+    """The first test images that the target classifies correctly."""
+    images = target.splits.non_members
+    assert images is not None
+    count = min(len(images), 3 * most)
+    right = target.logits(images.take(np.arange(count))).argmax(dim=1).numpy() == images.labels[:count]
+    return Subset(images, np.flatnonzero(right)[:most])
+
+
+def foolbox(target: Target, part: Subset, norm: Norm, steps: int) -> tuple[Floats, float]:
+    """Distances (n,) of foolbox's HopSkipJump, infinity where it failed, and its questions about an image."""
+    library = importlib.import_module("foolbox")
+    assert target.module is not None
+    counted = Counted(target.module).eval()
+    model = library.PyTorchModel(counted, bounds=(0, 1), device="cpu")
+    attack = library.attacks.HopSkipJumpAttack(steps=steps, constraint=norm)
+    images, labels = part.take(np.arange(len(part))), torch.from_numpy(part.labels)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    _, found, _ = attack(model, images, labels, epsilons=None)
+    asked = counted.passes / len(part)
+    found = torch.as_tensor(found).clamp(0, 1)
+    sizes = Ball(norm, 0.0).sizes(found - images).double().numpy()
+    return np.where((target.logits(found).argmax(dim=1) != labels).numpy(), sizes, np.inf), asked
+
+
+def ours(target: Target, part: Subset, kind: type[LabelOnly], cap: int) -> tuple[Floats, float]:
+    """The same of ours. It does not end a walk early here: the size that is small enough is next to nothing."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        oracle = Oracle(target, Serving(output="label"), PosteriorStore(folder / "store", target.num_classes))
+        context = Context(seed=0, device=torch.device("cpu"), artefacts=folder, shared=folder)
+        before = oracle.ask_all(part, context.progress).labels
+        method = kind(max_queries=cap, max_images=len(part))
+        steps, spent = method.walk(oracle, part, before, 1e-9, context)
+    return steps[-1][1], float(spent.mean())
+
+
+def row(network: str, norm: Norm, who: str, distance: Floats, asked: float, seconds: float) -> dict[str, Any]:
+    """Success at the usual size and the median distance, with 95 % intervals."""
+    size = usual_epsilon(norm, 1 if "mnist" in network else 3)
+    success, median = proportion("success", "", distance <= size + 1e-6), median_distance(distance, norm)
+    bounds = [None if each.interval is None else (each.interval.low, each.interval.high) for each in (success, median)]
+    return {
+        "network": network, "norm": norm, "who": who, "images": len(distance), "asked": round(asked),
+        "success": success.value, "success_interval": bounds[0], "median": median.value, "median_interval": bounds[1],
+        "cpu_seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--images", type=int, default=60, help="images that the target has right")
+    parser.add_argument("--steps", type=int, default=6, help="steps of foolbox's walk")
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for network in NETWORKS:
+        target = load_target(network)
+        part = first_right(target, options.images)
+        for norm, kind in OURS.items():
+            clock = time.process_time()
+            theirs, asked = foolbox(target, part, norm, options.steps)
+            rows.append(row(network, norm, "foolbox HopSkipJump", theirs, asked, time.process_time() - clock))
+            clock = time.process_time()
+            distance, spent = ours(target, part, kind, round(asked))
+            rows.append(row(network, norm, f"assay {kind.name}", distance, spent, time.process_time() - clock))
+            print(*map(json.dumps, rows[-2:]), sep="\n", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
