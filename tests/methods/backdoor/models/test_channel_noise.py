@@ -120,6 +120,29 @@ def test_the_least_noise_of_a_linear_network_is_that_of_the_reference():
     assert box.ledger.gradients == 40 * steps.sum() < 61 * 2 * 40
 
 
+def test_the_least_noise_is_the_same_where_batch_normalisation_is_folded():
+    """A channel of negative scale turns the sign of its noise, and no length."""
+    module, images = network(4), classes_of(4, 40)[0]
+    layers = [*module]
+    norm = torch.nn.BatchNorm2d(12)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1.5, 2.0, 12))
+        norm.bias.copy_(torch.linspace(-0.3, 0.3, 12))
+        norm(layers[0][0](images))
+    body = torch.nn.Sequential(layers[0][0], norm, *layers[0][1:])
+    whole = torch.nn.Sequential(body, *layers[1:]).eval()
+    box = WhiteBox(target_of(whole, 4))
+    quick = box.quick()
+    assert quick.module is not box.module
+    assert quick.ledger is box.ledger
+    lengths, found = np.geomspace(0.05, 5, 8), []
+    for one in (box, quick):
+        with silent().step("noise", 8) as bar:
+            found.append(least_lengths(one, channels_of(one, images), np.arange(4), images, lengths, bar))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-3)
+    assert len(set(found[0].round(3))) > 1
+
+
 def test_noise_of_all_labels_at_once_is_that_of_each_for_itself():
     module, images = network(4), classes_of(4, 40)[0]
     box = WhiteBox(target_of(module, 4))

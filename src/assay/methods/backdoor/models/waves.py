@@ -43,14 +43,14 @@ def all_waves(shape: Shape, amplitude: float) -> torch.Tensor:
 
 def pulls_of_waves(box: WhiteBox, images: torch.Tensor, predicted: NDArray[np.int64], waves: torch.Tensor) -> Waves:
     """Lay every wave over images (n, c, h, w) that the network calls ``predicted`` (n,), and see where they go."""
-    before = torch.from_numpy(predicted)
+    before, quick = torch.from_numpy(predicted), box.quick()
     others = torch.bincount(before, minlength=box.num_classes).neg().add(len(before)).clamp_min(1)
     best = torch.full((box.num_classes,), -1.0)
     place = torch.zeros(box.num_classes, dtype=torch.int64)
     together = max(1, AT_ONCE // images.numel())
     for start in range(0, len(waves), together):
         part = waves[start : start + together]
-        after = box.logits((images + part[:, None]).clamp(0, 1).flatten(0, 1)).argmax(1).view(len(part), -1)
+        after = quick.logits((images + part[:, None]).clamp(0, 1).flatten(0, 1)).argmax(1).view(len(part), -1)
         moved = after != before
         counts = torch.zeros(len(part), box.num_classes).scatter_add_(1, after, moved.float())
         top = (counts / others).max(0)
