@@ -212,7 +212,7 @@ def test_a_reduced_surrogate_is_loaded_as_it_was_measured(tmp_path, splits):
 def test_the_verdict_goes_by_bounds(bounds, level):
     interval = Interval(low=bounds[0], high=bounds[1], method="made up")
     scale = agreement_scale(np.arange(4))
-    agreed = Metric(name="agreement", label="", value=sum(bounds) / 2, interval=interval, scale=scale)
+    agreed = Metric(name="agreement", label="", value=sum(bounds) / 2, interval=interval, n=100, scale=scale)
     assert verdict(agreed, Spent(images=10)).level == level
 
 
@@ -225,7 +225,7 @@ def test_where_one_answer_prevails_agreement_must_exceed_it(share, chance, low, 
     scale = agreement_scale(answers)
     assert (scale.chance, scale.low, scale.high) == pytest.approx((chance, low, high))
     bounds = Interval(low=share - 0.05, high=share + 0.05 if share < 1 else 1.0, method="made up")
-    trivial = Metric(name="agreement", label="", value=share, interval=bounds, scale=scale)
+    trivial = Metric(name="agreement", label="", value=share, interval=bounds, n=100, scale=scale)
     assert verdict(trivial, Spent(images=10)).level in ("low", "undecided")
 
 
