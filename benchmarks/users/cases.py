@@ -1,6 +1,6 @@
 """Models as users bring them: the lines they write, the first verdict's time, or the sentence of the refusal.
 
-    python -m benchmarks.users.cases [docs/benchmarks/users.md] [--results FILE]
+    python -m benchmarks.users.cases [PAGE] [--results FILE]
 
 Each case is made in an empty folder and audited by the command line, in a process of its own with one thread, by one
 method (membership by metrics, the quickest verdict that all kinds of models have). The seconds are of the whole

@@ -71,7 +71,10 @@ def main() -> None:
         hits += right
         lines.append(line)
         print(line, flush=True)
-    said = f"The right preprocessing is found for {hits} of {len(MODELS)} networks."
+    said = (
+        f"The right preprocessing is found for {hits} of {len(MODELS)} networks, or one that does as well: the means "
+        "of ImageNet and of CIFAR-10 are close. The list was fixed when only the first had been tried."
+    )
     print(said)
     if len(sys.argv) > 1:
         table = "\n".join(lines)

@@ -21,10 +21,8 @@ def write_target_file(out: Path, described: TargetFile, data: str, notes: Mappin
     """Write a target file, with notes by key as comments; paths become relative to its folder.
 
     Raises:
-        UsageError: if the file is there already, or its folder is not.
+        UsageError: if its folder is not there.
     """
-    if out.exists():
-        raise UsageError(f"{out} is there already: name another file with --out.")
     folder = out.resolve().parent
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder} to write {out.name} to.")
