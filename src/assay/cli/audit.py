@@ -73,6 +73,10 @@ Minutes = Annotated[
 DryRun = Annotated[
     bool, Parameter(name="--dry-run", help="Say what each method will take, and run nothing.", negative="")
 ]
+Outputs = Annotated[
+    Path | None,
+    Parameter(help="In place of a model: a .npz file of answers recorded elsewhere (see README, Recorded answers)."),
+]
 Seed = Annotated[int, Parameter(help="The only source of randomness.")]
 Profile = Annotated[
     Literal["open-weights", "paid-api", "on-device", "internal"],
@@ -117,12 +121,7 @@ def audit(
     minutes: Minutes = None,
     dry_run: DryRun = False,
     changes: Changes = True,
-    outputs: Annotated[
-        Path | None,
-        Parameter(
-            help="In place of a model: a .npz file of answers recorded elsewhere (see README, Recorded answers)."
-        ),
-    ] = None,
+    outputs: Outputs = None,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
     from assay.api import expand, told
