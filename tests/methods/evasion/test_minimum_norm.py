@@ -83,10 +83,10 @@ def test_a_search_that_finds_little_leaves_it_open(tmp_path):
     """All images are farther from the plane than the usual size; nothing is masked, and one search is no ensemble."""
     target = target_of(np.linspace(0.05, 0.3, 60))
     verdict = ToThePlane(norm="linf").run(WhiteBox(target), target.splits, context_of(tmp_path)).verdict
-    assert (verdict.level, verdict.answers) == ("undecided", False)
+    assert (verdict.level, verdict.weak) == ("undecided", True)
     assert "evasion.autoattack would decide" in verdict.sentence
     blind = ToThePlane(blind=1.0).run(WhiteBox(target), target.splits, context_of(tmp_path)).verdict
-    assert (blind.level, blind.answers) == ("undecided", True)
+    assert (blind.level, blind.weak) == ("undecided", False)
     assert "APGD fools" in blind.sentence
 
 
