@@ -8,7 +8,7 @@ import torch
 from assay.access import WhiteBox
 from assay.methods.evasion.ball import Ball, lengths, unit
 from assay.methods.evasion.greedy import GreedyOptions, gfcs
-from assay.methods.evasion.square import HALVINGS, _step_l2, share, start, step
+from assay.methods.evasion.square import HALVINGS, _step_bumps, share, start, step
 from assay.targets.target import Target
 
 
@@ -25,7 +25,7 @@ def test_a_square_in_l2_spends_the_whole_length(length):
     generator = torch.Generator().manual_seed(0)
     change = length * unit(torch.randn((6, 3, 16, 16), generator=generator))
     for covered in (0.05, 0.3):
-        moved = _step_l2(1.0, change, covered, generator)
+        moved = _step_bumps(Ball("l2", 1.0), change, covered, generator)
         assert torch.allclose(lengths(moved).flatten(), torch.ones(6), atol=1e-4)
         assert not torch.equal(moved, change)
 

@@ -287,6 +287,21 @@ def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
         load_network(tmp_path / "m.h5", "keras")
 
 
+@pytest.mark.parametrize("place", ["model_weights", "model_weights/d", "elsewhere/far"])
+def test_a_link_to_another_file_is_refused_at_any_level(tmp_path: Path, place: str) -> None:
+    for name in ("m.h5", "other.h5"):
+        write_sequential(tmp_path / name, (2, 2, 1), [Layer("Flatten", "flat", {}), dense("d", 4, 2)])
+    assert load_network(tmp_path / "m.h5", "keras").num_classes == 2
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        if place in file:
+            del file[place]
+        circle = file.require_group("circle")
+        circle["again"] = circle  # must not hang the search
+        file[place] = h5py.ExternalLink("other.h5", place if place != "elsewhere/far" else "model_weights")
+    with pytest.raises(UnsafeFileError, match="points to"):
+        load_network(tmp_path / "m.h5", "keras")
+
+
 def test_circles_are_refused(tmp_path: Path) -> None:
     layers = [
         Layer("Flatten", "flat", {}, inbound=("input",)),

@@ -36,7 +36,9 @@ def weights_of(file: Any, layers: Iterable[Layer]) -> Read:
 
     Raises:
         LoadError: if the file is laid out in another way.
+        UnsafeFileError: if a link at any level of it leads to another file, which its digest does not cover.
     """
+    _refuse_links(file)
     if "model_weights" in file:
         return _named(file["model_weights"])
     root = next((name for name in _ROOTS if name in file), None)
@@ -45,6 +47,20 @@ def weights_of(file: Any, layers: Iterable[Layer]) -> Read:
     if "layer_names" in file.attrs:
         return _named(file)
     raise LoadError("it holds no weights in a layout of Keras")
+
+
+def _refuse_links(file: Any) -> None:
+    group_type, seen, left = type(file["/"]), set(), [file["/"]]
+    while left:
+        group = left.pop()
+        for name in group:
+            link = type(group.get(name, getlink=True)).__name__
+            if link == "ExternalLink":
+                raise UnsafeFileError(f"{name!r} in {group.name} is a link that points to another file.")
+            inside = group[name] if link == "HardLink" else None
+            if isinstance(inside, group_type) and inside.id not in seen:  # groups may contain each other
+                seen.add(inside.id)
+                left.append(inside)
 
 
 def _named(stored: Any) -> Read:

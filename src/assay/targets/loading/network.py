@@ -44,7 +44,8 @@ class Loaded:
         found = digest_file(path)
         if not self.external:
             return found
-        return digest_json({"file": found, "external": {file.name: digest_file(file) for file in self.external}})
+        beside = {file.relative_to(path.parent).as_posix(): digest_file(file) for file in self.external}
+        return digest_json({"file": found, "external": beside})
 
 
 def load_network(
