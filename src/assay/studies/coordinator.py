@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections import Counter, deque
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assay.base.cores import available_cores
 from assay.base.errors import AssayError, EngineError, UsageError
 from assay.base.progress import Progress, silent
 from assay.studies.mirror import Mirror
@@ -81,7 +81,7 @@ def run_study(
                 "them another name."
             )
         jobs = len(by_target(units))
-        division = divide(study.engine, os.cpu_count() or 1, jobs, folder.threads)
+        division = divide(study.engine, available_cores(), jobs, folder.threads)
         folder.plan(study.name, file, text, units, division.threads)
         run = _Run(study, place, folder, units, division.threads, progress or silent())
         run.check(retry)
