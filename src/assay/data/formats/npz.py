@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError, UnsafeFileError
 from assay.data.formats.layout import channels_first
+from assay.data.formats.npz_mapping import map_array
 from assay.data.formats.registry import Dataset, Reading, file_format
 from assay.data.images import ArrayImages
 
@@ -21,7 +22,7 @@ from assay.data.images import ArrayImages
 def load_npz(path: Path, reading: Reading) -> Dataset:
     """``x_train``, ``y_train``, ``x_test``, ``y_test``: images as `channels_first` takes them, labels (n,) or (n, 1).
 
-    Images are uint8, or floats in [0, 1]. A part may be missing. Everything is kept in memory.
+    Images are uint8, or floats in [0, 1]. A part may be missing. Large arrays of uint8 stay on disk.
 
     Raises:
         LoadError: if the file is damaged.
@@ -45,7 +46,7 @@ def _part(path: Path, part: str) -> ArrayImages | None:
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz file, or those of them that are named.
+    """The arrays of a .npz file, or those of them that are named; large ones that are not compressed stay on disk.
 
     Raises:
         LoadError: if the file is damaged.
@@ -55,7 +56,13 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
         if not zipfile.is_zipfile(path):
             raise LoadError(f"{path} is not a .npz archive, or is cut short.")
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if names is None or name in names}
+            members = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
+            wanted = [name for name in archive.files if names is None or name in names]
+            found = {}
+            for name in wanted:
+                mapped = map_array(path, members[name]) if name in members else None
+                found[name] = archive[name] if mapped is None else mapped
+            return found
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise UnsafeFileError(
