@@ -15,6 +15,7 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
+from assay.catalogue.loading import LIBRARIES
 from assay.data.form import form_of
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
@@ -23,7 +24,7 @@ from assay.targets.architectures.libraries import libraries_of
 from assay.targets.described import open_described
 from assay.targets.fetch import fetch
 from assay.targets.file_reference import SUFFIXES, file_reference
-from assay.targets.function import LIBRARIES, function_target, is_function
+from assay.targets.function import function_target, is_function
 from assay.targets.hugging_face.folder import refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import open_folder
