@@ -53,3 +53,16 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk: a new name is lost in a power failure before that.
+
+    Raises:
+        OSError: if it cannot be flushed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assay.base.errors import DataError, LoadError, nearest
+from assay.base.reading import check_plain
 from assay.data.formats.registry import Dataset, Reading, file_format
 from assay.data.text_rows import MAX_BYTES, Texts
 
@@ -81,6 +82,7 @@ def class_names(labels: Sequence[str]) -> tuple[str, ...]:
 
 def read_table(path: Path, columns: Mapping[str, str]) -> Column:
     """Read the text and label columns of a file, found as in `load_texts`."""
+    check_plain(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".tsv":
