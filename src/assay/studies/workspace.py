@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,10 @@ class Workspace:
             yield
 
     def load(self, key: str) -> Outcome | None:
-        """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned."""
+        """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned.
+
+        In a workspace that cannot be written it stays where it is.
+        """
         file = self.path / "trials" / f"{key}.json"
         try:
             outcome = read_trial(file)
@@ -93,8 +96,9 @@ class Workspace:
             return None
         if outcome is None:
             quarantine = self.path / "quarantine"
-            quarantine.mkdir(exist_ok=True)
-            file.replace(quarantine / file.name)
+            with suppress(OSError):
+                quarantine.mkdir(exist_ok=True)
+                file.replace(quarantine / file.name)
         return outcome
 
     def save(self, outcome: Outcome, samples: Samples) -> Outcome:
