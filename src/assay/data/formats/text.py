@@ -18,6 +18,9 @@ TEXT_NAMES = ("text", "sentence", "content", "review", "query", "utterance", "qu
 LABEL_NAMES = ("label", "labels", "category", "class", "sentiment", "intent", "target")
 """What columns with texts and with labels are usually called, the first that is there."""
 
+_DIGITS = 18
+"""The most digits of a class's number."""
+
 SUFFIXES = (".csv", ".tsv")
 COLUMNS = {"text", "label"}
 
@@ -76,7 +79,7 @@ def load_tables(name: str, train: Path | None, test: Path | None, reading: Readi
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
     """The different labels in the order of their classes: numbers by value, names by letter."""
     found = set(labels)
-    numbers = all(label.isdecimal() for label in found)
+    numbers = all(label.isdecimal() and len(label) <= _DIGITS for label in found)
     return tuple(sorted(found, key=int) if numbers else sorted(found))
 
 
