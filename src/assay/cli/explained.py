@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from cyclopts import CycloptsError
 
 from assay.base.errors import AssayError, UsageError
@@ -30,6 +32,9 @@ MODELS = frozenset(
 )
 """What the extra ``models`` brings, by the names that are imported."""
 
+_OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of the system that are about a name that the user gave."""
+
 
 def explained(error: Exception) -> tuple[str, int]:
     """A sentence on an error, and the exit code."""
@@ -37,6 +42,8 @@ def explained(error: Exception) -> tuple[str, int]:
         return str(error), UsageError.exit_code
     if isinstance(error, AssayError):
         return str(error), error.exit_code
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_NAMES:
+        return f"{error.filename} cannot be used: {error.strerror}.", AssayError.exit_code
     if isinstance(error, ModuleNotFoundError) and (missing := (error.name or "").partition(".")[0]) in MODELS:
         return f"This command needs the library {missing}: pip install 'modelassay[models]'.", AssayError.exit_code
     return _unforeseen(error), AssayError.exit_code

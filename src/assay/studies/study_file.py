@@ -20,7 +20,7 @@ from pydantic import (
 from assay.access import Output
 from assay.access.opening import Terms, check_terms, is_service
 from assay.access.policies import parse_policy
-from assay.base.errors import AssayError, UsageError, nearest
+from assay.base.errors import AssayError, LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
 from assay.base.reading import parse_toml, read_text
 from assay.catalogue.catalogue import load_catalogue
@@ -293,6 +293,8 @@ def read_study(place: str) -> Study:
     folder = None if place.startswith(PRESET) else Path(place).expanduser().resolve().parent
     try:
         return Study.model_validate(table, context=folder)
+    except OSError as error:  # a name that no file can have, or one that may not be read
+        raise LoadError(f"The study file {place}: {error.filename} cannot be used: {error.strerror}.") from None
     except ValidationError as error:
         lines = [_line(each) for each in error.errors() if each["type"] != "too_short" or not each["input"]]
         count = f"{len(lines)} errors" if len(lines) > 1 else "an error"

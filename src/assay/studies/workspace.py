@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from assay.base.digests import canonical_json, digest_file
 from assay.base.errors import WorkspaceError
-from assay.base.files import write_text
+from assay.base.files import TEMPORARY, sync, sync_tree, write_text
 from assay.base.locks import lock
 from assay.studies.outcome import Outcome, read_trial, trial_text
 
@@ -44,7 +44,9 @@ class Workspace:
         with reported(self.path):
             self._claim()
             for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
-                (self.path / folder).mkdir(parents=True, exist_ok=True)
+                if not (self.path / folder).is_dir():
+                    (self.path / folder).mkdir(parents=True, exist_ok=True)
+                    sync(self.path)
 
     def _claim(self) -> None:
         marker = self.path / "workspace.json"
@@ -59,9 +61,10 @@ class Workspace:
                     "use the version that wrote it, or another workspace."
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or _holds_something(self.path)):
             raise WorkspaceError(f"{self.path} exists and is not a workspace; name an empty or a new folder.")
         self.path.mkdir(parents=True, exist_ok=True)
+        sync(self.path.parent)
         write_text(marker, canonical_json({"format": FORMAT}))
 
     def _trial_keys(self) -> list[str]:
@@ -111,8 +114,10 @@ class Workspace:
 
         folder = self.artefacts(outcome.key)
         with reported(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
             if len(samples):
                 write_samples(samples, folder / SAMPLES)
+            sync_tree(folder)  # what is vouched for must be there when what vouches is
             files = {
                 file.relative_to(folder).as_posix(): digest_file(file)
                 for file in sorted(folder.rglob("*"))
@@ -145,6 +150,11 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether a folder holds more than what was left where making a workspace was interrupted."""
+    return any(not file.name.endswith(TEMPORARY) for file in folder.iterdir())
 
 
 @contextmanager
