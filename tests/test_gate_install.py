@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import MODELS, main
+from assay.cli import main
+from assay.cli.explained import MODELS
 from assay.reports.report import assemble, write_json
 from reports.gate.cases import RULE, fgsm, share
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from assay.base import locks
-from assay.base.files import replacing, write_bytes, write_text
+from assay.base.files import replacing, sweep, write_bytes, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -44,9 +45,28 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypat
     seen = []
     monkeypatch.setattr("os.fsync", lambda descriptor: seen.append((tmp_path / "a").exists()))
     write_text(tmp_path / "a", "text")
-    assert seen == [False]
+    assert seen == [False, True]  # the content, and then the folder's names
     write_bytes(tmp_path / "a", b"", durable=False)
-    assert seen == [False]
+    assert seen == [False, True]
+
+
+def test_what_the_killed_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom assay.base.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as temporary:\n    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], env=environment)
+    (killed,) = tmp_path.glob(".a.*")
+    living = killed.with_name(f"{killed.name.rpartition('-')[0].rpartition('-')[0]}-{os.getpid()}-1.partial")
+    living.touch()
+    write_text(tmp_path / "a", "text")
+    assert living.exists()
+    assert not killed.exists()
+    assert sorted(path.name[:3] for path in tmp_path.iterdir()) == [".a.", ".b.", "a"]
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [living.name, "a"]
 
 
 def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:

@@ -95,5 +95,5 @@ def test_an_array_that_says_more_than_it_holds_is_refused(tmp_path: Path, monkey
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("members.npy", "w") as member:
         np.lib.format.write_array_header_1_0(member, {"descr": "<f4", "fortran_order": False, "shape": (10**12, 1000)})
         member.write(bytes(400))
-    with pytest.raises(LoadError, match="does not hold as many numbers"):
+    with pytest.raises(LoadError, match="holds"):
         read_arrays(tmp_path / "a.npz")

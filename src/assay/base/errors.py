@@ -6,11 +6,17 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+LONGEST = 1000
+"""Characters of a line of a message: what files hold may be quoted in it."""
+
 
 class AssayError(Exception):
     """An error whose message is one clear sentence; the command line prints it without a traceback."""
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("\n".join(map(_shortened, message.split("\n"))))
 
 
 class UsageError(AssayError):
@@ -67,6 +73,11 @@ class NothingAssessedError(AssayError):
     """No method produced an outcome."""
 
     exit_code: ClassVar[int] = 3
+
+
+def _shortened(line: str) -> str:
+    """A line without its middle, if it is too long: its end says what to do."""
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 2 :]}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

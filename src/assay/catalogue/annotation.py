@@ -14,6 +14,7 @@ from assay.base.digests import canonical_json
 from assay.base.errors import LoadError, UsageError, nearest
 from assay.base.files import write_text
 from assay.base.frozen import Frozen
+from assay.base.reading import read_text
 from assay.catalogue.codebook import CODEBOOK, code
 from assay.catalogue.entry import Entry, Listing, Source, explain, json_lines, listing, make_entry
 from assay.catalogue.names import require_dataset
@@ -134,15 +135,15 @@ class Project:
             )
         path = self.folder / f"{coder}.jsonl"
         found = []
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = read_text(path, "The annotations", 1 << 30) if path.exists() else ""
         for number, line in enumerate(json_lines(text), start=1):
             try:
                 one = Annotation.model_validate(json.loads(line))
                 parse_value(one.code, one.value)
-            except (json.JSONDecodeError, ValidationError) as error:
-                raise LoadError(f"{path.name}, line {number}: {explain(error)}") from error
             except UsageError as error:
                 raise LoadError(f"{path.name}, line {number}: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise LoadError(f"{path.name}, line {number}: {explain(error)}") from error
             found.append(one)
         return found
 

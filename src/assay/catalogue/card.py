@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from assay.base.errors import DataError, LoadError
+from assay.base.errors import DataError
+from assay.base.reading import read_toml
 from assay.catalogue.entry import Entry, Source, listing, make_entry, read_listing, write_listing
 from assay.catalogue.names import require_dataset
 
@@ -21,10 +21,7 @@ def read_card(path: Path) -> Entry:
         DataError: if a field does not fit the codebook; the message names it, and the nearest code for an unknown one.
         UsageError: if its data set is not in the table.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path.name} is not TOML: {error}.") from error
+    values = read_toml(path, "The model card")
     if isinstance(values.get("dataset"), str):
         values["dataset"] = require_dataset(values["dataset"])
     return make_entry(path.name, values)

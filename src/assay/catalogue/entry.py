@@ -92,7 +92,10 @@ def read_listing(path: Readable) -> Listing:
         LoadError: if a line is not what it should be; the message names the line and the field.
         DataError: if two entries have one id.
     """
-    lines = json_lines(path.read_text(encoding="utf-8"))
+    try:
+        lines = json_lines(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"{path.name} cannot be read: {error}.") from error
     source = _parse(Source, path.name, 1, lines[0] if lines else "")
     return listing(source, [_parse(Entry, path.name, number, line) for number, line in enumerate(lines[1:], start=2)])
 
@@ -105,7 +108,7 @@ def json_lines(text: str) -> list[str]:
 def _parse(kind: type[Model], file: str, number: int, line: str) -> Model:
     try:
         return kind.model_validate(json.loads(line))
-    except (ValidationError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LoadError(f"{file}, line {number}: {explain(error)}") from error
 
 

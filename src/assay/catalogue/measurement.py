@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from assay.base.digests import canonical_json
 from assay.base.errors import LoadError
 from assay.base.files import write_text
@@ -49,6 +47,6 @@ def read_measurements(path: Path) -> list[Measurement]:
     for number, line in enumerate(json_lines(path.read_text(encoding="utf-8")), start=1):
         try:
             found.append(Measurement.model_validate(json.loads(line)))
-        except (ValidationError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise LoadError(f"{path.name}, line {number}: {explain(error)}") from error
     return found

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from assay.base.frozen import Frozen
 
 Format = Literal["safetensors", "torch", "keras", "onnx", "tflite", "factory"]
 """How the weights are stored. ``factory``: weights that an installed package (timm, torchvision) fetches itself."""
+
+
+def _not_zero(number: float) -> float:
+    if number == 0:
+        raise ValueError("it must not be 0, which would make every input the same, or infinite")
+    return number
+
+
+Factor = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_not_zero)]
+Side = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class Preprocessing(Frozen):
@@ -21,10 +31,10 @@ class Preprocessing(Frozen):
     are in that order too.
     """
 
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    size: tuple[int, int] | None = None
+    scale: Factor = 1.0
+    mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = (0.0,)
+    std: tuple[Factor, ...] = (1.0,)
+    size: tuple[Side, Side] | None = None
     channels: Literal["rgb", "bgr"] = "rgb"
 
     @model_serializer(mode="wrap")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from cyclopts import App, CycloptsError
+from cyclopts import App
 from rich.console import Console
 
-from assay.base.errors import AssayError, UsageError
+from assay.base.errors import AssayError
 from assay.base.printable import printable
+from assay.cli.explained import explained
 
 app = App(
     name="assay",
@@ -17,29 +22,11 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says what is kept
     version=lambda: __import__("importlib.metadata").metadata.version("modelassay"),
 )
-MODELS = frozenset(
-    {
-        "PIL",
-        "altair",
-        "duckdb",
-        "fsspec",
-        "httpx",
-        "huggingface_hub",
-        "multipart",
-        "pandas",
-        "prometheus_client",
-        "python_multipart",
-        "safetensors",
-        "sklearn",
-        "starlette",
-        "timm",
-        "torch",
-        "torchvision",
-        "uvicorn",
-        "vl_convert",
-    }
-)
-"""What the extra ``models`` brings, by the names that are imported."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody sent SIGTERM, as schedulers do before they kill: everything ends as by Ctrl-C."""
+
 
 app.command("assay.cli.audit:audit", help="Assess models before they are published.")
 app.command("assay.cli.init:init", help="Write a target file with what can be told of a model and its data.")
@@ -64,50 +51,44 @@ app.command("assay.cli.claims:claims", help="Published claims, and what the evid
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code.
 
-    0 passed, 1 gate failed, 2 error, 3 nothing assessed, 4 usage. Errors are one sentence on standard error.
+    0 passed, 1 gate failed, 2 error, 3 nothing assessed, 4 usage, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+    Errors are one sentence on standard error.
     """
     errors = Console(stderr=True, soft_wrap=True)
     try:
-        result = app(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
-        )
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What was measured is kept; run the same command again to go on.")
-        return 130
+        with _terminable():
+            result = app(
+                arguments, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
+            )
+    except KeyboardInterrupt as end:
+        word, code = ("Terminated", 143) if isinstance(end, Terminated) else ("Interrupted", 130)
+        errors.print(f"{word}. What was measured is kept; run the same command again to go on.")
+        return code
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return AssayError.exit_code
     except Exception as error:
-        sentence, code = _explained(error)
+        sentence, code = explained(error)
         errors.print(f"[bold red]assay:[/] {_escape(sentence)}", highlight=False)
         return code
     return result if isinstance(result, int) else 0
 
 
-def _explained(error: Exception) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
-    if isinstance(error, CycloptsError):
-        return str(error), UsageError.exit_code
-    if isinstance(error, AssayError):
-        return str(error), error.exit_code
-    if isinstance(error, ModuleNotFoundError) and (missing := (error.name or "").partition(".")[0]) in MODELS:
-        return f"This command needs the library {missing}: pip install 'modelassay[models]'.", AssayError.exit_code
-    return _unforeseen(error), AssayError.exit_code
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the block by `Terminated`, where this thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
+    def end(*_: object) -> None:
+        raise Terminated
 
-def _unforeseen(error: Exception) -> str:
-    """A sentence on an error that nothing caught; the traceback goes into a file that it names."""
-    import tempfile
-    import traceback
-
-    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": .")
-    sentence = f"This should not have happened ({said})."
+    before = signal.signal(signal.SIGTERM, end)
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="assay-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            file.write("".join(traceback.format_exception(error)))
-    except OSError:
-        return f"{sentence} What was measured before is kept."
-    return f"{sentence} What was measured before is kept; what led to it is in {file.name}, for a report of the fault."
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _escape(text: str) -> str:

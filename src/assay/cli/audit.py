@@ -215,14 +215,29 @@ def _audit(
 ) -> int:
     began = time.monotonic()  # before torch is imported
     from assay import api
+    from assay.base.errors import WorkspaceError
     from assay.base.progress import on_console
-    from assay.studies import Workspace, parse_settings
+    from assay.cli.explained import explained
+    from assay.studies import Workspace, parse_settings, plan_methods
 
     api.check_minutes(minutes)
     opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
+    plan_methods(wanted["preset"], wanted["methods"], options)  # what is wrong with all is said once
     audits: list[Audit] = []
+    left_out: list[Exception] = []
     for target in targets:
-        prepared = api.prepare(target, options=options, serving=serving, workspace=opened, progress=progress, **wanted)
+        try:
+            prepared = api.prepare(
+                target, options=options, serving=serving, workspace=opened, progress=progress, **wanted
+            )
+        except WorkspaceError:
+            raise
+        except Exception as error:
+            if len(targets) == 1:
+                raise
+            progress.say(f"{target} is left out: {explained(error)[0]}")
+            left_out.append(error)
+            continue
         if dry_run:
             _print_expected(prepared.target.name, list(chain(*prepared.expected())), changes)
             continue
@@ -230,7 +245,12 @@ def _audit(
             prepared = replace(prepared, began=began)
         found = _run(prepared, minutes, partial(_write, out=out, profile=profile), alone=len(targets) == 1)
         audits.append(prepared.measure_changes(found, minutes=minutes) if changes else found)
-    return 0 if dry_run else show(audits, out, profile)
+    if left_out and len(left_out) == len(targets):
+        raise left_out[0]
+    code = 0 if dry_run else show(audits, out, profile)
+    if left_out:
+        progress.say(f"{len(left_out)} of {len(targets)} models were left out; why is said above.")
+    return 2 if left_out else code
 
 
 WORTH_A_FIRST_REPORT = 20.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assay.base.frozen import Frozen
 
@@ -17,6 +17,12 @@ class Series(Frozen):
     y: list[float]
     low: list[float] | None = None
     high: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if {len(each) for each in (self.y, self.low, self.high) if each is not None} != {len(self.x)}:
+            raise ValueError("x, y, low and high must be of one length")
+        return self
 
 
 class Lines(Frozen):
@@ -43,6 +49,12 @@ class Histogram(Frozen):
     edges: list[float]
     counts: dict[str, list[float]]
     markers: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _between_edges(self) -> Self:
+        if any(len(each) != len(self.edges) - 1 for each in self.counts.values()):
+            raise ValueError("there must be one more edge than counts")
+        return self
 
 
 class Gallery(Frozen):

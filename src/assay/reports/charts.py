@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from assay.methods.figures import Histogram, Lines, Series
+from assay.reports.drawing import draw
 
 SERIES: tuple[str, ...] = ("#0b62a3", "#c2410c", "#0f7a5a", "#8a3a8f", "#8f6400", "#4b5563")
 """Colours of series. Dashes tell them apart without colour."""
@@ -47,9 +47,15 @@ def chart(figure: Lines | Histogram) -> Drawing | None:
     return _lines(figure) if isinstance(figure, Lines) else _histogram(figure)
 
 
-def svg(drawing: Drawing, label: str) -> str:
-    """A chart as an ``<svg>`` element that scales with its container. ``label`` is what a screen reader says."""
-    picture: str = vl_convert.vegalite_to_svg(themed(drawing).to_dict())
+def svg(drawing: Drawing, label: str) -> str | None:
+    """A chart as an ``<svg>`` element that scales with its container; None where it cannot be drawn (see `draw`).
+
+    ``label`` is what a screen reader says.
+    """
+    drawn = draw(themed(drawing).to_dict(), "svg")
+    if drawn is None:
+        return None
+    picture = drawn.decode()
     for colour, variable in VARIABLES.items():
         picture = picture.replace(f'"{colour}"', f'"var({variable}, {colour})"')
     return picture.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import field_validator
+
 from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
 from assay.methods.metric import OPTIONAL, Family
@@ -90,6 +92,13 @@ class Decision(Frozen):
     choice: Choice
     reason: str
     family: Family | None = None
+
+    @field_validator("profile")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROFILES:
+            raise ValueError(f"there is no such profile; {nearest(name, PROFILES)}")
+        return name
 
 
 def profile_named(name: str) -> Profile:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from assay.methods.figures import Figure, Gallery, Table
 from assay.reports.decision import DEFAULT, PROFILES, concern
+from assay.reports.drawing import NOT_DRAWN
 from assay.reports.gate.check import Check
 from assay.reports.gate.evaluate import evaluate
 from assay.reports.gate.markdown import word_of
@@ -87,7 +88,10 @@ def _draw(figure: Figure, folder: Path, digests: dict[str, str]) -> Drawn:
     from assay.reports.charts import chart, svg
 
     drawing = chart(figure)
-    return Drawn(figure, None if drawing is None else Markup(svg(drawing, f"{figure.title}. {figure.caption}")))
+    if drawing is None:
+        return Drawn(figure)
+    picture = svg(drawing, f"{figure.title}. {figure.caption}")
+    return Drawn(figure, Markup(f"<p>{NOT_DRAWN}</p>") if picture is None else Markup(picture))
 
 
 def _columns(table: Table) -> list[list[str | float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from assay.base.errors import NothingAssessedError
 from assay.reports.decision import DEFAULT
 from assay.reports.report import Report, write_json
 from assay.reports.results import Result
+
+_LONGEST = 150
+"""Bytes of a folder's name; file systems take 255, and `own_folder` adds some."""
 
 
 def write_report(report: Report, artefacts: Path, folder: Path, profile: str = DEFAULT) -> Path:
@@ -64,8 +68,12 @@ def own_folder(report: Report, home: Path) -> Path:
 
 
 def slug(name: str) -> str:
-    """A name as a folder name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "target"
+    """A name as a folder name; a long one is cut, and ends in digits of its digest."""
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "target"
+    if len(plain.encode()) <= _LONGEST:
+        return plain
+    cut = plain.encode()[:_LONGEST].decode("utf-8", "ignore")
+    return f"{cut}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
 
 
 def _digest_in(folder: Path) -> str | None:

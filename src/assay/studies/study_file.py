@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,7 @@ from assay.access.opening import Terms, check_terms, is_service
 from assay.access.policies import parse_policy
 from assay.base.errors import AssayError, LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.reading import parse_toml, read_text
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import expand
 from assay.catalogue.loading import loaded_as
@@ -287,12 +287,7 @@ def study_text(place: str) -> str:
         if name not in presets():
             raise UsageError(f"There is no preset {name!r}: {nearest(name, presets())}")
         return presets()[name]
-    try:
-        return Path(place).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LoadError(
-            f"The study file {place} cannot be read: {getattr(error, 'strerror', None) or error}."
-        ) from None
+    return read_text(Path(place).expanduser(), "The study file")
 
 
 def read_study(place: str) -> Study:
@@ -302,13 +297,12 @@ def read_study(place: str) -> Study:
         LoadError: if it cannot be read or is not TOML.
         UsageError: naming all that is wrong at once.
     """
-    try:
-        table = tomllib.loads(study_text(place))
-    except tomllib.TOMLDecodeError as error:
-        raise LoadError(f"The study file {place} is not TOML: {error}.") from None
+    table = parse_toml(study_text(place), f"The study file {place}")
     folder = None if place.startswith(PRESET) else Path(place).expanduser().resolve().parent
     try:
         return Study.model_validate(table, context=folder)
+    except OSError as error:  # a name that no file can have, or one that may not be read
+        raise LoadError(f"The study file {place}: {error.filename} cannot be used: {error.strerror}.") from None
     except ValidationError as error:
         lines = [_line(each) for each in error.errors() if each["type"] != "too_short" or not each["input"]]
         count = f"{len(lines)} errors" if len(lines) > 1 else "an error"

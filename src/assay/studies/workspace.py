@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.base.digests import canonical_json, digest_file
 from assay.base.errors import WorkspaceError
-from assay.base.files import write_text
+from assay.base.files import TEMPORARY, sync, sync_tree, write_text
 from assay.base.locks import lock
 from assay.studies.outcome import Outcome, read_trial, trial_text
 
@@ -44,7 +44,9 @@ class Workspace:
         with reported(self.path):
             self._claim()
             for folder in ("trials", "attempts", "artefacts", "shared", "stores", "locks"):
-                (self.path / folder).mkdir(parents=True, exist_ok=True)
+                if not (self.path / folder).is_dir():
+                    (self.path / folder).mkdir(parents=True, exist_ok=True)
+                    sync(self.path)
 
     def _claim(self) -> None:
         marker = self.path / "workspace.json"
@@ -59,9 +61,10 @@ class Workspace:
                     "use the version that wrote it, or another workspace."
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or _holds_something(self.path)):
             raise WorkspaceError(f"{self.path} exists and is not a workspace; name an empty or a new folder.")
         self.path.mkdir(parents=True, exist_ok=True)
+        sync(self.path.parent)
         write_text(marker, canonical_json({"format": FORMAT}))
 
     def _trial_keys(self) -> list[str]:
@@ -85,7 +88,10 @@ class Workspace:
             yield
 
     def load(self, key: str) -> Outcome | None:
-        """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned."""
+        """A finished trial, or None. A damaged or edited file is moved to the quarantine, and None returned.
+
+        In a workspace that cannot be written it stays where it is.
+        """
         file = self.path / "trials" / f"{key}.json"
         try:
             outcome = read_trial(file)
@@ -93,8 +99,9 @@ class Workspace:
             return None
         if outcome is None:
             quarantine = self.path / "quarantine"
-            quarantine.mkdir(exist_ok=True)
-            file.replace(quarantine / file.name)
+            with suppress(OSError):
+                quarantine.mkdir(exist_ok=True)
+                file.replace(quarantine / file.name)
         return outcome
 
     def save(self, outcome: Outcome, samples: Samples) -> Outcome:
@@ -107,8 +114,10 @@ class Workspace:
 
         folder = self.artefacts(outcome.key)
         with reported(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
             if len(samples):
                 write_samples(samples, folder / SAMPLES)
+            sync_tree(folder)  # what is vouched for must be there when what vouches is
             files = {
                 file.relative_to(folder).as_posix(): digest_file(file)
                 for file in sorted(folder.rglob("*"))
@@ -141,6 +150,11 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether a folder holds more than what was left where making a workspace was interrupted."""
+    return any(not file.name.endswith(TEMPORARY) for file in folder.iterdir())
 
 
 @contextmanager

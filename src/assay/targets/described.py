@@ -33,7 +33,10 @@ def open_described(path: Path, device: torch.device, seed: int, progress: Progre
         AssayError: if the file is wrong, or its model cannot be had, is not safe to open, or does not fit.
     """
     described = read_target_file(path)
-    opened = open_table(described, path.resolve().parent, described.name or path.stem, device, seed, progress)
+    try:
+        opened = open_table(described, path.resolve().parent, described.name or path.stem, device, seed, progress)
+    except OSError as error:  # a name that no file can have, or one that may not be read
+        raise LoadError(f"The model of {path} cannot be opened: {error.strerror or error}.") from error
     facts = opened.target.facts | {"file": path.name if path.is_absolute() else path.as_posix()}
     return opened._replace(target=replace(opened.target, facts=facts))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from assay.base.errors import LoadError, UsageError
 from assay.base.frozen import Frozen
+from assay.base.reading import read_toml
 from assay.data.images import Shape
 
 PLACES = ("{png}", "{jpeg}", "{floats}", "{floats_last}", "{text}")
@@ -89,8 +89,8 @@ def is_service_file(reference: str) -> bool:
     if path.suffix != ".toml" or not path.is_file():
         return False
     try:
-        return "service" in tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # whoever reads it as a model's says what is wrong
+        return "service" in read_toml(path, "The target file")
+    except LoadError:  # whoever reads it as a model's says what is wrong
         return False
 
 
@@ -101,14 +101,11 @@ def read_service_file(path: Path) -> ServiceFile:
         LoadError: if it cannot be read or is not TOML.
         UsageError: if a key is unknown or a value is wrong.
     """
+    table = read_toml(path, "The target file")
     try:
-        return ServiceFile.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise LoadError(f"The target file {path} cannot be read: {error.strerror}.") from error
+        return ServiceFile.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         said = "is no key of it" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise UsageError(f"The target file {path.name} is wrong: {where}: {said}.") from None
-    except ValueError as error:
-        raise LoadError(f"The target file {path} is not TOML: {error}.") from error

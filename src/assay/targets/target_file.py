@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,8 +13,9 @@ import torch
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from assay.base.digests import digest_file, digest_json
-from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.reading import read_toml
 from assay.base.vision import prepare_torchvision
 from assay.catalogue.weights import Format, Preprocessing
 from assay.data.images import Shape
@@ -23,6 +24,9 @@ from assay.data.text_rows import MAX_BYTES
 from assay.targets.loading.keras_file import Rescale
 from assay.targets.module import module_digest
 from assay.targets.target import Modality
+
+_LARGEST = 64 << 20
+"""Numbers of one input: as many as the pixels of the largest image that is read."""
 
 
 def _parts(data: Any) -> Any:
@@ -61,7 +65,7 @@ class TargetFile(Frozen):
     format: Format | None = None
     architecture: str | None = None
     factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
-    num_classes: Annotated[int, Field(ge=2)] | None = None
+    num_classes: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
     version: Annotated[str, Field(min_length=1)] | None = None
     input_shape: Annotated[Shape | None, BeforeValidator(_shape)] = None
@@ -83,6 +87,11 @@ class TargetFile(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> TargetFile:
+        sizes = self.input_shape or (1,)
+        if min(sizes) < 1 or math.prod(sizes) > _LARGEST:
+            raise ValueError(
+                f"input_shape must hold sizes above 0, and at most {_LARGEST >> 20} million numbers in all"
+            )
         if self.weights and self.url:
             raise ValueError("say weights or url, not both")
         if self.function and (self.weights or self.url or self.factory or self.architecture):
@@ -140,12 +149,7 @@ def read_target_file(path: Path) -> TargetFile:
         LoadError: if it cannot be read or is not TOML.
         UsageError: if a key is unknown (the message names the nearest) or a value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise LoadError(f"The target file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LoadError(f"The target file {path} is not TOML: {error}.") from error
+    table = read_toml(path, "The target file")
     try:
         return TargetFile.model_validate(table)
     except ValidationError as error:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, LoadError
+from assay.base.reading import check_plain
 from assay.data.formats.registry import Dataset, Reading, Size, file_format
 from assay.data.images import Images
 from assay.data.streamed import StreamedImages, kept_in_memory
@@ -26,6 +27,9 @@ PARTS = {"train": ("train",), "test": ("test", "val", "validation")}
 GREY, COLOUR = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 MAX_PIXELS = 64 << 20
 """A file that would unpack to more pixels (64 million) is taken for a decompression bomb."""
+
+MOST_BYTES = 512 << 20
+"""The largest file of one image."""
 
 
 def _is_image_folder(path: Path) -> bool:
@@ -141,6 +145,7 @@ def opened(source: Any, file: Path) -> Iterator[Image.Image]:
 
 
 def _inspect(file: Path) -> tuple[str, Size, bool]:
+    check_plain(file, MOST_BYTES)
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from assay.base.digests import digest_json
 from assay.base.errors import DataError, LoadError, nearest
 from assay.data.formats.folder import inspected, opened, planes
+from assay.data.formats.parquet_file import read_parquet
 from assay.data.formats.registry import Dataset, Reading, Size, file_format
 from assay.data.formats.text import LABEL_NAMES, TEXT_NAMES, class_names
 from assay.data.images import Images
@@ -97,11 +98,9 @@ def _parts(path: Path) -> dict[str, list[Path]]:
 
 
 def _table(files: Sequence[Path]) -> pa.Table:
-    from pyarrow import parquet
-
     try:
-        return pa.concat_tables([parquet.read_table(file) for file in files])
-    except (pa.ArrowException, OSError) as error:
+        return pa.concat_tables([read_parquet(file) for file in files])
+    except pa.ArrowException as error:
         raise LoadError(f"{files[0]} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from error
 
 

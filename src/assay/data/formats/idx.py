@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError
+from assay.base.reading import check_plain, check_unpacked
 from assay.data.formats.registry import Dataset, Reading, file_format
 from assay.data.images import ArrayImages
 
@@ -55,6 +56,7 @@ def read_idx(path: Path, axes: int) -> NDArray[Any]:
     Raises:
         LoadError: if the file is damaged, of another type, or has other axes.
     """
+    size = check_plain(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             magic = file.read(4)
@@ -62,10 +64,12 @@ def read_idx(path: Path, axes: int) -> NDArray[Any]:
                 raise LoadError(f"{path} is not an IDX file.")
             if magic[2] != UNSIGNED_BYTE or magic[3] != axes:
                 raise LoadError(f"{path} must hold unsigned bytes with {axes} axes; its type is {magic[2:].hex()}.")
-            header, content = file.read(4 * axes), file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise LoadError(f"{path} cannot be read: {error}") from error
-    sizes = [int.from_bytes(header[at : at + 4], "big") for at in range(0, 4 * axes, 4)]
+            header = file.read(4 * axes)
+            sizes = [int.from_bytes(header[at : at + 4], "big") for at in range(0, 4 * axes, 4)]
+            check_unpacked(path, math.prod(sizes), size)
+            content = file.read(math.prod(sizes) + 1)  # one more, to notice what is too long
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        raise LoadError(f"{path} cannot be read: {error or 'there is not enough memory'}") from error
     if len(header) != 4 * axes or len(content) != math.prod(sizes):
         raise LoadError(f"{path} is cut short or too long: {len(content)} bytes for an array of sizes {sizes}.")
     return np.frombuffer(content, np.uint8).reshape(sizes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError, UnsafeFileError
+from assay.base.reading import check_plain, check_unpacked
 from assay.data.formats.layout import channels_first
 from assay.data.formats.npz_mapping import map_array
 from assay.data.formats.registry import Dataset, Reading, file_format
@@ -53,21 +54,47 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
         UnsafeFileError: if it holds pickled objects.
     """
     try:
+        check_plain(path)
         if not zipfile.is_zipfile(path):
             raise LoadError(f"{path} is not a .npz archive, or is cut short.")
         with np.load(path, allow_pickle=False) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
             wanted = [name for name in archive.files if names is None or name in names]
+            members = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
             found = {}
             for name in wanted:
+                if name in members:
+                    _check_size(path, archive.zip, members[name])
                 mapped = map_array(path, members[name]) if name in members else None
-                found[name] = archive[name] if mapped is None else mapped
+                found[name] = _array(path, archive, name) if mapped is None else mapped
             return found
-    except ValueError as error:
+    except (LoadError, UnsafeFileError):
+        raise
+    except OSError as error:
+        raise LoadError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # a hostile or damaged archive may fail in any way
         if "allow_pickle" in str(error):
             raise UnsafeFileError(
                 f"{path} holds pickled objects, which could run code; only arrays are read."
             ) from None
-        raise LoadError(f"{path} is damaged: {error}") from error
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise LoadError(f"{path} cannot be read: {error}") from error
+        raise LoadError(f"{path} is damaged: {error or type(error).__name__}") from error
+
+
+def _array(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    found = archive[name]
+    if not isinstance(found, np.ndarray):  # what numpy hands out of a member without its magic number
+        raise LoadError(f"{path} is damaged: {name} is no array.")
+    return found
+
+
+def _check_size(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Hold what an array's header promises against what the archive holds, before numpy makes room for it."""
+    name = info.filename.removesuffix(".npy")
+    check_unpacked(f"{path} ({name})", info.file_size, info.compress_size)
+    with archive.open(info) as member:
+        if member.read(6) != b"\x93NUMPY":
+            return
+        major = member.read(2)[:1]
+        read = np.lib.format.read_array_header_1_0 if major == b"\1" else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(member)
+    if not kind.hasobject and math.prod(shape) * kind.itemsize > info.file_size:
+        raise LoadError(f"{path} is damaged: {name} says that it is {kind} {shape}, and holds {info.file_size} bytes.")

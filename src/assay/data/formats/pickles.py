@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.base.errors import LoadError, UnsafeFileError
+from assay.base.fence import try_first
+from assay.base.reading import check_plain
 
 
 def read_pickled_arrays(path: Path) -> dict[str, Any]:
@@ -22,6 +25,12 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
         UnsafeFileError: if the pickle names anything else than a NumPy array.
         LoadError: if it is damaged, or is not such a dictionary.
     """
+    check_plain(path)
+    try_first(partial(_read, path), path)
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = _Reader(file, path).load()

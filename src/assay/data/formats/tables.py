@@ -15,7 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from assay.base.errors import DataError, LoadError, UsageError, nearest
+from assay.base.reading import check_plain
 from assay.data.formats.npz import read_arrays
+from assay.data.formats.parquet_file import read_parquet
 from assay.data.formats.registry import Dataset
 from assay.data.formats.text import LABEL_NAMES, class_names
 from assay.data.images import Images
@@ -25,6 +27,11 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """How pandas names the column of an index in Parquet."""
+
+WIDEST = 100_000
+"""Columns of a table."""
+
+_LINE = 16 << 20
 
 MOST = 1000
 """Categories of one column, at most: more are an identifier and not a category."""
@@ -178,12 +185,13 @@ def column_names(path: Path) -> list[str]:
 
     try:
         file = next(iter(_files(path).values()))
+        check_plain(file)
         if file.suffix.lower() == ".parquet":
             schema = parquet.read_schema(file)
             return [] if any(pa.types.is_nested(field.type) for field in schema) else list(schema.names)
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return next(csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ","), [])
-    except (DataError, OSError, UnicodeDecodeError, pa.ArrowException):
+    except (DataError, LoadError, OSError, ValueError, csv.Error, pa.ArrowException):
         return []
 
 
@@ -207,13 +215,17 @@ def _files(path: Path) -> dict[str, Path]:
 
 def _table(path: Path) -> pa.Table:
     from pyarrow import csv as tables
-    from pyarrow import parquet
 
+    if path.suffix.lower() == ".parquet":
+        return read_parquet(path)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    check_plain(path)
     try:
-        if path.suffix.lower() == ".parquet":
-            return parquet.read_table(path)
-        parse = tables.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        return tables.read_csv(path, parse_options=parse)
+        with path.open("rb") as file:
+            width = file.readline(_LINE).count(delimiter.encode()) + 1
+        if width > WIDEST:
+            raise DataError(f"{path} has {width} columns or more; {WIDEST} can be read.")
+        return tables.read_csv(path, parse_options=tables.ParseOptions(delimiter=delimiter))
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{path} cannot be read as a table: {str(error).splitlines()[0].rstrip('.')}.") from error
 

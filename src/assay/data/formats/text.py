@@ -10,12 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from assay.base.errors import DataError, LoadError, nearest
+from assay.base.reading import check_plain
 from assay.data.formats.registry import Dataset, Reading, file_format
 from assay.data.text_rows import MAX_BYTES, Texts
 
 TEXT_NAMES = ("text", "sentence", "content", "review", "query", "utterance", "question")
 LABEL_NAMES = ("label", "labels", "category", "class", "sentiment", "intent", "target")
 """What columns with texts and with labels are usually called, the first that is there."""
+
+_DIGITS = 18
+"""The most digits of a class's number."""
 
 SUFFIXES = (".csv", ".tsv")
 COLUMNS = {"text", "label"}
@@ -75,12 +79,13 @@ def load_tables(name: str, train: Path | None, test: Path | None, reading: Readi
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
     """The different labels in the order of their classes: numbers by value, names by letter."""
     found = set(labels)
-    numbers = all(label.isdecimal() for label in found)
+    numbers = all(label.isdecimal() and len(label) <= _DIGITS for label in found)
     return tuple(sorted(found, key=int) if numbers else sorted(found))
 
 
 def read_table(path: Path, columns: Mapping[str, str]) -> Column:
     """Read the text and label columns of a file, found as in `load_texts`."""
+    check_plain(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".tsv":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.base.errors import WorkspaceError
-from assay.base.files import write_bytes
+from assay.base.files import sweep, write_bytes
 
 PAGE = Path(__file__).parent / "page"
 STYLE = Path(__file__).parent.parent / "templates" / "style.css"
@@ -44,6 +44,8 @@ class Folder:
         """
         try:
             (self.path / "data").mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, self.path / "data"):
+                sweep(folder)
             for file in sorted(PAGE.iterdir()):
                 self._replace(self.path / file.name, file.read_bytes())
             self._replace(self.path / STYLE.name, STYLE.read_bytes())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.reading import parse_toml, read_text
 from assay.methods.index import find_method
 from assay.methods.metric import Family
 
@@ -111,13 +111,8 @@ def read_policy(path: Path) -> Policy:
         UsageError: if a key, a method or a level does not exist (the message names the nearest), or a rule is not
             whole.
     """
-    try:
-        text = path.read_text("utf-8")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise LoadError(f"The policy {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LoadError(f"The policy {path} is not TOML: {error}.") from error
+    text = read_text(path, "The policy")
+    table = parse_toml(text, f"The policy {path}")
     try:
         rules = _File.model_validate(table).rule
     except ValidationError as error:

@@ -5,14 +5,14 @@ This is not the way of publishing that `assay audit --profile` decides for (`ass
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from assay.base.errors import LoadError, UsageError, nearest
+from assay.base.errors import UsageError, nearest
 from assay.base.frozen import Frozen
+from assay.base.reading import read_toml
 from assay.methods.index import find_method
 from assay.methods.metric import Family
 
@@ -99,11 +99,7 @@ def read_profile(named: str) -> Profile:
     if named not in packaged and not file.exists():
         raise UsageError(f"There is no profile {named!r}, and no file of that name: {nearest(named, packaged)}")
     try:
-        profile = Profile.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except OSError as error:
-        raise LoadError(f"The profile {file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LoadError(f"The profile {file} is not TOML: {error}.") from error
+        profile = Profile.model_validate(read_toml(file, "The profile"))
     except ValidationError as error:
         raise UsageError(f"The profile {file.name} is wrong: {_sentence(error)}") from None
     for one in profile.requirement:

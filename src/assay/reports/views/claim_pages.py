@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from assay.analysis.claims.claim import Checked, Claim
 from assay.base.errors import UsageError
+from assay.reports.drawing import NOT_DRAWN, draw
 from assay.reports.pages import render
 from assay.reports.views.claims import MEANING, checks, counts
 
@@ -117,6 +117,5 @@ def _rendered(template: str, **values: Any) -> str:
 
 
 def _svg(chart: Chart) -> Markup:
-    buffer = io.StringIO()
-    chart.save(buffer, format="svg")
-    return Markup(buffer.getvalue())
+    drawn = draw(chart.to_dict(), "svg")
+    return Markup(f"<p>{NOT_DRAWN}</p>") if drawn is None else Markup(drawn.decode())

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from assay.base.errors import UsageError
+from assay.base.errors import EngineError, UsageError
+from assay.reports.drawing import NOT_DRAWN, Form, draw
 
 if TYPE_CHECKING:
     from assay.reports.views.pictures import Chart
 
-PICTURES = (".svg", ".png", ".pdf")
+PICTURES: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:70rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0;font-size:13px}caption{text-align:left;font-weight:600;padding:.4rem 0}
 th,td{border-bottom:1px solid #dedbd3;padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
@@ -71,16 +72,21 @@ def write(path: Path, view: View) -> None:
 
     Raises:
         UsageError: if the suffix is none of these, or there is nothing to draw.
+        EngineError: if a picture cannot be drawn in this process's address space.
     """
     if path.suffix == ".json":
         path.write_text(json.dumps(_plain(view), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return
     charts = view.charts()
     if path.suffix == ".html":
-        drawing = _together(charts).to_html(inline=True, fullhtml=False, output_div="charts") if charts else ""
+        drawn = draw(_together(charts).to_dict(), "html") if charts else b""
+        drawing = f"<p>{NOT_DRAWN}</p>" if drawn is None else drawn.decode()
         path.write_text(_page(view, drawing), encoding="utf-8")
     elif path.suffix in PICTURES and charts:
-        _together(charts).save(str(path))
+        drawn = draw(_together(charts).to_dict(), PICTURES[path.suffix])
+        if drawn is None:
+            raise EngineError(f"{path} was not written. {NOT_DRAWN}")
+        path.write_bytes(drawn)
     else:
         why = "there are no pictures in it" if path.suffix in PICTURES else "it can be .html, .json, .svg, .png or .pdf"
         raise UsageError(f"This cannot be written as {path.suffix or path.name!r}: {why}.")

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import LoadError, UnsafeFileError, UsageError
+from assay.base.reading import read_text
 from assay.targets.target import Modality
 
 CONFIG, PROCESSOR, TOKENIZER = "config.json", "preprocessor_config.json", "tokenizer.json"
@@ -113,9 +114,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         LoadError: if it is none.
     """
+    text = read_text(path, "The file", 64 << 20)
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise LoadError(f"{path} is not JSON: {error}.") from error
     if not isinstance(found, dict):
         raise LoadError(f"{path} is not a JSON object.")
@@ -123,9 +125,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _names_code(setting: Any) -> bool:
-    if isinstance(setting, dict):
-        return "auto_map" in setting or any(map(_names_code, setting.values()))
-    return isinstance(setting, list) and any(map(_names_code, setting))
+    """Whether a setting names code anywhere in it, however deep."""
+    left = [setting]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if "auto_map" in one:
+                return True
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return False
 
 
 def _check_plain(path: Path, config: dict[str, Any]) -> None:

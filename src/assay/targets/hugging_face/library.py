@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 
 from assay.base.errors import LoadError
-from assay.targets.hugging_face.folder import Folder
+from assay.base.fence import try_first
+from assay.targets.hugging_face.folder import CONFIG, Folder
 from assay.targets.loading.blackbox import reason
 from assay.targets.text.transformer import library
 
@@ -25,6 +27,14 @@ def load_classifier(folder: Folder) -> torch.nn.Module:
         UsageError: if transformers is not installed.
         LoadError: if transformers has no such architecture, or the weights do not fit it.
     """
+    library()  # once for both processes
+    found = [file.stat() for file in folder.weights]
+    size, times = sum(each.st_size for each in found), [each.st_mtime_ns for each in found]
+    try_first(partial(_load_classifier, folder), folder.path / CONFIG, *times, size=size)
+    return _load_classifier(folder)
+
+
+def _load_classifier(folder: Folder) -> torch.nn.Module:
     transformers = library()
     kind = getattr(transformers, folder.architecture, None)
     family = str(folder.config.get("model_type", ""))

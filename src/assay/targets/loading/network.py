@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,15 +13,24 @@ import torch
 
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import AssayError, LoadError, UsageError
+from assay.base.fence import try_first
 from assay.catalogue.weights import Format
 from assay.data.images import Shape
 from assay.targets.architectures import build
 from assay.targets.loading.blackbox import Logarithm, are_probabilities
+from assay.targets.loading.extras import require
 from assay.targets.loading.keras_file import Replacements, read_keras
 from assay.targets.loading.onnx_file import read_onnx
 from assay.targets.loading.sniff import check_format
 from assay.targets.loading.state import fit_state, read_state
 from assay.targets.loading.tflite_file import read_tflite
+
+_READERS: dict[str, tuple[str, str, str]] = {
+    "keras": ("h5py", "keras", "Keras files"),
+    "onnx": ("onnxruntime", "onnx", "ONNX files"),
+    "tflite": ("ai_edge_litert.interpreter", "tflite", "TFLite files"),
+}
+"""The libraries that read formats which hold a network: module, extra and what needs it."""
 
 
 @dataclass(frozen=True)
@@ -73,24 +85,11 @@ def load_network(
         raise UsageError(f"{path.name} is no Keras file: replace_lambda does not apply.")
     if format in ("torch", "safetensors"):
         loaded = _load_state(path, format, architecture, num_classes, input_shape)
-    elif format == "keras":
-        loaded = _load_keras(path, input_shape, replace_lambda)
-    elif format == "onnx":
-        onnx = read_onnx(path, input_shape)
-        loaded = Loaded(
-            onnx.network,
-            onnx.input_shape,
-            onnx.network.num_classes,
-            False,
-            onnx.twin,
-            onnx.no_twin,
-            tuple(onnx.external),
-            onnx.vector,
-        )
     else:
-        read = read_tflite(path)
-        classes = read.network.num_classes
-        loaded = Loaded(read.network, read.input_shape, classes, False, read.twin, read.no_twin)
+        require(*_READERS[format])  # once for both processes
+        load = partial(_load_whole, path, format, input_shape, replace_lambda)
+        try_first(load, path, repr((input_shape, replace_lambda)), size=_read_with(path, format))
+        loaded = load()
     if input_shape not in (None, loaded.input_shape):
         raise LoadError(
             f"{path.name} takes images of {_times(loaded.input_shape)} (channels x height x width), not "
@@ -99,6 +98,30 @@ def load_network(
     if num_classes not in (None, loaded.num_classes):
         raise LoadError(f"{path.name} tells {loaded.num_classes} classes apart, not {num_classes}.")
     return loaded
+
+
+def _load_whole(path: Path, format: Format, input_shape: Shape | None, replace_lambda: Replacements) -> Loaded:
+    """The network of a file that describes it."""
+    if format == "keras":
+        return _load_keras(path, input_shape, replace_lambda)
+    if format == "onnx":
+        onnx = read_onnx(path, input_shape)
+        classes, beside = onnx.network.num_classes, tuple(onnx.external)
+        return Loaded(onnx.network, onnx.input_shape, classes, False, onnx.twin, onnx.no_twin, beside, onnx.vector)
+    read = read_tflite(path)
+    return Loaded(read.network, read.input_shape, read.network.num_classes, False, read.twin, read.no_twin)
+
+
+def _read_with(path: Path, format: Format) -> int:
+    """The bytes of a file and, if it keeps weights in others, of the files beside it whose names it holds."""
+    size = path.stat().st_size
+    if format != "onnx" or not size:
+        return size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"location") < 0:
+            return size
+        beside = [each for each in path.parent.iterdir() if each.is_file() and each.name != path.name]
+        return size + sum(each.stat().st_size for each in beside if content.find(os.fsencode(each.name)) >= 0)
 
 
 def _load_state(

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from assay.base.errors import LoadError, UnsafeFileError
+from assay.base.reading import check_plain
 from assay.catalogue.weights import Format
 from assay.targets.loading.foreign import HEAD, foreign, foreign_pickle
 
@@ -34,7 +35,7 @@ def sniff(path: Path) -> Format:
         UnsafeFileError: if it is of a kind that holds code (TorchScript).
     """
     try:
-        size = path.stat().st_size
+        size = check_plain(path)
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from assay.base.errors import LoadError
+from assay.base.fence import try_first
 from assay.targets.loading.safetensors_file import read_safetensors
 from assay.targets.loading.torch_file import read_checkpoint
 
@@ -16,6 +18,9 @@ State = dict[str, torch.Tensor]
 
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 _SHOWN = 3
+_DEEPEST = 16
+"""Levels at which a state dictionary is looked for."""
+
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's counter: older files lack it, and evaluation does not read it."""
 
@@ -29,6 +34,11 @@ def read_state(path: Path, kind: str) -> State:
     """
     if kind == "safetensors":
         return read_safetensors(path)
+    try_first(partial(_read_checkpoint, path), path)
+    return _read_checkpoint(path)
+
+
+def _read_checkpoint(path: Path) -> State:
     return find_state(read_checkpoint(path), path.name)
 
 
@@ -41,10 +51,10 @@ def find_state(found: Any, name: str) -> State:
     Raises:
         LoadError: if there is none.
     """
-    while True:
+    for _ in range(_DEEPEST):
         if isinstance(found, Mapping):
             if found and all(isinstance(value, torch.Tensor) for value in found.values()):
-                return {str(key): value for key, value in found.items()}
+                return _plain({str(key): value for key, value in found.items()}, name)
             inner = next((found[key] for key in _NESTED_UNDER if key in found), None)
             if inner is None:
                 raise LoadError(f"{name} holds no state dictionary; its keys are {_few(map(str, found))}.")
@@ -53,6 +63,28 @@ def find_state(found: Any, name: str) -> State:
             found = found[0]
         else:
             raise LoadError(f"{name} holds {type(found).__name__}, not a state dictionary.")
+    raise LoadError(f"{name} nests its state dictionary more than {_DEEPEST} deep, or holds itself: save it alone.")
+
+
+def _plain(state: State, name: str) -> State:
+    """A state, if its tensors are what a network can be filled with: dense numbers, all of which are in the file.
+
+    Raises:
+        LoadError: if one is sparse, quantised, without content, or repeats what the file holds to a larger shape.
+    """
+    for key, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_nested:
+            what = "is sparse: save `tensor.to_dense()`"
+        elif tensor.is_quantized:
+            what = "is quantised: save `tensor.dequantize()`, or export the network to ONNX"
+        elif tensor.device.type != "cpu":
+            what = f"has no content ({tensor.device.type}): save the network's weights"
+        elif tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            what = f"has the shape {_shape(tensor)}, and the file holds fewer numbers: save `tensor.clone()`"
+        else:
+            continue
+        raise LoadError(f"{name} cannot be read: {key} {what}.")
+    return state
 
 
 def fit_state(module: torch.nn.Module, state: State, name: str, architecture: str) -> None:

@@ -36,4 +36,8 @@ def read_checkpoint(path: Path) -> Any:
                 f"{path.name} holds code ({asked.group(1)}) besides weights, and was not opened: load it where you "
                 "trust it, and save `torch.save(model.state_dict(), ...)` or safetensors."
             ) from None
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise LoadError(
+                f"{path.name} takes more memory to open than there is, or than a file of its size needs."
+            ) from None
         raise LoadError(f"{path.name} is a damaged or truncated PyTorch checkpoint.") from error

@@ -1,0 +1,1 @@
+"""Fuzzing of every file that Assay opens: `python -m tools.fuzz --help`."""
