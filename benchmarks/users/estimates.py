@@ -49,33 +49,35 @@ def methods(*names: str) -> tuple[str, ...]:
 
 
 AUDITS = (
-    Audit("CNN of digits", known("starter/digits-cnn")),
+    Audit("deep perceptron of digits", known("starter/digits-mlp-deep")),
     Audit(
-        "ViT of digits, standard, three methods",
+        "ResNet of digits, standard, three methods",
         known(
-            "starter/digits-vit",
+            "starter/digits-resnet",
             *("--preset", "standard"),
-            *methods("stealing.basic", "membership.mlp", "evasion.autoattack"),
+            *methods("stealing.basic", "membership.mlp", "evasion.fgsm"),
         ),
     ),
-    Audit("ResNet-20 of CIFAR-10", known("akamaster/cifar10-resnet20")),
-    Audit("LeNet of CIFAR-10 (Keras)", known("hyperparticle/cifar10-lenet")),
-    Audit("ResNet-8 of CIFAR-10 (TFLite, int8)", known("mlcommons/cifar10-resnet8-int8")),
-    Audit("CNN of Fashion-MNIST", known("locuslab/fashion-mnist-small")),
+    Audit("robust CNN of CIFAR-10", known("abcrown/cifar10-cnn-a-adv")),
+    Audit("CNN of CIFAR-10 (Keras)", known("yizeng623/cifar10-cnn6")),
+    Audit("ResNet-8 of CIFAR-10 (TFLite)", known("mlcommons/cifar10-resnet8-float")),
+    Audit("CNN of MNIST", known("locuslab/mnist-small")),
     Audit(
         "CNN of MNIST, shadow models",
         known(
-            "abcrown/mnist-conv-small-nat",
+            "badnets/mnist-cnn",
             *("--preset", "standard", "--set", "membership.lira.models=4", "--set", "membership.lira.max_members=2000"),
             *methods("membership.lira", "membership.metrics"),
         ),
     ),
-    Audit("badly trained CNN of CIFAR-10, labels only", known("badnets/cifar10-cnn", "--output", "label")),
-    Audit("BERT folder, texts", text_folder("bert")),
-    Audit("random forest (ONNX), CSV", table("forest", "csv")),
-    Audit("CNN of digits (ONNX)", onnx_export(True)),
+    Audit("small CNN of CIFAR-10, labels only", known("abcrown/cifar10-marabou-small", "--output", "label")),
+    Audit("RoBERTa folder, texts", text_folder("roberta")),
+    Audit("linear model (ONNX), CSV", table("linear", ".csv")),
+    Audit("CNN of digits (ONNX)", onnx_export(False)),
     Audit("recorded answers", recorded),
 )
+"""Chosen before any of them was run; what was mended rests on twelve others (ResNet-20, a TFLite file in int8, a BERT
+folder and their like)."""
 
 
 def run(audit: Audit, *, minutes: int | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from assay.base.progress import silent
 from assay.cli import main
 from assay.data.splits import Splits
 from assay.methods.method import METHODS as REGISTRY
-from assay.methods.method import Context
+from assay.methods.method import Context, Method
 from assay.methods.work import Sizes, Work
 from assay.studies import Trial, Workspace, make_method, run_trials
 from assay.studies.calibration import OVERHEAD, Calibration, calibrate, sizes
@@ -61,6 +61,16 @@ class Evades(Costs):
 
     name = "evasion.costs"
     family = "evasion"
+
+
+class Follows(Costs):
+    """Builds on what takes long."""
+
+    name = "stealing.follows"
+    family = "stealing"
+
+    def requires(self) -> Method:
+        return Evades(pause=40.0)
 
 
 @pytest.fixture
@@ -168,6 +178,15 @@ def test_what_takes_long_waits_and_what_costs_next_to_nothing_does_not(workspace
     first, second = tiers([slow, free, cheap, long], workspace, by_cost=False)
     assert [each.trial.key for each in first] == [free.key, cheap.key], "in the order given"
     assert [each.trial.key for each in second] == [slow.key, long.key]
+
+
+def test_what_is_cheap_after_a_long_one_waits_for_it(workspace: Workspace) -> None:
+    builds, cheap = trial(Follows()), trial(Costs(pause=1.0))
+    required = builds.required
+    assert required is not None
+    first, second = tiers([cheap, required, builds], workspace)
+    assert [each.trial.key for each in first] == [cheap.key]
+    assert {each.trial.key for each in second} == {required.key, builds.key}
 
 
 def test_a_quick_audit_leaves_out_what_another_method_does(tmp_path: Path) -> None:

@@ -118,9 +118,14 @@ class _Counted:
         return work._replace(**left, training=0.0 if repeated else work.training)
 
 
+BESIDE = 3.0
+"""Seconds of an audit beside its methods: libraries that the first of them import, and the report."""
+
+
 def total(expected: Sequence[Expected]) -> float:
-    """Seconds of all whose cost is known."""
-    return sum(each.seconds for each in expected if each.seconds is not None)
+    """Seconds of all whose cost is known, and of what an audit does beside; 0 if nothing is left to do."""
+    left = sum(each.seconds for each in expected if each.seconds is not None)
+    return left + BESIDE if left else 0.0
 
 
 SOON = 15.0
@@ -154,7 +159,11 @@ def tiers(trials: Sequence[Trial], workspace: Workspace, *, by_cost: bool = True
         groups = (first, leading - first, {trial.key for trial in trials} - first - leading)
         return expect([t for group in groups for t in sequence if t.key in group], workspace, calibration)
 
-    free = {each.trial.key for each in ordered(soon)[len(soon) :] if _cost(each) <= NEARLY_FREE}
+    free = {
+        each.trial.key
+        for each in ordered(soon)[len(soon) :]
+        if _cost(each) <= NEARLY_FREE and (each.trial.required is None or each.trial.required.key in soon)
+    }
     found = ordered(soon | free)
     return [found[: len(soon | free)], found[len(soon | free) :]]
 

@@ -57,7 +57,7 @@ class MembershipMethod(OracleMethod[Result], Generic[Result]):
     """Base of the membership attacks. All of them judge the same samples, so that answers are asked for once."""
 
     parts = ("members", "non_members")
-    version = 2
+    version = 3
     novel_inputs = False
 
     max_members: int | None = Field(
