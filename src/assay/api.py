@@ -129,10 +129,9 @@ class Prepared:
         """Run what is not finished.
 
         Args:
-            expected: what `expected` said, run in that order; progress then shows the time that is left of all. Not
-                with ``minutes``.
-            minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
-                first; what does not fit is skipped, and its outcome says so.
+            expected: what `expected` said, run in that order; progress then shows the time that is left of all.
+            minutes: the time since preparing began in which all must be done. Without ``expected`` the cheapest method
+                of each question goes first; what does not fit is skipped, and its outcome says so.
             heard: called after each method with what is there so far, and whether every question was just gone through
                 for the first time.
 

@@ -81,6 +81,16 @@ def test_every_option_arrives(name: str, asked: list[dict[str, Any]], tmp_path: 
     assert (call["minutes"], call["profile"]) == ((4, "internal") if name == "audit" else (None, "open-weights"))
 
 
+def test_a_quick_audit_is_quick(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    shared = ["--workspace", str(tmp_path / "w")]
+    assert main(["audit", "one", *shared]) == 0
+    assert main(["audit", "one", "--preset", "standard", *shared]) == 0
+    assert main(["audit", "one", "--method", "evasion.fgsm", *shared]) == 0
+    assert main(["audit", "one", "--minutes", "30", *shared]) == 0
+    assert [call["minutes"] for call in asked] == [8, None, None, 30]
+    assert [call["changed_within"] for call in asked] == [None, None, None, 30]
+
+
 def test_changes_are_left_alone_on_demand(asked: list[dict[str, Any]], tmp_path: Path) -> None:
     assert main(["audit", "one", "--no-changes", "--workspace", str(tmp_path / "w")]) == 0
     assert "changed_within" not in asked[0]
