@@ -132,7 +132,7 @@ def page(results: dict[str, Any]) -> str:
     rows = "\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *(line(*each) for each in there.items())])
     purpose = (__doc__ or "").partition("\n\n")[2].partition("\n\n")[2].strip()
     return (
-        "# Estimates beside the truth\n\n`python -m benchmarks.users.estimates` makes this table. "
+        "# Estimates beside the truth\n\n`python -m benchmarks.users.estimates` makes this table.\n\n"
         f"{purpose}\n\n{rows}\n\n"
         f"{right} of {len(there)} estimates are within {WITHIN[0]} and {WITHIN[1]} times the truth. With "
         f"`--minutes {MINUTES}`, {timely} of {len(there)} end within {1.1 * MINUTES:.1f} minutes with a report.\n"
