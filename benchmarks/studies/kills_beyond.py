@@ -1,11 +1,11 @@
-"""kill -9 at random moments of an audit, an extraction from a served model, catalogue writes, and explorer exports.
+"""kill -9 at random moments of an audit, of catalogue writes, and of explorer exports.
 
     python -m benchmarks.studies.kills_beyond FOLDER [--only audit] [--kills 20] [--seed 0]
 
 Each is done once undisturbed and once with kills, after each of which the same command is run again, until it is
 through. Then both must hold the same (outcomes byte for byte apart from timing), nothing that was reported as done may
-be missing, no paid question may have been charged twice, and no temporary file may be left. Of the extraction, client
-and server are killed by the toss of a coin. Runs on Linux; `benchmarks.studies.kills` does the same to studies.
+be missing, and no temporary file may be left. `benchmarks.studies.kills` does the same to studies, and
+`benchmarks.services.kills` to extractions from a served model.
 """
 
 from __future__ import annotations
@@ -13,18 +13,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import random
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
-
-from assay.access.remote.write_ahead import Receipts
 from assay.catalogue.annotation import Project
 from assay.catalogue.card import OWN, add_card
 from assay.catalogue.entry import read_listing
@@ -96,82 +91,6 @@ def audit(folder: Path, kills: int, dice: random.Random) -> Result:
     return Result(killed, differing(folder / "calm", folder / "torn") + strays(folder / "torn"))
 
 
-def extraction(folder: Path, kills: int, dice: random.Random) -> Result:
-    """A copy is trained on what a server answers, for money."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def server(state: str) -> subprocess.Popen[bytes]:
-        options = ["--port", str(port), "--state", str(folder / state), "--price", "2", "--device", "cpu"]
-        with (folder / "server.log").open("ab") as log:
-            running = subprocess.Popen([*ASSAY, "serve", "starter/digits-cnn", *options], stdout=log, stderr=log)
-        until = time.monotonic() + 120
-        while time.monotonic() < until and running.poll() is None:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/v2")
-                return running
-            except httpx.TransportError:
-                time.sleep(0.2)
-        raise SystemExit(f"The server does not answer: {folder / 'server.log'}")
-
-    def command(workspace: str, seed: int) -> list[str]:
-        what = ["run", "stealing.basic", f"http://127.0.0.1:{port}", "--data", "digits", "--live", "--budget", "20000"]
-        where = ["--workspace", str(folder / workspace), "--seed", str(seed)]
-        return [*ASSAY, *what, *TINY, *where]
-
-    killed = seed = 0
-    running = server("calm-state")
-    seconds = [finish(command("calm", number), folder / "calm.log") for number in range(3)]
-    paid = charged(port)
-    stop(running)
-    running = server("torn-state")
-    while killed < kills:
-        with (folder / "torn.log").open("ab") as log:
-            client = subprocess.Popen(command("torn", seed % 3), stdout=log, stderr=log)
-        try:
-            client.wait(dice.uniform(0.0, seconds[seed % 3]))
-            seed += client.returncode == 0
-            if seed >= 3:
-                break
-            continue
-        except subprocess.TimeoutExpired:
-            killed += 1
-        if dice.random() < 0.5:
-            client.kill()
-            client.wait()
-        else:
-            stop(running)
-            running = server("torn-state")
-            client.wait()
-            seed += client.returncode == 0
-            if seed >= 3:
-                break
-    for number in range(3):
-        finish(command("torn", number), folder / "torn.log")
-    again = charged(port)
-    stop(running)
-    problems = differing(folder / "calm", folder / "torn") + strays(folder / "torn")
-    if again != paid:
-        problems.append(f"charged for {again} images, undisturbed for {paid}")
-    for ledger in (folder / "torn" / "ledgers").glob("*.sqlite"):
-        if (totals := Receipts(ledger).totals()).images != again:
-            problems.append(f"the client's ledger has {totals.images} images, the server charged {again}")
-    return Result(killed, problems)
-
-
-def charged(port: int) -> int:
-    """The images that a server has charged for."""
-    usage = httpx.get(f"http://127.0.0.1:{port}/v2/models/starter/digits-cnn/usage").json()
-    return int(usage["images"])
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9."""
-    process.kill()
-    process.wait()
-
-
 def catalogue(folder: Path, kills: int, dice: random.Random) -> Result:
     """Annotations and model cards are added one after another; each that was reported must be there."""
     command = [sys.executable, "-m", "benchmarks.studies.kills_beyond", "--write"]
@@ -240,7 +159,6 @@ def contents(folder: Path) -> dict[str, str]:
 
 WAYS: dict[str, Callable[[Path, int, random.Random], Result]] = {
     "audit": audit,
-    "extraction": extraction,
     "catalogue": catalogue,
     "explorer": explorer,
 }
