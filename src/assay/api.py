@@ -25,8 +25,9 @@ from assay.reports.writing import write_reports as write_results
 from assay.studies import Outcome, Trial, Workspace, plan_methods, plan_trials, run_trials
 from assay.studies.changes import read_changes
 from assay.studies.changing import measure_changes
+from assay.studies.plan import without_covered
 from assay.studies.sanity_check import look
-from assay.studies.schedule import Expected, expect, run_expected, tiers
+from assay.studies.schedule import Expected, run_expected, tiers
 from assay.studies.units import Place, plan_target
 from assay.studies.work import open_place
 from assay.targets.file_reference import file_reference, is_data, with_options
@@ -111,13 +112,16 @@ class Prepared:
         measure_changes(self.trials, audit.outcomes, self.workspace, self.progress, seconds=seconds)
         return replace(audit)
 
-    def expected(self) -> list[Expected]:
-        """What each trial will take, by what it says of itself and a calibration of a second or so."""
-        return expect(self.trials, self.workspace)
+    def expected(self) -> list[list[Expected]]:
+        """What each trial will take, by what it says of itself and a calibration of a second or so.
+
+        The cheapest trial of each question is in the first list, the others in the second.
+        """
+        return tiers(self.trials, self.workspace, by_cost=False)
 
     def run(
         self,
-        expected: Sequence[Expected] | None = None,
+        expected: Sequence[Sequence[Expected]] | None = None,
         *,
         minutes: float | None = None,
         heard: Callable[[Audit, bool], None] = lambda audit, first: None,
@@ -125,7 +129,8 @@ class Prepared:
         """Run what is not finished.
 
         Args:
-            expected: what `expected` said; progress then shows the time that is left of all. Not with ``minutes``.
+            expected: what `expected` said, run in that order; progress then shows the time that is left of all. Not
+                with ``minutes``.
             minutes: the time since preparing began in which all must be done. The cheapest method of each question goes
                 first; what does not fit is skipped, and its outcome says so.
             heard: called after each method with what is there so far, and whether every question was just gone through
@@ -135,8 +140,7 @@ class Prepared:
             UsageError: if ``minutes`` is not above 0.
             WorkspaceError: if the workspace cannot be written; finished trials are kept.
         """
-        if minutes is not None and not 0 < minutes < float("inf"):
-            raise UsageError(f"The minutes must be more than 0, not {minutes:g}.")
+        check_minutes(minutes)
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
             return Audit(ran.outcomes, self.workspace, ran.reused, self.reference)
@@ -149,12 +153,22 @@ class Prepared:
             rounds += last
             heard(Audit(list(so_far), self.workspace, 0, self.reference), last and rounds == 1)
 
-        groups = [list(expected)] if expected is not None else tiers(self.trials, self.workspace)
+        groups = tiers(self.trials, self.workspace) if expected is None else expected
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
         ordered = sorted(ran.outcomes, key=lambda outcome: order[outcome.key])
         return Audit(ordered, self.workspace, ran.reused, self.reference)
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Check the time in which an audit must be done.
+
+    Raises:
+        UsageError: if it is not above 0.
+    """
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError(f"The minutes must be more than 0, not {minutes:g}.")
 
 
 RESERVE = 5.0
@@ -183,6 +197,7 @@ def prepare(
     began = time.monotonic()
     progress = progress or silent()
     chosen = plan_methods(preset, methods, options)
+    whole = preset == "quick" and not methods
     kept = workspace if isinstance(workspace, Workspace) else Workspace(workspace)
     reference = target if isinstance(target, str) else None
     if isinstance(target, str):
@@ -191,6 +206,8 @@ def prepare(
         target = open_place(place, kept, device=device, seed=seed, progress=progress)
     else:
         place = Place(reference=target.digest)
+    if whole:
+        chosen = without_covered(chosen, target)
     changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
     trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
     return Prepared(target, trials, kept, progress, began, reference)

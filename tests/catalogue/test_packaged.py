@@ -15,6 +15,7 @@ import pytest
 from assay.base.errors import UsageError
 from assay.base.progress import silent
 from assay.catalogue.catalogue import Catalogue, load_catalogue, packaged
+from assay.catalogue.curated import curated
 from assay.catalogue.enrich import computed_table
 from assay.catalogue.generate import COMPUTED, FOLDER, generate, newer_packages, staleness
 from assay.catalogue.merge import merge
@@ -25,6 +26,17 @@ from assay.catalogue.table import Search
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     return Catalogue(merge(packaged()))
+
+
+def test_it_says_which_models_load(catalogue: Catalogue) -> None:
+    found = statistics(catalogue.records)
+    assert sum(found.loading.values()) == found.records
+    assert found.loading["offline"] == sum(name.startswith("starter/") for name in curated())
+    assert found.loading["online"] >= 800
+    search = Search(catalogue)
+    assert {record.id.partition("/")[0] for record in search.find('loads = "offline"')} == {"starter"}
+    named = search.find('loads = "never" and id ~ "pytorchcv/resnet20"')
+    assert "pytorchcv/resnet20_cifar10" in {record.id for record in named}
 
 
 def test_thousands_of_classifiers_of_ten_data_sets(catalogue: Catalogue) -> None:

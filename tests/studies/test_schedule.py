@@ -12,14 +12,17 @@ import pytest
 
 import assay
 from assay.access import Answers, Oracle
+from assay.api import prepare
 from assay.base.errors import UsageError
 from assay.base.progress import silent
 from assay.cli import main
 from assay.data.splits import Splits
+from assay.methods.method import METHODS as REGISTRY
 from assay.methods.method import Context
 from assay.methods.work import Sizes, Work
 from assay.studies import Trial, Workspace, make_method, run_trials
 from assay.studies.calibration import OVERHEAD, Calibration, calibrate, sizes
+from assay.studies.plan import plan_methods, without_covered
 from assay.studies.schedule import duration, expect, run_expected, tiers, total
 from assay.targets.reference import load_target
 from studies.doubles import Builds, Count, Failing, Opens, target, trial
@@ -48,6 +51,9 @@ class Trains(Costs):
 
     def work(self, sizes: Sizes) -> Work | None:
         return Work(members=12, training=1000, trains="tiny-cnn", shared=True)
+
+
+COVERED = {"backdoor.channel_noise", "backdoor.strip"}
 
 
 class Evades(Costs):
@@ -145,6 +151,40 @@ def test_the_cheapest_of_each_question_goes_first(workspace: Workspace) -> None:
     first, second = tiers(trials, workspace)
     assert [each.trial.method.model_dump().get("pause") for each in first] == [1.0, 9.0]
     assert [each.trial.method.model_dump().get("pause") for each in second] == [2.0, 3.0, None], "the unknown goes last"
+
+
+def test_what_takes_long_waits_and_what_costs_next_to_nothing_does_not(workspace: Workspace) -> None:
+    """The only method of a question goes first only if it is soon done; answers that are there make others cheap."""
+    slow, asks, cheap, long = (
+        trial(Evades(pause=40.0)),
+        trial(Costs(pause=2.5, scale=2.0)),
+        trial(Costs(pause=1.0)),
+        trial(Costs(pause=9.0, scale=3.0)),
+    )
+    first, second = tiers([slow, asks, cheap, long], workspace)
+    assert [each.trial.key for each in first] == [cheap.key]
+    assert [each.trial.key for each in second] == [slow.key, asks.key, long.key]
+    free = trial(Costs(pause=1.5, scale=4.0))
+    first, second = tiers([slow, free, cheap, long], workspace, by_cost=False)
+    assert [each.trial.key for each in first] == [free.key, cheap.key], "in the order given"
+    assert [each.trial.key for each in second] == [slow.key, long.key]
+
+
+def test_a_quick_audit_leaves_out_what_another_method_does(tmp_path: Path) -> None:
+    def planned(**given: Any) -> set[str]:
+        prepared = prepare("starter/digits-cnn", workspace=tmp_path / "w", **given)
+        return {each.method.name for each in prepared.trials} & {"backdoor.scan", *COVERED}
+
+    assert {
+        name for name, kind in ((name, REGISTRY.get(name)) for name in REGISTRY.names()) if kind.covered_by
+    } == COVERED
+    assert planned() == {"backdoor.scan"}
+    assert planned(preset="standard") == {"backdoor.scan", *COVERED}
+    assert planned(methods=["backdoor.strip"]) == {"backdoor.strip"}
+    assert planned(suspects="digits") == {"backdoor.scan", "backdoor.strip"}
+    quick = plan_methods("quick")
+    closed = replace(load_target("starter/digits-cnn"), module=None)
+    assert {method.name for method in without_covered(quick, closed)} >= COVERED, "nothing else looks at a service"
 
 
 def test_what_is_shared_is_counted_for_whoever_comes_first(workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from assay.access.opening import Terms
 from assay.base.errors import LoadError, UsageError
+from assay.cli import main
 from assay.methods.evasion.fgsm import Fgsm
 from assay.methods.evasion.transfer import Transfer
 from assay.studies.estimate import plan_study
@@ -137,6 +138,16 @@ def test_a_query_selects_what_loads_by_its_id(tmp_path: Path) -> None:
     text = GOOD.replace('["starter/digits-*"]', """[{query = 'dataset = "fashion-mnist"'}]""")
     references = {unit.reference for unit in plan_units(read_study(write(tmp_path, text)))}
     assert "locuslab/fashion-mnist-small" in references
+
+
+def test_what_a_query_selects_and_no_id_opens_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = '[{query = \'id = "akamaster/cifar10-resnet20" or id = "pytorchcv/resnet20_cifar10"\', data = "digits"}]'
+    file = write(tmp_path, GOOD.replace('["starter/digits-*"]', query))
+    (choice,) = read_study(file).targets
+    assert choice.references() == ["akamaster/cifar10-resnet20"]
+    assert choice.left_out() == ["pytorchcv/resnet20_cifar10"]
+    assert main(["study", "plan", file, "--workspace", str(tmp_path / "w")]) == 0
+    assert "Left out, for they do not load by their id: 1 of the models" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("name", presets())

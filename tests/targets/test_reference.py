@@ -61,7 +61,7 @@ def test_the_seed_draws_the_splits() -> None:
         ("torchvision:resnet1", "torchvision has no classifier 'resnet1'"),
         ("missing.toml", "cannot be read: No such file"),
         ("locuslab/svhn-small", "brings no data"),
-        (__file__, "describe it in a target file"),
+        (__file__, "is Python code: name the function"),
     ],
 )
 def test_what_does_not_exist_is_one_sentence(reference: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 COPIED = 1 << 20
 """Bytes of a strided array that are brought into order at a time."""
 
+MAPPED = 1 << 26
+"""Bytes of a memory-mapped array that are looked at before their pages are let go of."""
+
 
 def canonical_json(value: Any) -> str:
     """The canonical JSON text of a value: sorted keys, no spaces, no NaN.
@@ -48,11 +51,26 @@ def digest_arrays(**arrays: NDArray[Any]) -> str:
     return h.hexdigest()
 
 
+def blocks(array: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    """An array's rows in order, about ``size`` bytes at a time; memory that a mapped array took is given back."""
+    step = max(1, size * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
+        give_back(array)
+
+
+def give_back(array: NDArray[Any]) -> None:
+    """Let go of the memory that pages of a memory-mapped array take; they are read again when they are needed."""
+    import mmap
+
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def _contiguous_parts(a: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """An array's bytes in C order, without a copy of the whole where it is a view with other strides."""
     import numpy as np
 
-    if a.size == 0:
-        return
-    step = len(a) if a.flags.c_contiguous else max(1, COPIED * len(a) // a.nbytes)
-    yield from (np.ascontiguousarray(a[start : start + step]) for start in range(0, len(a), step))
+    if a.size:
+        yield from map(np.ascontiguousarray, blocks(a, MAPPED if a.flags.c_contiguous else COPIED))

@@ -21,7 +21,7 @@ from assay.catalogue.names import require_dataset
 
 ALIASES = {"params": "parameters", "license": "licence", "model": "architecture", "flops": "macs"}
 EXTRA: dict[str, Kind] = {"id": "text", "height": "number", "width": "number", "channels": "number"}
-EXTRA |= {"sources": "texts", "conflicts": "number", "measured": "number"}
+EXTRA |= {"sources": "texts", "conflicts": "number", "measured": "number", "loads": "text"}
 KINDS: dict[str, Kind] = EXTRA | {name: code.kind for name, code in CODEBOOK.items() if code.kind != "object"}
 """Every field that a query may name."""
 

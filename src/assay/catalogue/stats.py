@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from assay.catalogue.codebook import CODEBOOK
 from assay.catalogue.generate import BUILDING
+from assay.catalogue.loading import Loads, loads
 from assay.catalogue.record import Record
 
 COUNTED = ("year", "model_type", "country", "dataset", "venue", "purpose")
@@ -26,7 +27,7 @@ class Statistics(NamedTuple):
 
     ``counts`` maps each of `COUNTED` to its values, most frequent first; a record with two countries counts for both.
     ``buildable`` counts records that an installed package can build; ``with_parameters`` and
-    ``with_macs`` count those of them that have parameters and MACs.
+    ``with_macs`` count those of them that have parameters and MACs. ``loading`` counts records by how they load.
     """
 
     records: int
@@ -40,11 +41,13 @@ class Statistics(NamedTuple):
     buildable: int
     with_parameters: int
     with_macs: int
+    loading: dict[Loads, int]
 
 
 def statistics(records: Sequence[Record]) -> Statistics:
     """Compute `Statistics` of records."""
     buildable = [record for record in records if (record.facts.builder or "").split(":")[0] in BUILDING]
+    ways = Counter(map(loads, records))
     counts = {field: _counts(records, field) for field in COUNTED}
     known = {field: sum(getattr(record.facts, field) is not None for record in records) for field in CODEBOOK}
     return Statistics(
@@ -59,6 +62,7 @@ def statistics(records: Sequence[Record]) -> Statistics:
         buildable=len(buildable),
         with_parameters=sum(record.facts.parameters is not None for record in buildable),
         with_macs=sum(record.facts.macs is not None for record in buildable),
+        loading={way: ways[way] for way in get_args(Loads)},
     )
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from assay.base.errors import UsageError
 from assay.catalogue.catalogue import Catalogue
 from assay.catalogue.codebook import CODEBOOK, Facts, Kind
+from assay.catalogue.loading import loads
 from assay.catalogue.query import EXTRA, compile_query
 from assay.catalogue.record import Record
 
@@ -42,6 +43,7 @@ def to_arrow(catalogue: Catalogue, records: Sequence[Record]) -> pa.Table:
         "sources": [list(record.sources) for record in records],
         "conflicts": [len(record.conflicts) for record in records],
         "measured": [len(catalogue.measured(record)) for record in records],
+        "loads": [loads(record) for record in records],
     }
     fields, columns = [], []
     for name, kind in EXTRA.items():

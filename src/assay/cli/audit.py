@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -219,6 +220,7 @@ def _audit(
     from assay.cli.explained import explained
     from assay.studies import Workspace, parse_settings, plan_methods
 
+    api.check_minutes(minutes)
     opened, progress, options = Workspace(workspace), on_console(), parse_settings(settings)
     plan_methods(wanted["preset"], wanted["methods"], options)  # what is wrong with all is said once
     audits: list[Audit] = []
@@ -237,7 +239,7 @@ def _audit(
             left_out.append(error)
             continue
         if dry_run:
-            _print_expected(prepared.target.name, prepared.expected())
+            _print_expected(prepared.target.name, list(chain(*prepared.expected())), changes)
             continue
         if not audits:
             prepared = replace(prepared, began=began)
@@ -251,23 +253,28 @@ def _audit(
     return 2 if left_out else code
 
 
+WORTH_A_FIRST_REPORT = 20.0
+"""Seconds that the methods after the first of each question must be expected to take for a report before them."""
+
+
 def _run(prepared: Prepared, minutes: float | None, write: Callable[[Audit], Path], *, alone: bool) -> Audit:
     """Run one audit; interrupted, it says what is kept and how to go on."""
     from assay.studies.schedule import duration, total
 
-    done = 0
+    done, rest = 0, 0.0
 
     def heard(audit: Audit, first: bool) -> None:
         nonlocal done
         done = sum(outcome.status == "done" for outcome in audit.outcomes)
-        if first and alone and minutes is not None and done:
+        if first and alone and done and (minutes is not None or rest > WORTH_A_FIRST_REPORT):
             prepared.progress.say(f"A first report: {write(audit)}")
 
     expected = prepared.expected() if minutes is None else None
-    if expected and (seconds := total(expected)):
-        unknown = sum(each.seconds is None for each in expected)
+    everything = list(chain(*expected or []))
+    if expected and (seconds := total(everything)):
+        unknown, rest = sum(each.seconds is None for each in everything), total(expected[-1])
         more = f", and {unknown} that cannot be told beforehand" if unknown else ""
-        prepared.progress.say(f"{prepared.target.name}: {len(expected)} methods, about {duration(seconds)}{more}.")
+        prepared.progress.say(f"{prepared.target.name}: {len(everything)} methods, about {duration(seconds)}{more}.")
     try:
         return prepared.run(expected, minutes=minutes, heard=heard)
     except KeyboardInterrupt:
@@ -282,10 +289,11 @@ def _write(audit: Audit, out: Path | None, profile: str) -> Path:
     return audit.write(out, profile)
 
 
-def _print_expected(name: str, expected: Sequence[Expected]) -> None:
+def _print_expected(name: str, expected: Sequence[Expected], changes: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from assay.studies.changing import LEAST, SHARE
     from assay.studies.schedule import duration, total
 
     table = Table(title=f"{name}: what an audit will take", title_justify="left")
@@ -307,6 +315,12 @@ def _print_expected(name: str, expected: Sequence[Expected]) -> None:
         "images through training steps of a copy; each was timed on this machine for a moment.",
         highlight=False,
     )
+    if changes:
+        most = duration(max(LEAST, SHARE * total(expected)))
+        console.print(
+            f"Where an answer is elevated or high, changes of the serving are tried for at most {most} more.",
+            highlight=False,
+        )
     if unknown := sum(each.seconds is None for each in expected):
         console.print(f"{unknown} methods cannot be told beforehand, and are not in the sum.", highlight=False)
 

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
     from assay.studies.states import State, StudyState
+    from assay.studies.study_file import Study
 
 app = App(name="study", help="Run a study: many models, many methods, declared in a file.")
 
@@ -22,7 +23,7 @@ Engine = Annotated[
 
 @app.command
 def new(
-    preset: Annotated[str, Parameter(help="quick, securitynet or mebench.")],
+    preset: Annotated[str, Parameter(help="quick, population, securitynet, mebench, foundation or ondevice.")],
     /,
     *,
     out: Annotated[Path | None, Parameter(help="File to write [default: PRESET.toml].")] = None,
@@ -50,29 +51,31 @@ def plan(file: File, /, *, workspace: Place = None) -> None:
     from assay.studies.study_file import read_study
 
     found = plan_study(read_study(file), workspace)
-    title = f"Study {found.study.name}: {found.targets} targets"
-    table = Table(title=title, title_justify="left")
+    rows = [(row.method, row.units, row.finished, row.estimate) for row in found.rows]
+    whole = ("all", sum(row.units for row in found.rows), sum(row.finished for row in found.rows), found.total)
+    columns = ["trials", "done", "hours", "images", "forwards", "dollars", "MB"]
+    absent = {"done"} if not whole[2] else set[str]()
+    absent |= {"dollars"} if not whole[3].dollars else set()
+    table = Table(title=f"Study {found.study.name}: {found.targets} targets", title_justify="left")
     table.add_column("method", no_wrap=True)
-    for column in ("trials", "done", "hours", "images", "forwards", "dollars", "MB"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in columns:
+        if column not in absent:
+            table.add_column(column, justify="right", no_wrap=True)
 
     def add(name: str, units: int, done: int, estimate: Estimate) -> None:
         seconds, images, forwards, dollars, size = estimate
-        numbers = (
-            f"{seconds / 3600:.2f}",
-            f"{images:,.0f}",
-            f"{forwards:,.0f}",
-            f"{dollars:,.2f}",
-            f"{size / 1e6:,.1f}",
-        )
-        table.add_row(name, f"{units}", f"{done}", *numbers)
+        numbers = (f"{seconds / 3600:.2f}", _short(images), _short(forwards), f"{dollars:,.2f}", _short(size / 1e6))
+        cells = zip(columns, (f"{units}", f"{done}", *numbers), strict=True)
+        table.add_row(name, *(cell for column, cell in cells if column not in absent))
 
-    for row in found.rows:
-        add(row.method, row.units, row.finished, row.estimate)
+    for each in rows:
+        add(*each)
     table.add_section()
-    add("all", sum(row.units for row in found.rows), sum(row.finished for row in found.rows), found.total)
+    add(*whole)
     console = Console()
     console.print(table)
+    for line in _left_out(found.study):
+        console.print(line, highlight=False, markup=False)
     console.print("Of what is not done yet. Hours are of one worker; n workers share them.", highlight=False)
     for row in found.rows:
         if row.basis:
@@ -164,6 +167,27 @@ def prune(workspace: Annotated[Path, Parameter(help="Folder of outcomes.")], /) 
     Console().print(f"Removed {found.files} files, {found.bytes / 1e6:.1f} MB.", highlight=False)
 
 
+def _short(number: float) -> str:
+    """``950``, ``17.6 k``, ``4.46 M``: three digits are all that an estimate has."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e4)):
+        if number >= size:
+            return f"{number / (1e3 if unit == 'k' else size):.3g} {unit}"
+    return f"{number:,.0f}"
+
+
+def _left_out(study: Study) -> list[str]:
+    """What each query selects and a study cannot open, a sentence for each query."""
+    lines = []
+    for choice in study.targets:
+        if names := choice.left_out():
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(
+                f"Left out, for they do not load by their id: {len(names)} of the models that {choice.query!r} selects "
+                f"({', '.join(names[:5])}{more}); describe one in a target file, and name that."
+            )
+    return lines
+
+
 def _run(
     file: str,
     workspace: Path | None,
@@ -183,6 +207,9 @@ def _run(
     changes = {"workers": workers, "kind": engine}
     changed = {key: value for key, value in changes.items() if value is not None}
     study = study.model_copy(update={"engine": study.engine.model_copy(update=changed)})
+    progress = on_console()
+    for line in _left_out(study):
+        progress.say(line)
     ran = run_study(
         study,
         file=file,
@@ -190,7 +217,7 @@ def _run(
         workspace=workspace,
         begun=begun,
         retry=again or [],
-        progress=on_console(),
+        progress=progress,
     )
     console, state = Console(soft_wrap=True), ran.state
     if not ran.measured and not ran.spent:

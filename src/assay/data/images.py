@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assay.base.digests import digest_arrays, digest_json
+from assay.base.digests import digest_arrays, digest_json, give_back
 from assay.base.errors import AssayError, DataError
 
 T = TypeVar("T")
@@ -116,6 +116,7 @@ class ArrayImages:
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """The images of some rows, float32 (k, channels, height, width) in [0, 1]."""
         chosen = torch.from_numpy(self.images[rows]).contiguous()
+        give_back(self.images)
         return to_pixels(chosen) if chosen.dtype == torch.uint8 else chosen
 
 

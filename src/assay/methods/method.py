@@ -66,7 +66,8 @@ class Method(BaseModel):
     it cannot do without, ``uses`` those that it uses where they are there; no other can be reached. ``modalities`` are
     what it works on; ``suited`` gives, by modality, options that make sense for images alone the values that they
     take there, unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the
-    splits: recorded answers suffice for those.
+    splits: recorded answers suffice for those. ``covered_by`` names a method that does the work of this one among its
+    own: an audit by the preset ``quick`` leaves this one out where that one applies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -82,6 +83,7 @@ class Method(BaseModel):
     modalities: ClassVar[tuple[Modality, ...]] = ("image",)
     suited: ClassVar[dict[Modality, dict[str, Any]]] = {}
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
+    covered_by: ClassVar[str | None] = None
 
     def on(self, modality: Modality) -> Method:
         """The same method for a modality, with its values of ``suited``.

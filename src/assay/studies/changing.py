@@ -24,7 +24,7 @@ from assay.studies.workspace import Workspace, reported
 SHARE = 0.25
 """What changes may take of the time that the audit itself took."""
 
-LEAST = 30.0
+LEAST = 15.0
 """Seconds that they may take in any case."""
 
 CHEAPEST_FIRST: tuple[Family, ...] = ("membership", "siblings", "stealing", "evasion")

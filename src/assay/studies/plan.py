@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from assay.base.errors import UsageError, nearest
 from assay.methods.method import METHODS, Method, Preset
 from assay.methods.metric import FAMILIES
+from assay.targets.target import Target
 
 Options = Mapping[str, Mapping[str, Any]]
 """Method name to option name to value (or its text)."""
@@ -53,6 +54,19 @@ def make_method(name: str, preset: Preset | None = None, options: Mapping[str, A
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{name} cannot be run with these options: {wrong}.") from None
+
+
+def without_covered(methods: Sequence[Method], target: Target) -> list[Method]:
+    """The methods without those whose work another of them does on this target; see `Method.covered_by`.
+
+    A method stays where the target has data that it uses and need not have, such as suspicious images.
+    """
+    doing = {method.name for method in methods if method.needs != "white-box" or target.module is not None}
+    return [
+        method
+        for method in methods
+        if method.covered_by not in doing or any(getattr(target.splits, part) is not None for part in method.uses)
+    ]
 
 
 def plan_methods(preset: Preset | None, names: Sequence[str] = (), options: Options | None = None) -> list[Method]:

@@ -123,22 +123,40 @@ def total(expected: Sequence[Expected]) -> float:
     return sum(each.seconds for each in expected if each.seconds is not None)
 
 
-def tiers(trials: Sequence[Trial], workspace: Workspace) -> list[list[Expected]]:
-    """First the cheapest trial of each question, then the others, the cheapest first and the unknown last.
+SOON = 15.0
+"""Seconds that the cheapest trial of a question may take to be among the first."""
 
-    What a trial costs by itself sets the order; what it is expected to take then leaves out what those before it did.
+NEARLY_FREE = 2.0
+"""Seconds that another trial may take, after those before it, to be among the first."""
+
+
+def tiers(trials: Sequence[Trial], workspace: Workspace, *, by_cost: bool = True) -> list[list[Expected]]:
+    """What can be told soon, and then the rest.
+
+    First are the cheapest trial of each question, unless it takes longer than `SOON`, and what costs next to nothing
+    once those have asked. Then come the cheapest trials of the questions that are left, and then the others. What a
+    trial costs by itself sets the order; what it is expected to take then leaves out what those before it did. In each
+    group the cheapest are first and the unknown last, or with ``by_cost`` False all are in the order given, which
+    repeats where costs are alike.
     """
     unfinished = [trial for trial in trials if workspace.load(trial.key) is None]
     calibration = _calibrated(unfinished)
-    by_cost = sorted(expect(trials, workspace, calibration, alone=True), key=_cost)
-    first: dict[str, str] = {}
-    for each in by_cost:
+    priced = sorted(expect(trials, workspace, calibration, alone=True), key=_cost)
+    cheapest: dict[str, Expected] = {}
+    for each in priced:
         if not each.trial.why_not():
-            first.setdefault(each.trial.method.family, each.trial.key)
-    cheap = [each.trial for each in by_cost if each.trial.key in first.values()]
-    rest = [each.trial for each in by_cost if each.trial.key not in first.values()]
-    ordered = expect([*cheap, *rest], workspace, calibration)
-    return [ordered[: len(cheap)], ordered[len(cheap) :]]
+            cheapest.setdefault(each.trial.method.family, each)
+    leading = {each.trial.key for each in cheapest.values()}
+    soon = {each.trial.key for each in cheapest.values() if _cost(each) <= SOON} or leading
+
+    def ordered(first: set[str]) -> list[Expected]:
+        sequence = [each.trial for each in priced] if by_cost else list(trials)
+        groups = (first, leading - first, {trial.key for trial in trials} - first - leading)
+        return expect([t for group in groups for t in sequence if t.key in group], workspace, calibration)
+
+    free = {each.trial.key for each in ordered(soon)[len(soon) :] if _cost(each) <= NEARLY_FREE}
+    found = ordered(soon | free)
+    return [found[: len(soon | free)], found[len(soon | free) :]]
 
 
 def _cost(each: Expected) -> float:

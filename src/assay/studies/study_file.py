@@ -24,13 +24,14 @@ from assay.base.errors import AssayError, LoadError, UsageError, nearest
 from assay.base.frozen import Frozen
 from assay.base.reading import parse_toml, read_text
 from assay.catalogue.catalogue import load_catalogue
-from assay.catalogue.curated import curated, expand
+from assay.catalogue.curated import expand
+from assay.catalogue.loading import loaded_as
+from assay.catalogue.record import Record
 from assay.catalogue.table import Search
 from assay.data.formats.registry import DATASETS, Named
 from assay.methods.method import METHODS, Method, Preset
 from assay.studies.grid import combinations
 from assay.studies.plan import make_method
-from assay.targets.function import LIBRARIES
 from assay.targets.reference import check_reference
 
 PRESET = "preset:"
@@ -99,14 +100,21 @@ class TargetChoice(Frozen):
         if self.reference is not None:
             found = expand([self.reference])
         else:
-            records = Search(load_catalogue()).find(self.query or "")
-            found = [name for record in records if (name := next(filter(_loads, record.names), None))]
+            found = [name for record in self._selected() if (name := loaded_as(record.names))]
             if not found:
                 raise UsageError(f"No model that loads by its id is selected by {self.query!r}.")
         for each in found:
             if not is_service(each):
                 check_reference(each)
         return found
+
+    def left_out(self) -> list[str]:
+        """The ids of the catalogue records that the query selects and that do not load by their id."""
+        return [record.id for record in self._selected() if loaded_as(record.names) is None]
+
+    def _selected(self) -> list[Record]:
+        """The records that the query selects; none without a query."""
+        return [] if self.query is None else Search(load_catalogue()).find(self.query)
 
 
 class MethodChoice(Frozen):
@@ -328,16 +336,6 @@ def _complain(check: Callable[[], object]) -> None:
         check()
     except AssayError as error:
         raise ValueError(str(error)) from None
-
-
-def _loads(name: str) -> bool:
-    """Whether a catalogue id is all that loading takes."""
-    if name in curated():
-        return True
-    try:
-        return name.partition("/")[0] in LIBRARIES and not check_reference(name)
-    except AssayError:
-        return False
 
 
 def _named_sets() -> list[str]:

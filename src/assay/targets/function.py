@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from assay.base.digests import digest_file, digest_json
 from assay.base.errors import AssayError, DataError, UsageError
+from assay.catalogue.loading import LIBRARIES
 from assay.data.images import Shape
 from assay.targets.loading.blackbox import are_probabilities, probes, reason
 from assay.targets.target import Modality, Target
@@ -24,9 +25,6 @@ REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 Predict = Callable[[NDArray[np.float32]], Any]
 """A batch, images float32 (n, c, h, w) in [0, 1] or raw vectors (n, features), to posteriors (n, classes)."""
-
-LIBRARIES = ("timm", "torchvision")
-"""Packages whose name before a colon means one of their networks."""
 
 
 def is_function(reference: str) -> bool:

@@ -15,6 +15,7 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.base.progress import Progress, silent
 from assay.catalogue.catalogue import load_catalogue
 from assay.catalogue.curated import Loadable, curated
+from assay.catalogue.loading import LIBRARIES
 from assay.data.form import form_of
 from assay.data.formats.registry import DATASETS
 from assay.data.sources import Parts, load_parts
@@ -22,14 +23,14 @@ from assay.targets.architectures import build
 from assay.targets.architectures.libraries import libraries_of
 from assay.targets.described import open_described
 from assay.targets.fetch import fetch
-from assay.targets.file_reference import file_reference
-from assay.targets.function import LIBRARIES, function_target, is_function
+from assay.targets.file_reference import SUFFIXES, file_reference
+from assay.targets.function import function_target, is_function
 from assay.targets.hugging_face.folder import refuse_foreign_folder
 from assay.targets.hugging_face.hub import PREFIX, fetch_repository
 from assay.targets.hugging_face.opening import open_folder
 from assay.targets.inferred import infer
 from assay.targets.library_models import load_published, published
-from assay.targets.loading import Loaded, load_network
+from assay.targets.loading import ENDINGS, Loaded, load_network, sniff
 from assay.targets.module import module_digest
 from assay.targets.opened import Opened, make_target, state_digest
 from assay.targets.target import Target
@@ -176,10 +177,13 @@ def find_entry(reference: str) -> Loadable:
         return entry
     path = Path(reference.partition("?")[0]).expanduser()
     if path.is_file():
+        format = sniff(path)
         raise UsageError(
-            f"{reference} has no ending of a model file that Assay knows: describe it in a target file (TOML), and "
-            "name that."
+            f"{path.name} is a {format} file without an ending that says so: rename it to "
+            f"{path.stem}{ENDINGS[format]}, or describe it in a target file (TOML), and name that."
         )
+    if path.suffix.lower() in SUFFIXES:
+        raise LoadError(f"There is no file {path}.")
     if reference in load_catalogue():
         raise UsageError(
             f"{reference} is in the catalogue, but not with all that loading it takes: have its weights at hand, and "

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assay.base.digests import digest_arrays, digest_json
+from assay.base.digests import digest_json
 from assay.base.errors import DataError
 from assay.base.printable import printable
 from assay.catalogue.weights import Preprocessing
-from assay.data.images import ArrayImages, Shape
+from assay.data.images import Shape
 from assay.data.splits import Splits
 from assay.data.vectors import Box, box_of, within
 from assay.targets.module import Preprocessed, evaluate, module_digest
+from assay.targets.posteriors import PosteriorRows, posteriors_to_logits
 
 NO_SPLITS = Splits()
 PLAIN = Preprocessing()
@@ -256,21 +257,20 @@ class Target:
         Raises:
             DataError: if widths differ, or posteriors are not finite, negative, or do not sum to 1.
         """
-        width = {np.asarray(p).shape[-1] for p, _ in (members, non_members)}
-        if len(width) != 1:
+        parts = [
+            PosteriorRows(np.asanyarray(posteriors), np.asarray(labels), f"recorded {part}")
+            for part, (posteriors, labels) in (("members", members), ("non-members", non_members))
+        ]
+        classes = parts[0].shape[2]
+        if classes != parts[1].shape[2]:
             raise DataError(
-                f"Members and non-members were answered with different numbers of classes: {sorted(width)}."
+                "Members and non-members were answered with different numbers of classes: "
+                f"{sorted(part.shape[2] for part in parts)}."
             )
-        (classes,) = width
-
-        def recorded(part: tuple[NDArray[Any], NDArray[Any]], part_name: str) -> ArrayImages:
-            checked = check_posteriors(np.asarray(part[0]), len(part[1]), classes, part_name)
-            return ArrayImages(checked.reshape(-1, 1, 1, classes), np.asarray(part[1]), part_name)
-
-        splits = Splits(recorded(members, "recorded members"), recorded(non_members, "recorded non-members"))
+        splits = Splits(*parts)
         target = cls(
             name=name,
-            weights_digest=digest_arrays(members=np.asarray(members[0]), non_members=np.asarray(non_members[0])),
+            weights_digest=digest_json({"members": parts[0].digest, "non_members": parts[1].digest}),
             input_shape=(1, 1, classes),
             num_classes=classes,
             logits=lambda rows: torch.log(rows.reshape(len(rows), classes).clamp_min(1e-30)),
@@ -278,37 +278,6 @@ class Target:
             recorded=True,
         )
         return target.with_splits(splits)
-
-
-def check_posteriors(posteriors: NDArray[Any], count: int, classes: int, name: str) -> NDArray[np.float32]:
-    """Posteriors as float32 (count, classes).
-
-    Raises:
-        DataError: if the shape differs, or a row is not finite, negative, or does not sum to 1 within 0.001.
-    """
-    if posteriors.shape != (count, classes):
-        raise DataError(f"{name}: posteriors must be ({count}, {classes}); these are {posteriors.shape}.")
-    checked = posteriors.astype(np.float32)
-    if not np.isfinite(checked).all():
-        raise DataError(
-            f"{name}: posteriors hold NaN or infinity (row {int(np.argwhere(~np.isfinite(checked))[0][0])})."
-        )
-    sums = checked.sum(axis=1, dtype=np.float64)
-    bad = (checked < 0).any(axis=1) | (np.abs(sums - 1.0) > 1e-3)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"{name}: posteriors must be non-negative and sum to 1; row {row} sums to {sums[row]:.4g}. "
-            "Apply a softmax if these are logits."
-        )
-    normalised: NDArray[np.float32] = (checked / sums[:, None]).astype(np.float32)
-    return normalised
-
-
-def posteriors_to_logits(posteriors: NDArray[Any], count: int, classes: int, name: str) -> torch.Tensor:
-    """Logits whose softmax is the posteriors: their logarithm, zeros taken as 1e-30."""
-    checked = check_posteriors(np.asarray(posteriors), count, classes, name)
-    return torch.log(torch.from_numpy(checked).clamp_min(1e-30))
 
 
 def _check(module: torch.nn.Module, shape: Shape, classes: int, name: str, device: torch.device) -> None:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.methods.membership import signals
 from assay.methods.membership.signals import SIGNALS
 from oracles import membership as slow
 
@@ -62,3 +63,12 @@ def test_modified_entropy_of_a_worked_example():
     """-(1 - 0.7) ln 0.7 - 0.2 ln 0.8 - 0.1 ln 0.9, by hand: 0.1070 + 0.0446 + 0.0105."""
     found = SIGNALS["modified_entropy"](np.array([[0.7, 0.2, 0.1]]), np.array([0]))
     assert found[0] == pytest.approx(-0.16217, abs=1e-5)
+
+
+def test_a_signal_in_blocks_has_the_same_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    posteriors = np.random.default_rng(0).dirichlet(np.full(30, 0.1), 500).astype(np.float32)
+    labels = np.random.default_rng(1).integers(0, 30, 500)
+    whole = {name: signal(posteriors, labels) for name, signal in SIGNALS.items()}
+    monkeypatch.setattr(signals, "BLOCK", 30 * 7)
+    for name, signal in SIGNALS.items():
+        np.testing.assert_array_equal(signal(posteriors, labels), whole[name], err_msg=name)

@@ -15,7 +15,8 @@ from assay.base.digests import digest_arrays
 from assay.base.errors import AccessError, DataError
 from assay.data.images import Images, Shape
 from assay.data.splits import Splits
-from assay.targets.target import NO_SPLITS, Target, posteriors_to_logits
+from assay.targets.posteriors import posteriors_to_logits
+from assay.targets.target import NO_SPLITS, Target
 
 TAKEN = 1_024
 """Images read at a time."""

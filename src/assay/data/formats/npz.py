@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from assay.base.errors import DataError, LoadError, UnsafeFileError
 from assay.base.reading import check_plain, check_unpacked
 from assay.data.formats.layout import channels_first
+from assay.data.formats.npz_mapping import map_array
 from assay.data.formats.registry import Dataset, Reading, file_format
 from assay.data.images import ArrayImages
 
@@ -22,7 +23,7 @@ from assay.data.images import ArrayImages
 def load_npz(path: Path, reading: Reading) -> Dataset:
     """``x_train``, ``y_train``, ``x_test``, ``y_test``: images as `channels_first` takes them, labels (n,) or (n, 1).
 
-    Images are uint8, or floats in [0, 1]. A part may be missing. Everything is kept in memory.
+    Images are uint8, or floats in [0, 1]. A part may be missing. Large arrays of uint8 stay on disk.
 
     Raises:
         LoadError: if the file is damaged.
@@ -46,7 +47,7 @@ def _part(path: Path, part: str) -> ArrayImages | None:
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz file, or those of them that are named.
+    """The arrays of a .npz file, or those of them that are named; large ones that are not compressed stay on disk.
 
     Raises:
         LoadError: if the file is damaged.
@@ -58,9 +59,14 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, N
             raise LoadError(f"{path} is not a .npz archive, or is cut short.")
         with np.load(path, allow_pickle=False) as archive:
             wanted = [name for name in archive.files if names is None or name in names]
+            members = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
+            found = {}
             for name in wanted:
-                _check_size(path, archive.zip, name)
-            return {name: _array(path, archive, name) for name in wanted}
+                if name in members:
+                    _check_size(path, archive.zip, members[name])
+                mapped = map_array(path, members[name]) if name in members else None
+                found[name] = _array(path, archive, name) if mapped is None else mapped
+            return found
     except (LoadError, UnsafeFileError):
         raise
     except OSError as error:
@@ -80,11 +86,9 @@ def _array(path: Path, archive: Any, name: str) -> NDArray[Any]:
     return found
 
 
-def _check_size(path: Path, archive: zipfile.ZipFile, name: str) -> None:
+def _check_size(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
     """Hold what an array's header promises against what the archive holds, before numpy makes room for it."""
-    info = next((each for each in archive.infolist() if each.filename.removesuffix(".npy") == name), None)
-    if info is None:
-        return
+    name = info.filename.removesuffix(".npy")
     check_unpacked(f"{path} ({name})", info.file_size, info.compress_size)
     with archive.open(info) as member:
         if member.read(6) != b"\x93NUMPY":

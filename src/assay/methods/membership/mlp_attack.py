@@ -143,7 +143,7 @@ def features(part: Part, name: str) -> NDArray[np.float32]:
 
     ``mlp_full_and_correctness`` adds whether the answer is right.
     """
-    ordered = -np.sort(-part.answers.require_posteriors(), axis=1)
+    ordered = np.sort(part.answers.require_posteriors(), axis=1)[:, ::-1]
     if name == "mlp_top_3":
         return ordered[:, :3]
     if name == "mlp_full_and_correctness":

@@ -6,6 +6,7 @@ summing to 1, and labels int (n,); results are float64 (n,), finite even where a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,23 @@ FLOOR = 1e-30
 TINY = 1e-45
 """Added inside the logarithms of `log_odds` and `margin`, as in the code of Carlini et al."""
 
+BLOCK = 1 << 19
+"""Posteriors that are turned into float64 at a time. Every sum is over one row, so that no digit depends on it."""
+
+
+def _by_blocks(signal: Signal) -> Signal:
+    """The signal computed for some rows after the others, so that memory does not grow with their number."""
+
+    @functools.wraps(signal)
+    def blocked(posteriors: Posteriors, labels: Labels) -> Floats:
+        step = max(1, BLOCK // np.shape(posteriors)[1])
+        if len(posteriors) <= step:
+            return signal(np.asarray(posteriors), labels)
+        parts = (slice(start, start + step) for start in range(0, len(posteriors), step))
+        return np.concatenate([signal(np.asarray(posteriors[part]), labels[part]) for part in parts])
+
+    return blocked
+
 
 def correctness(posteriors: Posteriors, labels: Labels) -> Floats:
     """1 where the most probable class (the first of equals) is the label, else 0.
@@ -35,7 +53,7 @@ def correctness(posteriors: Posteriors, labels: Labels) -> Floats:
 
 def confidence(posteriors: Posteriors, labels: Labels) -> Floats:
     """The posterior of the label, p_y, in [0, 1]."""
-    return _of_label(np.asarray(posteriors, np.float64), labels)
+    return np.asarray(_of_label(np.asarray(posteriors), labels), np.float64)
 
 
 def loss(posteriors: Posteriors, labels: Labels) -> Floats:
@@ -43,12 +61,14 @@ def loss(posteriors: Posteriors, labels: Labels) -> Floats:
     return _log(confidence(posteriors, labels))
 
 
+@_by_blocks
 def entropy(posteriors: Posteriors, labels: Labels) -> Floats:
     """Minus the entropy of the posteriors, sum of p log p over classes; the label plays no part."""
     p = np.asarray(posteriors, np.float64)
     return np.asarray((p * _log(p)).sum(axis=1))
 
 
+@_by_blocks
 def modified_entropy(posteriors: Posteriors, labels: Labels) -> Floats:
     """Minus Song and Mittal's modified entropy (USENIX Security 2021).
 
@@ -63,6 +83,7 @@ def modified_entropy(posteriors: Posteriors, labels: Labels) -> Floats:
     return np.asarray(terms.sum(axis=1))
 
 
+@_by_blocks
 def log_odds(posteriors: Posteriors, labels: Labels) -> Floats:
     """The log of p_y - the log of the sum of the other posteriors.
 
@@ -75,6 +96,7 @@ def log_odds(posteriors: Posteriors, labels: Labels) -> Floats:
     return np.asarray(np.log(of_label + TINY) - np.log(p.sum(axis=1) + TINY))
 
 
+@_by_blocks
 def margin(posteriors: Posteriors, labels: Labels) -> Floats:
     """The log of p_y - the log of the largest other posterior: the difference of the two logits."""
     p = np.array(posteriors, np.float64)
@@ -94,9 +116,9 @@ SIGNALS: dict[str, Signal] = {
 }
 
 
-def _of_label(values: Floats, labels: Labels) -> Floats:
+def _of_label(values: Posteriors, labels: Labels) -> Posteriors:
     return np.asarray(values[np.arange(len(values)), labels])
 
 
-def _log(values: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(values, FLOOR)))
+def _log(values: Posteriors) -> Floats:
+    return np.asarray(np.log(np.maximum(values, FLOOR)), np.float64)

@@ -138,7 +138,7 @@ def verdict(agreed: Metric, spent: Spent) -> Verdict:
         "undecided": f"The interval holds {percent(limit)}, where low ends: {more}.",
     }[level]
     cost = f"{spent.images:,} questions" + (f" (US$ {spent.price:,.2f})" if spent.price else "")
-    sentence = f"A copy made from {cost} agrees with the target on {within(agreed)} of unseen images. {meaning}"
+    sentence = f"A copy made from {cost} agrees with the target on {within(agreed)} of unseen inputs. {meaning}"
     return Verdict(level=level, metric=agreed.name, sentence=sentence)
 
 

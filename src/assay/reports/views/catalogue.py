@@ -102,6 +102,8 @@ def statistics(found: Statistics, remarks: Sequence[str] = ()) -> View:
         f"{found.records} distinct models of {found.datasets} data sets; {found.classifiers} are image classifiers.",
         f"{found.merged} are listed by several sources; of {found.conflicts} two sources contradict each other.",
         f"Installed packages can build {found.buildable}: of these {share} and {macs}.",
+        f"By their ids {found.loading['offline']} load offline, {found.loading['online']} once their weights are "
+        f"fetched, and {found.loading['never']} never: they are only described.",
         *remarks,
     ]
     tables = [Table("Sources", ("source", "models"), list(found.sources.items()))]

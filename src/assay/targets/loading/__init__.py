@@ -5,7 +5,7 @@ network, and `load_network` does whatever a format needs and hands out a `Loaded
 """
 
 from assay.targets.loading.network import Loaded, load_network
-from assay.targets.loading.sniff import check_format, sniff
+from assay.targets.loading.sniff import ENDINGS, check_format, sniff
 from assay.targets.loading.state import State, fit_state, read_state
 
-__all__ = ["Loaded", "State", "check_format", "fit_state", "load_network", "read_state", "sniff"]
+__all__ = ["ENDINGS", "Loaded", "State", "check_format", "fit_state", "load_network", "read_state", "sniff"]

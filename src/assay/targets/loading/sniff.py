@@ -8,8 +8,16 @@ from pathlib import Path
 from assay.base.errors import LoadError, UnsafeFileError
 from assay.base.reading import check_plain
 from assay.catalogue.weights import Format
+from assay.targets.loading.foreign import HEAD, foreign, foreign_pickle
 
-_HEAD = 64
+ENDINGS: dict[Format, str] = {
+    "safetensors": ".safetensors",
+    "torch": ".pt",
+    "onnx": ".onnx",
+    "tflite": ".tflite",
+    "keras": ".keras",
+}
+"""A usual ending of each format's files."""
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number that PyTorch pickles first into checkpoints that are not zip archives."""
 _TEXT = {
@@ -29,7 +37,7 @@ def sniff(path: Path) -> Format:
     try:
         size = check_plain(path)
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
     except OSError as error:
         raise LoadError(f"{path} cannot be read: {error.strerror}.") from error
     if not size:
@@ -48,10 +56,7 @@ def sniff(path: Path) -> Format:
     if head.startswith(_LEGACY_TORCH):
         return "torch"
     if head[:1] == b"\x80":
-        raise UnsafeFileError(
-            f"{path.name} is a Python pickle, which can hold code, and not a PyTorch checkpoint: load it where you "
-            "trust it, and save its weights as safetensors."
-        )
+        raise UnsafeFileError(foreign_pickle(path, head))
     if path.name == "saved_model.pb":
         raise UnsafeFileError(
             "saved_model.pb belongs to a SavedModel, whose graph can run code: where you trust it, convert its folder "
@@ -60,7 +65,8 @@ def sniff(path: Path) -> Format:
     if head[:1] == b"\x08" and path.suffix.lower() == ".onnx":
         return "onnx"
     raise LoadError(
-        f"{path.name} is not a model file that Assay knows "
+        foreign(path, head)
+        or f"{path.name} is not a model file that Assay knows "
         "(safetensors, PyTorch state dictionary, ONNX, TFLite, .keras or Keras HDF5)."
     )
 
@@ -98,4 +104,8 @@ def _inside_zip(path: Path) -> Format:
         return "torch"
     if {"model.weights.h5", "config.json"} <= names:
         return "keras"
+    if inside := sorted(
+        name for name in names if Path(name).suffix.lower() in {*ENDINGS.values(), ".pth", ".h5", ".bin"}
+    ):
+        raise LoadError(f"{path.name} is an archive: unpack it with `unzip {path.name}`, and name {inside[0]}.")
     raise LoadError(f"{path.name} is a zip archive without a model that Assay knows.")

@@ -119,6 +119,7 @@ class ChannelNoise(WhiteBoxMethod[Noise]):
     )
     parts = ("non_members",)
     presets = {"quick": {}, "standard": {}, "full": {}}
+    covered_by = "backdoor.scan"
 
     images: int = Field(default=64, ge=8, description="Clean images, at most.")
     steps: int = Field(default=20, ge=2, description="Gradient steps, over which the length of the noise grows.")

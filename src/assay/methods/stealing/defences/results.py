@@ -197,12 +197,12 @@ def verdict(metrics: list[Metric], rows: Sequence[Row]) -> Verdict:
     if best is None:
         sentence = (
             f"Every policy that was measured changes more than {percent(MOST_CHANGED)} of the labels. As served, a "
-            f"copy agrees on {within(left)} of unseen images."
+            f"copy agrees on {within(left)} of unseen inputs."
         )
     else:
         sentence = (
             f"Of {len(bearable)} policies that change at most {percent(MOST_CHANGED)} of the labels, {best.policy} "
-            f"leaves the least to the better of two thieves: a copy that agrees on {within(left)} of unseen images; "
+            f"leaves the least to the better of two thieves: a copy that agrees on {within(left)} of unseen inputs; "
             f"as served {percent(_value(as_served))}. As the lowest of several, chosen after measuring, it is "
             "a little too low."
         )
