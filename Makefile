@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test gate-install docs fix clean
+.PHONY: demo test gate-install docs sbom fuzz fix clean
 
 demo: $(INSTALLED)
 	$(BIN)/assay audit 'starter/*' --workspace assay-workspace
@@ -22,12 +22,21 @@ gate-install: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# What the make targets installed, as CycloneDX; the tool that writes it has an environment of its own.
+sbom: $(INSTALLED)
+	test -x .sbom/bin/cyclonedx-py || ($(PYTHON) -m venv .sbom && .sbom/bin/python -m pip install --quiet cyclonedx-bom==7.5.0)
+	.sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --sv 1.7 --of JSON -o sbom.cdx.json $(BIN)/python
+
+# 5,016 mutated files of every kind that Assay opens, each opened; about five minutes.
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.fuzz --mutations 5016 --keep fuzz-findings --out fuzz.json
+
 fix: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .data assay-workspace site
+	rm -rf .venv .sbom .data assay-workspace site
 
 # torch comes first, and pinned: a later package must not choose another build of it.
 $(INSTALLED): pyproject.toml constraints.txt

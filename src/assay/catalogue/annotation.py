@@ -120,7 +120,7 @@ class Project:
         if not name.replace("-", "").replace("_", "").isalnum():
             raise UsageError(f"A coder's name has letters, digits, - and _ only; {name!r} has others.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / CODERS).write_text("".join(f"{n}\n" for n in sorted({*self.coders, name})), encoding="utf-8")
+        write_text(self.folder / CODERS, "".join(f"{n}\n" for n in sorted({*self.coders, name})))
 
     def annotations(self, coder: str) -> list[Annotation]:
         """A coder's annotations, sorted by record and code.
