@@ -66,7 +66,7 @@ class Method(BaseModel):
     it cannot do without, ``uses`` those that it uses where they are there; no other can be reached. ``modalities`` are
     what it works on; ``suited`` gives, by modality, options that make sense for images alone the values that they
     take there, unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the
-    splits: recorded answers suffice for those.
+    splits: recorded answers suffice for those. ``true_labels`` is False for methods that need no true labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -79,6 +79,7 @@ class Method(BaseModel):
     parts: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     novel_inputs: ClassVar[bool] = True
+    true_labels: ClassVar[bool] = True
     modalities: ClassVar[tuple[Modality, ...]] = ("image",)
     suited: ClassVar[dict[Modality, dict[str, Any]]] = {}
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}
