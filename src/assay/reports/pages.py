@@ -12,7 +12,7 @@ from markupsafe import Markup
 from assay.methods.metric import FAMILIES, Metric
 from assay.reports import format as spelled
 from assay.reports.answers import verdict_metric
-from assay.reports.wording import LEVELS, MEANINGS, QUESTIONS, SYMBOLS
+from assay.reports.wording import LEVELS, MEANINGS, QUESTIONS, SYMBOLS, without_change
 
 _TECHNIQUE = re.compile(r"AML\.T\d{4}(\.\d{3})?")
 
@@ -94,6 +94,7 @@ _ENVIRONMENT.filters.update(
     source=spelled.interval_source,
     technique=technique,
     value=spelled.value_text,
+    without_change=without_change,
     words=spelled.words,
 )
 _ENVIRONMENT.globals.update(LEVELS=LEVELS, MEANINGS=MEANINGS, QUESTIONS=QUESTIONS, SYMBOLS=SYMBOLS, FAMILIES=FAMILIES)

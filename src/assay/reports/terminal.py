@@ -13,7 +13,7 @@ from assay.reports.answers import Answer
 from assay.reports.decision import DEFAULT, PROFILES, Choice, Decision, concern
 from assay.reports.format import asked, fact, metric_text, scale_text, words
 from assay.reports.report import Report
-from assay.reports.wording import SYMBOLS, AnswerLevel
+from assay.reports.wording import SYMBOLS, UNMEASURED, AnswerLevel
 from assay.studies.outcome import Outcome
 
 STYLES: dict[AnswerLevel, str] = {
@@ -55,6 +55,8 @@ def print_summary(report: Report, console: Console, path: Path | None = None, pr
                 console.print(Text(f"  {remedy.sentence}"))
                 if remedy.cheapest:
                     console.print(Text(f"  {remedy.cheapest.command}", style="dim"), soft_wrap=True)
+            elif answer.family in UNMEASURED:
+                console.print(Text(f"  {UNMEASURED[answer.family]}"))
     console.print(Text(report.summary))
     for outcome in report.unfinished:
         console.print(_unfinished(outcome))
