@@ -60,15 +60,15 @@ class Row(NamedTuple):
     finding: Finding
 
 
-def noisy_digits(seed: int = SEED) -> Splits:
-    """Half of the digits as members, half as non-members, `NOISE` of all labels drawn anew."""
+def noisy_digits(seed: int = SEED, noise: float = NOISE) -> Splits:
+    """Half of the digits as members, half as non-members, a share ``noise`` of all labels drawn anew."""
     digits = assay.load_dataset("digits")
     assert digits.train is not None
     assert digits.test is not None
     generator = np.random.default_rng(seed)
     images = np.concatenate([part.take(np.arange(len(part))).numpy() for part in (digits.train, digits.test)])
     labels = np.concatenate([digits.train.labels, digits.test.labels])
-    replaced = generator.random(len(labels)) < NOISE
+    replaced = generator.random(len(labels)) < noise
     labels = np.where(replaced, generator.integers(0, 10, len(labels)), labels)
     order = generator.permutation(len(labels))
     half = len(labels) // 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,8 @@ DIGITS = "starter/digits-cnn"
 PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
 IMAGE_FOLDERS = ("vit", "resnet", "convnext", "mobilenet")
 TEXT_FOLDERS = ("bert", "distilbert", "roberta", "electra")
-KERAS = Path(__file__).parents[2] / "tests" / "targets" / "loading"
+TESTS = Path(__file__).parents[2] / "tests"
+KERAS = TESTS / "targets" / "loading"
 
 
 class Case(NamedTuple):
@@ -185,14 +188,30 @@ def function(folder: Path) -> list[str]:
     return ["users_model:predict", str(folder / "vectors.npz")]
 
 
-def recorded(folder: Path) -> list[str]:
-    """Answers of the network of digits, with labels."""
+def tflite(kind: str) -> Callable[[Path], list[str]]:
+    """A TFLite file with one dense layer, float or quantised; no converter for it can be installed beside torch."""
+
+    def make(folder: Path) -> list[str]:
+        spec = importlib.util.spec_from_file_location("written_tflite", TESTS / "oracles" / "tflite.py")
+        assert spec is not None
+        assert spec.loader is not None
+        written = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(written)
+        written.write_tflite(folder / "model.tflite", kind, (8, 8, 1), 10)
+        return [str(folder / "model.tflite"), digits(folder)]
+
+    return make
+
+
+def recorded(folder: Path, *, labelled: bool = True) -> list[str]:
+    """Answers of the network of digits, with labels or without."""
     target = load_target(DIGITS)
     arrays = {}
     for name, part in (("members", target.splits.members), ("non_members", target.splits.non_members)):
         assert part is not None
         arrays[name] = target.logits(part.take(np.arange(len(part)))).softmax(dim=1).numpy()
-        arrays[f"{name[:-1]}_labels"] = part.labels
+        if labelled:
+            arrays[f"{name[:-1]}_labels"] = part.labels
     np.savez(folder / "answers.npz", **arrays)
     return ["--outputs", str(folder / "answers.npz")]
 
@@ -244,12 +263,14 @@ CASES = [
     Case("safetensors", safetensors),
     Case("Keras archive (.keras)", keras(".keras")),
     Case("Keras HDF5 (.h5)", keras(".h5")),
+    *(Case(f"TFLite, {kind}", tflite(kind)) for kind in ("float32", "int8")),
     *(Case(f"skl2onnx {kind}, CSV", table(kind, ".csv")) for kind in TABLE),
     Case("skl2onnx linear, Parquet", table("linear", ".parquet")),
     Case("Python function about vectors, npz", function),
     Case("REST service with its own JSON", rest, lines=6),
     Case("Open Inference Protocol (assay serve)", open_inference),
     Case("recorded answers with labels", recorded),
+    Case("recorded answers without labels", partial(recorded, labelled=False)),
     Case("remote code", foreign_folder({"auto_map": {"AutoModel": "mine.Model"}}), refused="code"),
     Case("detection model", foreign_folder({"architectures": ["DetrForObjectDetection"]}), refused="classifier"),
     Case("pickle", pickled, refused="pickle"),

@@ -18,8 +18,9 @@ from assay.methods.method import Preset
 from assay.reports.decision import DEFAULT
 from assay.reports.frame import frame
 from assay.reports.html import notebook_html
+from assay.reports.previous import beside, earlier, require_comparable
 from assay.reports.report import Report, assemble
-from assay.reports.results import Result
+from assay.reports.results import Result, load_results
 from assay.reports.writing import own_folder, write_report
 from assay.reports.writing import write_reports as write_results
 from assay.studies import Outcome, Trial, Workspace, plan_methods, plan_trials, run_trials
@@ -47,18 +48,21 @@ class Audit:
     """What was found of one target.
 
     ``reused`` counts the trials that an earlier run had finished; ``reference`` is how the target was named.
+    ``previous`` is its last release; without one, an earlier model of its name in the workspace is.
     """
 
     outcomes: list[Outcome]
     workspace: Workspace
     reused: int
     reference: str | None = None
+    previous: Result | None = None
 
     @cached_property
     def report(self) -> Report:
         """The four questions and their answers, beside what else the workspace holds."""
-        changes = read_changes(self.workspace.path, self.outcomes)
-        return assemble(self.outcomes, changes, self.reference, self.workspace.outcomes())
+        changes, known = read_changes(self.workspace.path, self.outcomes), self.workspace.outcomes()
+        found = Result(assemble(self.outcomes, changes, self.reference, known), self.workspace.path / "artefacts")
+        return beside(found, self.previous or earlier(found, known))
 
     def frame(self) -> pd.DataFrame:
         """One row a metric."""
@@ -94,6 +98,7 @@ class Prepared:
     progress: Progress
     began: float
     reference: str | None = None
+    previous: Result | None = None
 
     def measure_changes(self, audit: Audit, *, minutes: float | None = None, seconds: float | None = None) -> Audit:
         """Measure what changes of the serving would turn the elevated and high answers of an audit of these trials.
@@ -142,7 +147,7 @@ class Prepared:
         check_minutes(minutes)
         if expected is None and minutes is None:
             ran = run_trials(self.trials, self.workspace, self.progress)
-            return Audit(ran.outcomes, self.workspace, ran.reused, self.reference)
+            return Audit(ran.outcomes, self.workspace, ran.reused, self.reference, self.previous)
         so_far: list[Outcome] = []
         rounds = 0
 
@@ -150,14 +155,14 @@ class Prepared:
             nonlocal rounds
             so_far.append(outcome)
             rounds += last
-            heard(Audit(list(so_far), self.workspace, 0, self.reference), last and rounds == 1)
+            heard(Audit(list(so_far), self.workspace, 0, self.reference, self.previous), last and rounds == 1)
 
         groups = tiers(self.trials, self.workspace) if expected is None else expected
         until = None if minutes is None else self.began + 60 * minutes - RESERVE
         ran = run_expected(groups, self.workspace, self.progress, until=until, heard=hear)
         order = {trial.key: place for place, trial in enumerate(self.trials)}
         ordered = sorted(ran.outcomes, key=lambda outcome: order[outcome.key])
-        return Audit(ordered, self.workspace, ran.reused, self.reference)
+        return Audit(ordered, self.workspace, ran.reused, self.reference, self.previous)
 
 
 def check_minutes(minutes: float | None) -> None:
@@ -190,9 +195,13 @@ def prepare(
     live: bool = False,
     budget: int | None = None,
     price_per_1000: float | None = None,
+    previous: Sequence[Result] = (),
     progress: Progress | None = None,
 ) -> Prepared:
-    """Open a target and plan what is to be run on it; see `audit`, which also runs it."""
+    """Open a target and plan what is to be run on it; see `audit`, which also runs it.
+
+    ``previous`` are results among which its last release is (`assay.reports.results.load_results`).
+    """
     began = time.monotonic()
     progress = progress or silent()
     chosen = plan_methods(preset, methods, options)
@@ -207,9 +216,10 @@ def prepare(
         place = Place(reference=target.digest)
     if whole:
         chosen = without_covered(chosen, target)
+    last = require_comparable(target, previous) if previous else None
     changes = serving.model_dump(mode="json") if isinstance(serving, Serving) else dict(serving or {})
     trials = plan_trials(target, plan_target(place, chosen, [changes], [seed]), look(target, kept))
-    return Prepared(target, trials, kept, progress, began, reference)
+    return Prepared(target, trials, kept, progress, began, reference, last)
 
 
 def audit(
@@ -231,6 +241,7 @@ def audit(
     progress: Progress | None = None,
     minutes: float | None = None,
     changes: bool = False,
+    previous: Path | str | None = None,
 ) -> Audit:
     """Assess one model: a study of one target, with the methods of a preset, or the named ones.
 
@@ -252,6 +263,8 @@ def audit(
         progress: where to report to; nowhere by default.
         minutes: all must be done in so many; see `Prepared.run`.
         changes: also measure what changes of the serving would turn elevated and high answers.
+        previous: the last release's ``report.json``, or a workspace or folder that holds one of the target's name, to
+            compare with; by default the last model of its name that ``workspace`` measured before.
 
     Raises:
         AssayError: if the target cannot be loaded, or a method, option or value is wrong; not if a method fails.
@@ -271,6 +284,7 @@ def audit(
         live=live,
         budget=budget,
         price_per_1000=price_per_1000,
+        previous=load_results(Path(previous)) if previous is not None else (),
         progress=progress,
     )
     found = prepared.run(minutes=minutes)

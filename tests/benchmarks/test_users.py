@@ -18,6 +18,8 @@ def test_a_case_ends_as_it_should(
         pytest.importorskip("skl2onnx")
     if "dynamo" in case.name:
         pytest.importorskip("onnxscript")
+    if "TFLite" in case.name:
+        pytest.importorskip("ai_edge_litert")
     monkeypatch.chdir(tmp_path)
     arguments = case.make(tmp_path)
     code = main(["audit", *arguments, "--method", "membership.metrics"])

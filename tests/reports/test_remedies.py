@@ -8,7 +8,7 @@ from rich.console import Console
 from assay.methods.metric import Level, Metric, Scale
 from assay.reports.answers import answer
 from assay.reports.html import render_html
-from assay.reports.remedies import command, remedies
+from assay.reports.remedies import Remedy, command, remedies
 from assay.reports.report import assemble
 from assay.reports.standing import FEWEST, standings
 from assay.reports.terminal import print_summary
@@ -26,19 +26,36 @@ def cost(kept: float, distance: float) -> list[Metric]:
     return [ratio(name, name, value, value, value, "exact") for name, value in values.items()]
 
 
+LEFT = MeasuredChange(change=NAMED["labels"], family="membership", of=[SERVED.key], left_out="No time.")
 AUC = Scale(risk="up", chance=0.5, high=0.6, low=0.55)
 ENDS: dict[Level, float] = {"low": 0.54, "elevated": 0.58, "high": 0.9, "undecided": 0.65}
 
 
 def measured(
-    name: str, level: Level, kept: float = 1.0, distance: float = 0.1, end: float | None = None
+    name: str,
+    level: Level,
+    kept: float = 1.0,
+    distance: float = 0.1,
+    end: float | None = None,
+    further: tuple[Level, ...] | None = None,
 ) -> MeasuredChange:
-    high = ENDS[level] if end is None else end
-    metric = ratio("auc", "AUC", high - 0.02, high - 0.04, high, "DeLong", n=100, scale=AUC)
-    behind = outcome("membership", f"Other {name}", level=level, metrics=[metric])
+    """A change behind which three seeds found the same, or others than the first what ``further`` says."""
+    of_each = [
+        [outcome("membership", f"Other {name}", level=one, metrics=[ending_at(ENDS[one] if end is None else end)])]
+        for one in (level, *((level, level) if further is None else further))
+    ]
     return MeasuredChange(
-        change=NAMED[name], family="membership", of=[SERVED.key], outcomes=[behind], cost=cost(kept, distance)
+        change=NAMED[name],
+        family="membership",
+        of=[SERVED.key],
+        outcomes=of_each[0],
+        repeated=of_each[1:],
+        cost=cost(kept, distance),
     )
+
+
+def ending_at(high: float) -> Metric:
+    return ratio("auc", "AUC", high - 0.02, high - 0.04, high, "DeLong", n=100, scale=AUC)
 
 
 def tried(*changes: MeasuredChange) -> tuple[str | None, list[str]]:
@@ -71,6 +88,30 @@ def test_what_is_shown_goes_before_what_is_only_no_longer_shown() -> None:
     assert better.cheapest.shown
 
 
+def test_one_seed_promises_nothing_and_neither_do_three_of_which_one_finds_it_again() -> None:
+    def remedy(*further: Level) -> Remedy:
+        change = measured("levels", "low", end=ENDS["low"], further=further)
+        (one,) = remedies([answer("membership", [SERVED])], [SERVED], [change], "mine")
+        return one
+
+    promised, once, again = remedy("low", "elevated"), remedy(), remedy("low", "high")
+    assert promised.cheapest is not None
+    assert promised.cheapest.shown
+    assert (promised.cheapest.level, promised.cheapest.levels) == ("elevated", ["low", "low", "elevated"])
+    assert "measured to turn high to elevated, with 3 seeds" in promised.sentence
+    assert once.cheapest is not None
+    assert not once.cheapest.shown
+    assert "low with one seed; another seed may show it again" in once.sentence
+    assert again.cheapest is None
+    assert "No change that was measured turns this" in again.sentence
+
+
+def test_labels_only_that_was_not_measured_leaves_every_change_unpromised() -> None:
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "low"), LEFT], "mine")
+    assert one.cheapest is not None
+    assert not one.cheapest.shown
+
+
 def test_an_attack_on_labels_alone_counts_for_every_change() -> None:
     """Who gets more than labels can throw it away."""
     undone = measured("labels", "high", distance=0.5)
@@ -78,8 +119,7 @@ def test_an_attack_on_labels_alone_counts_for_every_change() -> None:
 
 
 def test_nothing_is_named_where_nothing_helps_and_what_was_tried_is_said() -> None:
-    left = MeasuredChange(change=NAMED["labels"], family="membership", of=[SERVED.key], left_out="No time.")
-    (one,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "high"), left], "mine")
+    (one,) = remedies([answer("membership", [SERVED])], [SERVED], [measured("levels", "high"), LEFT], "mine")
     assert one.cheapest is None
     assert "tried: levels" in one.sentence
     assert "1 more did not fit" in one.sentence
@@ -145,12 +185,23 @@ def test_page_and_terminal_say_the_change_its_cost_and_the_command(tmp_path: Pat
     remedy = report.remedy("membership")
     assert remedy is not None
     out = StringIO()
-    print_summary(report, Console(file=out, width=200))
+    print_summary(report, Console(file=out, width=300))
     for text in (page.text, out.getvalue()):
         assert remedy.sentence in text
         assert "assay audit mine --policy rounding:decimals=3 --policy levels" in text
     assert "Changes that were tried" in page.text
     assert NAMED["rounding-2"].title[1:] in page.text
+
+
+def test_a_backdoor_is_told_what_helps_on_page_and_terminal(tmp_path: Path) -> None:
+    """No change of the serving can be measured against it."""
+    report = assemble([outcome("backdoor", "STRIP", level="high", sentence="A patch moves images to class 7.")])
+    out = StringIO()
+    print_summary(report, Console(file=out, width=300))
+    for text in (Page(render_html(report, tmp_path)).text, out.getvalue()):
+        assert "to class 7" in text
+        assert "train it again from data and weights that you trust" in text
+        assert "No change was measured" not in text
 
 
 def test_a_bad_answer_without_a_measurement_says_so(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from assay.api import Audit, Prepared
+    from assay.reports.results import Result
     from assay.studies.schedule import Expected
     from assay.targets.target import Target
 
@@ -87,6 +88,13 @@ Changes = Annotated[
     bool,
     Parameter(help="Measure which change of the serving would turn an elevated or high answer, and at what cost."),
 ]
+Previous = Annotated[
+    Path | None,
+    Parameter(
+        help="The last release's report.json (or a folder or workspace that holds it), to compare with "
+        "[default: the last model of the same name in the workspace]."
+    ),
+]
 DEFAULT_WORKSPACE = Path("assay-workspace")
 DEFAULT_PROFILE: Literal["open-weights"] = "open-weights"
 
@@ -123,6 +131,7 @@ def audit(
     dry_run: DryRun = False,
     changes: Changes = True,
     outputs: Outputs = None,
+    previous: Previous = None,
 ) -> int:
     """Assess models before they are published: how stealable, leaky, backdoored and evadable is each."""
     from assay.api import expand, told
@@ -143,6 +152,7 @@ def audit(
         "suspects": suspects,
         "drop_duplicates": drop_duplicates,
         "device": device,
+        "previous": _previous(previous),
         **_terms(live, budget, price),
     }
     targets = expand(references) if outputs is None else [_recorded(outputs, references, data or suspects)]
@@ -190,6 +200,12 @@ def _recorded(outputs: Path, references: Sequence[str], data: str | None) -> Tar
     if references or data is not None:
         raise UsageError("--outputs stands in place of a model and its data: name one or the other.")
     return read_outputs(outputs)
+
+
+def _previous(path: Path | None) -> Sequence[Result]:
+    from assay.reports.results import load_results
+
+    return load_results(path) if path is not None else ()
 
 
 def _serving(output: str | None, policies: tuple[str, ...]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def report(
     from rich.console import Console
 
     from assay.base.errors import NothingAssessedError, WorkspaceError
+    from assay.reports.previous import beside, earlier
     from assay.reports.results import load_results
     from assay.reports.terminal import print_summary
     from assay.reports.writing import write_reports
@@ -31,6 +32,8 @@ def report(
         results = load_results(workspace)
     except NothingAssessedError:
         raise NothingAssessedError(f"The workspace {workspace} holds no outcome yet.") from None
+    known = [outcome for result in results for outcome in result.report.outcomes]
+    results = [result._replace(report=beside(result, earlier(result, known))) for result in results]
     console, first = Console(), write_reports(results, workspace, out, profile)
     for result in results:
         print_summary(result.report, console, profile=profile)

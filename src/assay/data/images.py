@@ -72,12 +72,23 @@ def to_pixels(images: Any) -> torch.Tensor:
     return tensor
 
 
+UNLABELLED = -1
+"""The label of a sample whose true one is not known: every sample of recorded answers without labels."""
+
+
+def is_labelled(part: Images) -> bool:
+    """Whether the true labels of a part are known."""
+    return not len(part) or int(part.labels.min()) != UNLABELLED
+
+
 def check_labels(labels: Any, count: int, name: str) -> NDArray[np.int64]:
-    """Labels as int64 (count,).
+    """Labels as int64 (count,); `UNLABELLED` all of them where they are None.
 
     Raises:
         DataError: if they are not one class number of 0 or more for each image.
     """
+    if labels is None:
+        return np.full(count, UNLABELLED, np.int64)
     checked = np.asarray(labels)
     if checked.ndim != 1:
         hint = "; for one-hot rows take argmax(axis=1)" if checked.ndim == 2 else ""

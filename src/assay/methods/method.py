@@ -67,7 +67,8 @@ class Method(BaseModel):
     what it works on; ``suited`` gives, by modality, options that make sense for images alone the values that they
     take there, unless the caller chose them. ``novel_inputs`` is False for methods that ask only about images of the
     splits: recorded answers suffice for those. ``covered_by`` names a method that does the work of this one among its
-    own: an audit by the preset ``quick`` leaves this one out where that one applies.
+    own: an audit by the preset ``quick`` leaves this one out where that one applies. ``true_labels`` is False for
+    methods that need no true labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -80,6 +81,7 @@ class Method(BaseModel):
     parts: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
     novel_inputs: ClassVar[bool] = True
+    true_labels: ClassVar[bool] = True
     modalities: ClassVar[tuple[Modality, ...]] = ("image",)
     suited: ClassVar[dict[Modality, dict[str, Any]]] = {}
     presets: ClassVar[dict[Preset, dict[str, Any]]] = {}

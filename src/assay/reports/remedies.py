@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from shlex import quote
 
 from assay.base.frozen import Frozen
 from assay.methods.metric import Family, Metric
-from assay.reports.answers import RANK, Answer, answer, verdict_metric
+from assay.reports.answers import RANK, Answer, answer
+from assay.reports.format import count
 from assay.reports.wording import AnswerLevel, listed
-from assay.studies.changes import Change, MeasuredChange
+from assay.studies.changes import Change, MeasuredChange, with_labels
 from assay.studies.outcome import Outcome
+from assay.studies.promise import Bad, holds
 
 PROFILE_BEHIND_INTERFACE = "paid-api"
 
@@ -18,10 +21,10 @@ PROFILE_BEHIND_INTERFACE = "paid-api"
 class Tried(Frozen):
     """One change: the answer behind it, and what it costs.
 
-    ``level`` is what the family's answer becomes, by ``metric`` and ``sentence``; ``not assessed`` where it was not
-    measured, for the reason in ``sentence``. ``shown`` says that it was not only missed but shown to be better: the
-    interval of every method's number ends short of where the level before begins. ``cost`` is what honest users lose
-    (see `MeasuredChange`).
+    ``level`` is the worst that the family's answer becomes with any of the seeds that it was measured with, by
+    ``metric`` and ``sentence``; ``not assessed`` where it was not measured, for the reason in ``sentence``. ``levels``
+    has each seed's, the audit's own first. ``shown`` says that it was not only missed but can be promised: see
+    `assay.studies.promise.holds`. ``cost`` is what honest users lose (see `MeasuredChange`).
     """
 
     name: str
@@ -29,6 +32,7 @@ class Tried(Frozen):
     level: AnswerLevel
     sentence: str
     metric: Metric | None = None
+    levels: list[AnswerLevel] = []
     shown: bool = False
     cost: list[Metric] = []
     command: str
@@ -62,11 +66,16 @@ class Remedy(Frozen):
         costs = f" Cost: {listed(kept)}." if kept else ""
         title = f"{self.cheapest.title[0].upper()}{self.cheapest.title[1:]}"
         if self.cheapest.shown:
-            return f"{title}: measured to turn {self.before} to {self.cheapest.level}.{costs}"
+            seeds = count(len(self.cheapest.levels), "seed")
+            return f"{title}: measured to turn {self.before} to {self.cheapest.level}, with {seeds}.{costs}"
         return (
-            f"{title}: {self.before} is no longer shown then, nor shown to be gone ({self.cheapest.level}; another "
-            f"seed may show it again).{costs}"
+            f"{title}: {self.before} is no longer shown then, nor shown to be gone ({self._found()}; another seed may "
+            f"show it again).{costs}"
         )
+
+    def _found(self) -> str:
+        levels: list[str] = [*self.cheapest.levels] if self.cheapest else []
+        return f"{levels[0]} with one seed" if len(levels) == 1 else f"{listed(levels)} with {len(levels)} seeds"
 
 
 def remedies(
@@ -98,34 +107,25 @@ def _tried(
     beside: Sequence[MeasuredChange],
     outcomes: Sequence[Outcome],
     reference: str,
-    before: AnswerLevel,
+    before: Bad,
 ) -> Tried:
-    """A change as the report shows it.
-
-    Who gets more than labels can throw the rest away: attacks that were run on labels alone count for every change.
-    """
+    """A change as the report shows it."""
     change = measured.change
     told = {"name": change.name, "title": change.title, "command": command(change, reference, outcomes)}
     if measured.left_out:
         return Tried(level="not assessed", sentence=measured.left_out, **told)
-    labels = [o for other in beside if other.change.output == "label" for o in other.outcomes]
-    judged = [*measured.outcomes, *labels]
-    behind = answer(measured.family, judged)
-    shown = behind.level == "low" or (before == "high" and behind.level == "elevated" and all(map(_short, judged)))
+    seeds = with_labels(measured, beside)
+    found = [answer(measured.family, each) for each in seeds or [measured.outcomes]]
+    worst = max(found, key=lambda one: (RANK.get(one.level, -1), one.metric.position if one.metric else -inf))
     return Tried(
-        level=behind.level, sentence=behind.sentence, metric=behind.metric, shown=shown, cost=measured.cost, **told
+        level=worst.level,
+        sentence=worst.sentence,
+        metric=worst.metric,
+        levels=[one.level for one in found],
+        shown=holds(before, seeds),
+        cost=measured.cost,
+        **told,
     )
-
-
-def _short(outcome: Outcome) -> bool:
-    """Whether the interval of the number that decided an outcome ends short of where high begins."""
-    if outcome.status != "done" or outcome.verdict is None or not outcome.verdict.answers:
-        return True
-    metric = verdict_metric(outcome)
-    if metric is None or metric.scale is None or metric.interval is None:
-        return False
-    worst = metric.interval.high if metric.scale.risk == "up" else metric.interval.low
-    return metric.scale.position(worst) < 1
 
 
 def command(change: Change, reference: str, outcomes: Sequence[Outcome]) -> str:

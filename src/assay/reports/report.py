@@ -10,9 +10,10 @@ from typing import Any
 from assay.base.errors import NothingAssessedError, WorkspaceError
 from assay.base.files import write_text
 from assay.base.frozen import Frozen
-from assay.methods.metric import FAMILIES, OPTIONAL, Family
+from assay.methods.metric import FAMILIES, OPTIONAL, Family, Metric
 from assay.reports.answers import Answer, answer
 from assay.reports.decision import DEFAULT, PROFILES, Decision, decide, profile_named
+from assay.reports.last_release import LastRelease
 from assay.reports.remedies import Remedy, remedies
 from assay.reports.standing import Standing, standings
 from assay.reports.wording import summary
@@ -28,7 +29,8 @@ class Report(Frozen):
     ``decisions`` has one entry for each profile of `assay.reports.decision`, and none in reports of earlier versions.
     ``answers`` has one entry per family, those of `OPTIONAL` families only where a method of theirs was run.
     ``remedies`` has one entry for each elevated or high answer that a change of the serving was measured against,
-    ``standings`` one for each answer whose number enough other models have. ``outcomes`` are sorted by family, the
+    ``standings`` one for each answer whose number enough other models have. ``last_release`` is what an earlier model
+    is known to have shown, None without one (see `assay.reports.previous`). ``outcomes`` are sorted by family, the
     finished first.
     ``measured_from`` and ``measured_until`` span the trials.
     """
@@ -42,6 +44,7 @@ class Report(Frozen):
     answers: list[Answer]
     remedies: list[Remedy] = []
     standings: list[Standing] = []
+    last_release: LastRelease | None = None
     outcomes: list[Outcome]
 
     def of(self, family: Family) -> list[Outcome]:
@@ -75,6 +78,12 @@ class Report(Frozen):
     def standing(self, family: Family) -> Standing | None:
         """Where the number that decided a family's answer lies among other models'."""
         return next((standing for standing in self.standings if standing.family == family), None)
+
+    def before(self, key: str | None, metric: Metric | None) -> Metric | None:
+        """The last release's number, beside a number of one of the outcomes; None where it has none."""
+        if self.last_release is None or metric is None:
+            return None
+        return self.last_release.before(key, metric.name)
 
     def deciding(self, answer: Answer) -> Outcome | None:
         """The outcome that an answer was taken from."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from assay.base.errors import NothingAssessedError, UsageError, WorkspaceError, nearest
-from assay.reports.report import Report, assemble
+from assay.reports.report import SCHEMA_VERSION, Report, assemble
 from assay.studies.changes import read_changes
 from assay.studies.workspace import Workspace
 
@@ -77,5 +77,10 @@ def _read(file: Path) -> Result:
         raise WorkspaceError(
             f"{file} is not a report that this version of Assay reads: {where or 'the file'}: {first['msg']}."
         ) from None
+    if report.schema_version != SCHEMA_VERSION:
+        raise WorkspaceError(
+            f"{file} is a report of version {report.schema_version}, and this version of Assay reads version "
+            f"{SCHEMA_VERSION}: measure the model again."
+        )
     home = next((folder for folder in file.resolve().parents if (folder / MARKER).is_file()), None)
     return Result(report, home / "artefacts" if home else None)

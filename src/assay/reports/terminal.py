@@ -13,7 +13,7 @@ from assay.reports.answers import Answer
 from assay.reports.decision import DEFAULT, PROFILES, Choice, Decision, concern
 from assay.reports.format import asked, fact, metric_text, scale_text, words
 from assay.reports.report import Report
-from assay.reports.wording import SYMBOLS, AnswerLevel
+from assay.reports.wording import SYMBOLS, UNMEASURED, AnswerLevel
 from assay.studies.outcome import Outcome
 
 STYLES: dict[AnswerLevel, str] = {
@@ -45,6 +45,8 @@ def print_summary(report: Report, console: Console, path: Path | None = None, pr
     if plain := [f"{name} {value}" for name, value in facts.items() if len(value) <= LONGEST]:
         console.print(Text(" · ".join(plain), style="dim"))
     console.print(_decision(decision))
+    if report.last_release is not None:
+        console.print(Text(report.last_release.sentence))
     console.print(_table(report, answers))
     for answer in answers:
         if answer.level in ("elevated", "high"):
@@ -53,6 +55,8 @@ def print_summary(report: Report, console: Console, path: Path | None = None, pr
                 console.print(Text(f"  {remedy.sentence}"))
                 if remedy.cheapest:
                     console.print(Text(f"  {remedy.cheapest.command}", style="dim"), soft_wrap=True)
+            elif answer.family in UNMEASURED:
+                console.print(Text(f"  {UNMEASURED[answer.family]}"))
     console.print(Text(report.summary))
     for outcome in report.unfinished:
         console.print(_unfinished(outcome))
@@ -78,13 +82,15 @@ def _table(report: Report, answers: Sequence[Answer]) -> Table:
         verdict = Text(f"{SYMBOLS[answer.level]} {answer.level}", style=STYLES[answer.level])
         question = Text.assemble(answer.question, "\n", (_method(answer, outcome), "dim"))
         standing = report.standing(answer.family)
-        number = _number(answer, standing.sentence if standing else "")
+        last = report.before(answer.decided_by, answer.metric)
+        beside = [f"last release {metric_text(last)}" if last else "", standing.sentence if standing else ""]
+        number = _number(answer, *beside)
         table.add_row(verdict, question, *((number, asked(outcome)) if outcome else ("", "")))
     return table
 
 
-def _number(answer: Answer, standing: str) -> Text:
-    told = [answer.metric.label, scale_text(answer.metric), standing] if answer.metric else [""]
+def _number(answer: Answer, *beside: str) -> Text:
+    told = [answer.metric.label, scale_text(answer.metric), *beside] if answer.metric else [""]
     return Text.assemble(metric_text(answer.metric), *(("\n" + line, "dim") for line in told if line))
 
 

@@ -65,6 +65,20 @@ WHETHER: dict[Family, str] = {
 }
 
 
+UNMEASURED: Mapping[Family, str] = {
+    "backdoor": "No change to how it is served takes a backdoor away: train it again from data and weights that you "
+    "trust, and audit it again.",
+}
+"""What would help against a bad answer that no change of the serving can turn."""
+
+NO_CHANGE = "No change was measured against this."
+
+
+def without_change(family: Family) -> str:
+    """What to say beside a bad answer that no change was measured against."""
+    return UNMEASURED.get(family, NO_CHANGE)
+
+
 def summary(name: str, levels: Mapping[Family, AnswerLevel]) -> str:
     """All answers about one target in one sentence."""
     asked = [family for family in FAMILIES if family in levels]

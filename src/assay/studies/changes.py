@@ -82,7 +82,7 @@ CHANGES: tuple[Change, ...] = (
         hides_weights=True,
         attacks={
             "membership": ("membership.label_only", "membership.augmentation", "membership.boundary"),
-            "evasion": ("evasion.hop_skip_jump", "evasion.transfer"),
+            "evasion": ("evasion.hop_skip_jump", "evasion.rays", "evasion.transfer"),
         },
     ),
     *(
@@ -102,22 +102,43 @@ temperatures, reverse sigmoids and noise, which can be undone, averaged or learn
 class MeasuredChange(Frozen):
     """What the methods of one family found behind a change.
 
-    ``of`` are the keys of the family's outcomes without the change. ``cost`` is what honest users lose, on the
-    non-members: ``labels_kept`` and ``l1_distance`` of their answers, and ``accuracy_change``. ``left_out`` says why
-    nothing can be said of the change; empty where it was measured.
+    ``of`` are the keys of the family's outcomes without the change. ``outcomes`` were found with the audit's seed, and
+    ``repeated`` with others, where the first said that the change may turn the answer. ``cost`` is what honest users
+    lose, on the non-members: ``labels_kept`` and ``l1_distance`` of their answers, and ``accuracy_change``.
+    ``left_out`` says why nothing can be said of the change; empty where it was measured.
     """
 
     change: Change
     family: Family
     of: list[str]
     outcomes: list[Outcome] = []
+    repeated: list[list[Outcome]] = []
     cost: list[Metric] = []
     left_out: str = ""
+
+    @property
+    def seeds(self) -> list[list[Outcome]]:
+        """What each seed found."""
+        return [self.outcomes, *self.repeated]
 
     @property
     def name(self) -> str:
         """The name of its file: by the change and the outcomes that it is compared with."""
         return digest_json([self.change.model_dump(mode="json"), self.family, sorted(self.of)])[:32]
+
+
+def with_labels(measured: MeasuredChange, beside: Sequence[MeasuredChange]) -> list[list[Outcome]]:
+    """What each seed found behind a change, with what it found behind labels only among the changes ``beside`` it.
+
+    Who gets more than labels can throw the rest away: attacks on labels alone count for every change. Seeds that
+    labels only was not measured with are left out; all of them, where it was tried and nothing can be said of it.
+    """
+    labels = [one for one in beside if one.change.output == "label" and one.change != measured.change]
+    seeds = measured.seeds
+    for one in labels:
+        alone = [] if one.left_out else one.seeds
+        seeds = [[*mine, *theirs] for mine, theirs in zip(seeds, alone, strict=False)]
+    return seeds
 
 
 def keep_change(workspace: Path, measured: MeasuredChange) -> None:

@@ -12,11 +12,12 @@ from assay.access import Oracle, Serving
 from assay.base.progress import Progress, silent
 from assay.data.images import Subset
 from assay.methods.measures import proportion, resampled
-from assay.methods.method import METHODS
+from assay.methods.method import METHODS, Method
 from assay.methods.metric import Family, Metric
-from assay.studies.changes import CHANGES, FOLDER, Change, MeasuredChange, keep_change
+from assay.studies.changes import CHANGES, FOLDER, Change, MeasuredChange, keep_change, with_labels
 from assay.studies.outcome import Outcome
 from assay.studies.plan import make_method
+from assay.studies.promise import Bad, fell, holds
 from assay.studies.schedule import expect, run_expected
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace, reported
@@ -33,7 +34,10 @@ CHEAPEST_FIRST: tuple[Family, ...] = ("membership", "siblings", "stealing", "eva
 MOST_IMAGES = 5_000
 """Non-members that the costs of a change are measured on."""
 
-BAD = ("elevated", "high")
+BAD: tuple[Bad, Bad] = ("elevated", "high")
+
+REPEATS = 4
+"""Seeds at most, after the audit's own, with which a change is measured that may turn an answer."""
 
 
 def measure_changes(
@@ -68,17 +72,25 @@ def measure_changes(
     aside = Workspace(workspace.path / FOLDER, shared=workspace)
     found = []
     for family in [each for each in CHEAPEST_FIRST if each in bad]:
+        of = [o for o in outcomes if o.method.family == family and o.status == "done"]
+        tried: dict[str, tuple[list[Trial], MeasuredChange]] = {}
         for change in [each for each in CHANGES if family in each.families]:
-            of = [o for o in outcomes if o.method.family == family and o.status == "done"]
             served = _served(trials, change, family)
             if not served or not _helps(change, of):
                 continue
             progress.say(f"{target.name}: what if the owner would {change.title}? ({family})")
             measured = _measure(change, family, served, of, aside, progress, until)
-            with reported(workspace.path):
-                keep_change(workspace.path, measured)
+            tried[change.name] = served, measured
+            _keep(measured, workspace)
+        for measured in _repeated(tried, of, aside, progress, until):
+            _keep(measured, workspace)
             found.append(measured)
     return found
+
+
+def _keep(measured: MeasuredChange, workspace: Workspace) -> None:
+    with reported(workspace.path):
+        keep_change(workspace.path, measured)
 
 
 def _helps(change: Change, of: Sequence[Outcome]) -> bool:
@@ -106,15 +118,33 @@ def _served(trials: Sequence[Trial], change: Change, family: Family) -> list[Tri
         return []
     like = (black or own)[0]
     added = [
-        replace(like, method=make_method(name, "standard"))
+        replace(like, method=method)
         for name in change.attacks.get(family, ())
-        if name not in names and name in METHODS.names()
+        if name not in names and name in METHODS.names() and (method := attack(name, own)) is not None
     ]
     served = []
     for trial in (*black, *added):
         changed = Serving.model_validate(change.serving(trial.serving.model_dump()))
         served.append(replace(trial, serving=changed))
     return served
+
+
+def attack(name: str, own: Sequence[Trial]) -> Method | None:
+    """An attack with the norm and size that the audit's own were run with; None if they were run in other norms."""
+    method = make_method(name, "standard")
+    norms = [norm for trial in own if (norm := getattr(trial.method, "norm", None)) is not None]
+    if not norms or not hasattr(method, "norm"):
+        return method
+    if "norm" in type(method).model_fields:
+        method = make_method(name, "standard", {"norm": norms[0]})
+    elif method.norm not in norms:
+        return None
+    sizes = [
+        trial.method.epsilon
+        for trial in own
+        if hasattr(trial.method, "epsilon") and getattr(trial.method, "norm", None) == getattr(method, "norm", None)
+    ]
+    return method.model_copy(update={"epsilon": sizes[0]}) if sizes and hasattr(method, "epsilon") else method
 
 
 def _measure(
@@ -127,18 +157,57 @@ def _measure(
     until: float,
 ) -> MeasuredChange:
     keys = [o.key for o in of]
+    kept = _run(served, aside, progress, until)
+    if isinstance(kept, str):
+        return MeasuredChange(change=change, family=family, of=keys, left_out=kept)
+    cost = sibling_cost(kept) if change.sibling else served_cost(served[0], aside)
+    return MeasuredChange(change=change, family=family, of=keys, outcomes=kept, cost=cost)
+
+
+def _run(served: Sequence[Trial], aside: Workspace, progress: Progress, until: float) -> list[Outcome] | str:
+    """What trials find, without their pictures; or why it is not known."""
     if time.monotonic() >= until:  # before anything is calibrated
-        return MeasuredChange(change=change, family=family, of=keys, left_out="The time allowed was up.")
+        return "The time allowed was up."
     ran = run_expected([expect(served, aside)], aside, progress, until=until)
     kept = [o.model_copy(update={"figures": []}) for o in ran.outcomes]
     missing = [o for o, trial in zip(kept, served, strict=True) if o.status != "done" and not trial.why_not()]
     if missing:
-        reason = f"{missing[0].method.title}: {missing[0].reason}"
-        return MeasuredChange(change=change, family=family, of=keys, left_out=reason)
-    if all(o.status != "done" for o in kept):
-        return MeasuredChange(change=change, family=family, of=keys, left_out="No attack applies behind it.")
-    cost = sibling_cost(kept) if change.sibling else served_cost(served[0], aside)
-    return MeasuredChange(change=change, family=family, of=keys, outcomes=kept, cost=cost)
+        return f"{missing[0].method.title}: {missing[0].reason}"
+    return kept if any(o.status == "done" for o in kept) else "No attack applies behind it."
+
+
+def _repeated(
+    tried: dict[str, tuple[list[Trial], MeasuredChange]],
+    of: Sequence[Outcome],
+    aside: Workspace,
+    progress: Progress,
+    until: float,
+) -> list[MeasuredChange]:
+    """The changes, those that seem to turn the answer measured with more seeds, until one of them can be promised.
+
+    A change gets seeds until it can be promised, a seed finds the level again, or there were `REPEATS` more. Attacks on
+    labels alone count for every change, so that those are repeated first.
+    """
+    found = {name: measured for name, (_, measured) in tried.items()}
+    before: Bad = "high" if any(o.verdict and o.verdict.answers and o.verdict.level == "high" for o in of) else BAD[0]
+    if not all(fell(before, one.outcomes) for one in found.values() if one.change.output == "label"):
+        return list(found.values())
+    falling = [one for one in found.values() if not one.left_out and fell(before, one.outcomes)]
+    for one in sorted(falling, key=lambda each: each.change.output != "label"):
+        settled = False
+        for further in range(1, REPEATS + 1):
+            seeded = [replace(trial, seed=trial.seed + further) for trial in tried[one.change.name][0]]
+            kept = _run(seeded, aside, progress, until)
+            if isinstance(kept, str):
+                break
+            known = found[one.change.name]
+            found[one.change.name] = known.model_copy(update={"repeated": [*known.repeated, kept]})
+            settled = holds(before, with_labels(found[one.change.name], list(found.values())))
+            if settled or not fell(before, kept):
+                break
+        if settled and one.change.output != "label":
+            break
+    return list(found.values())
 
 
 def sibling_cost(outcomes: Sequence[Outcome]) -> list[Metric]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from assay.base.digests import digest_json
 from assay.base.files import write_text
 from assay.base.intervals import wilson
+from assay.data.images import is_labelled
 from assay.studies.sanity import Cause, Sanity, Share
 from assay.studies.usual_causes import Asked, ask, explain
 from assay.studies.workspace import Workspace, reported
@@ -40,7 +41,8 @@ def look(target: Target, workspace: Workspace | None = None) -> Sanity | None:
     answers of every method are those that it would have had without.
     """
     parts = {"non_members": target.splits.non_members, "members": target.splits.members}
-    labelled = {name: part for name, part in parts.items() if part is not None and len(part) >= FEWEST}
+    known = {name: part for name, part in parts.items() if part is not None and is_labelled(part)}
+    labelled = {name: part for name, part in known.items() if len(part) >= FEWEST}
     if target.answers != "logits" or not labelled:
         return None
     expected = target.facts.get("expected_accuracy")

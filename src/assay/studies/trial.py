@@ -15,6 +15,7 @@ from assay.studies.extra_models import Companion
 from assay.studies.outcome import SCHEMA_VERSION, MethodFacts, PartFacts, TargetFacts
 from assay.studies.sanity import Sanity
 from assay.studies.units import Unit
+from assay.targets.recorded_answers import LABEL_ARRAYS
 from assay.targets.target import Target
 
 
@@ -109,6 +110,11 @@ class Trial:
             return f"It needs white-box access, and {target.name} cannot be differentiated."
         if target.recorded and method.novel_inputs:
             return "It must ask about new images, and this target holds recorded answers only."
+        if method.true_labels and not target.labelled:
+            return (
+                f"It needs the true labels of samples, and {target.name} was recorded without: add them as "
+                f"{' and '.join(LABEL_ARRAYS)}."
+            )
         output = OUTPUT_OF_NEED[method.needs]
         if output is not None and OUTPUT_ORDER.index(self.serving.output) < OUTPUT_ORDER.index(output):
             return f"It needs {output}, and the target answers with {self.serving.output} only."

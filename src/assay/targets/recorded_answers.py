@@ -8,14 +8,16 @@ from assay.base.errors import DataError, LoadError, UsageError, nearest
 from assay.data.formats.npz import read_arrays
 from assay.targets.target import Target
 
-ARRAYS = ("members", "member_labels", "non_members", "non_member_labels")
+ANSWERS = ("members", "non_members")
+LABEL_ARRAYS = ("member_labels", "non_member_labels")
+ARRAYS = (*ANSWERS, *LABEL_ARRAYS)
 
 
 def read_outputs(path: Path) -> Target:
     """A target of recorded answers.
 
-    The archive holds ``members`` and ``non_members``, posteriors (n, classes) with rows that sum to 1, and
-    ``member_labels`` and ``non_member_labels``, whole numbers (n,). Equal rows do not count as
+    The archive holds ``members`` and ``non_members``, posteriors (n, classes) with rows that sum to 1, and, if the true
+    labels are known, ``member_labels`` and ``non_member_labels``, whole numbers (n,). Equal rows do not count as
     overlap: a confident model answers many samples alike.
 
     Raises:
@@ -27,13 +29,14 @@ def read_outputs(path: Path) -> Target:
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")
     found = read_arrays(path)
-    for name in ARRAYS:
+    spare = set(found) - set(ARRAYS)
+    labelled = bool(spare) or any(name in found for name in LABEL_ARRAYS)
+    for name in ARRAYS if labelled else ANSWERS:
         if name not in found:
-            spare = set(found) - set(ARRAYS)
             hint = nearest(name, spare) if spare else f"it takes {', '.join(ARRAYS)}."
             raise LoadError(f"{path} has no array {name!r}: {hint}")
     for name in ("members", "non_members"):
-        posteriors, labels = found[name], found[f"{name[:-1]}_labels"]
+        posteriors = found[name]
         if posteriors.ndim != 2 or posteriors.shape[1] < 2 or posteriors.dtype.kind not in "fiu":
             raise DataError(
                 f"{path}: {name} must be posteriors (samples, classes) of at least 2 classes; these are "
@@ -41,7 +44,10 @@ def read_outputs(path: Path) -> Target:
             )
         if len(posteriors) == 0:
             raise DataError(f"{path}: {name} is empty; membership is measured on members and non-members together.")
-        if labels.shape != (len(posteriors),):
+        labels = found.get(f"{name[:-1]}_labels")
+        if labels is not None and labels.shape != (len(posteriors),):
             raise DataError(f"{path}: {name} has {len(posteriors)} rows, and its labels are {labels.shape}.")
-    members, member_labels, non_members, non_member_labels = (found[name] for name in ARRAYS)
+    members, non_members, member_labels, non_member_labels = (found.get(name) for name in ARRAYS)
+    assert members is not None
+    assert non_members is not None
     return Target.from_outputs((members, member_labels), (non_members, non_member_labels), name=path.stem)

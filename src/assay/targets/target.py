@@ -15,7 +15,7 @@ from assay.base.digests import digest_json
 from assay.base.errors import DataError
 from assay.base.printable import printable
 from assay.catalogue.weights import Preprocessing
-from assay.data.images import Shape
+from assay.data.images import Shape, is_labelled
 from assay.data.splits import Splits
 from assay.data.vectors import Box, box_of, within
 from assay.targets.module import Preprocessed, evaluate, module_digest
@@ -98,6 +98,11 @@ class Target:
         object.__setattr__(self, "class_names", tuple(printable(name) for name in self.class_names))
 
     @property
+    def labelled(self) -> bool:
+        """Whether the true labels of members and non-members are known; recorded answers may have none."""
+        return all(part is None or is_labelled(part) for part in (self.splits.members, self.splits.non_members))
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what the outputs depend on: weights, preprocessing and, unless logits, the kind of output."""
         kind = {} if self.answers == "logits" else {"answers": self.answers}
@@ -131,6 +136,8 @@ class Target:
                     f"and {part.name} has {'x'.join(map(str, part.shape))}."
                 )
         for part in (splits.members, splits.non_members):
+            if part is not None and self.recorded and not is_labelled(part):
+                continue
             if part is not None and not (part.labels.min() >= 0 and part.labels.max() < self.num_classes):
                 first, last = int(part.labels.min()), int(part.labels.max())
                 shifted = first == 1 and last == self.num_classes
@@ -243,8 +250,8 @@ class Target:
     @classmethod
     def from_outputs(
         cls,
-        members: tuple[NDArray[Any], NDArray[Any]],
-        non_members: tuple[NDArray[Any], NDArray[Any]],
+        members: tuple[NDArray[Any], NDArray[Any] | None],
+        non_members: tuple[NDArray[Any], NDArray[Any] | None],
         *,
         name: str = "recorded answers",
         class_names: tuple[str, ...] = (),
@@ -252,13 +259,17 @@ class Target:
         """Recorded answers only: (posteriors (n, classes), labels (n,)) of members and of non-members.
 
         The answers stand in for the images, one row of ``classes`` pixels each, so that methods that only read answers
-        work on them; methods that query new images do not apply.
+        work on them; methods that query new images do not apply. Labels that are None are not known: methods that need
+        them do not apply either.
 
         Raises:
-            DataError: if widths differ, or posteriors are not finite, negative, or do not sum to 1.
+            DataError: if widths differ, posteriors are not finite, negative, or do not sum to 1, or one part alone has
+                labels.
         """
+        if (members[1] is None) != (non_members[1] is None):
+            raise DataError(f"{name} has labels of one part alone: give those of members and non-members, or neither.")
         parts = [
-            PosteriorRows(np.asanyarray(posteriors), np.asarray(labels), f"recorded {part}")
+            PosteriorRows(np.asanyarray(posteriors), labels, f"recorded {part}")
             for part, (posteriors, labels) in (("members", members), ("non-members", non_members))
         ]
         classes = parts[0].shape[2]

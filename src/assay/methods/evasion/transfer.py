@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from assay.base.errors import BudgetError, DataError
 from assay.data.images import Subset, drawn
 from assay.data.splits import Splits
 from assay.methods.about import About
-from assay.methods.evasion.ball import Ball
+from assay.methods.evasion.ball import Ball, Norm
 from assay.methods.evasion.gradients import BATCH, fgsm_step, loss_gradient
 from assay.methods.evasion.masking import earned
 from assay.methods.evasion.prior import stolen_prior
@@ -60,6 +60,8 @@ class Transfer(OracleMethod[Transferred]):
 
     name = "evasion.transfer"
     needs = "label"
+    norm: ClassVar[Norm] = "linf"
+    """How its changes are measured."""
     about = About(
         "FGSM through a stolen surrogate",
         "Makes FGSM examples on a stolen surrogate and asks the target about them.",

@@ -12,7 +12,7 @@ from pydantic import Field
 from assay.access import Answers, Oracle
 from assay.access.store import image_keys
 from assay.base.errors import BudgetError, DataError
-from assay.data.images import Images, Subset
+from assay.data.images import UNLABELLED, Images, Subset
 from assay.data.splits import Splits
 from assay.methods.membership.blind import Blind, blind
 from assay.methods.method import Context, OracleMethod, Result
@@ -45,6 +45,11 @@ class Population(NamedTuple):
     def parts(self) -> tuple[Part, Part]:
         """Members, and non-members."""
         return self.members, self.non_members
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the true labels are known; recorded answers may have none."""
+        return not any((part.labels == UNLABELLED).any() for part in self.parts)
 
     @property
     def right(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -34,6 +34,9 @@ USED = ("correctness", "confidence", "loss", "entropy", "modified_entropy")
 DECIDING = "modified_entropy"
 """The signal that the verdict rests on."""
 
+WITHOUT_LABELS = "entropy"
+"""The signal that is there, and decides, where true labels are not known."""
+
 
 class SignalScores(NamedTuple):
     """Scores by signal. ``pictures`` are the members to show pictures of; None for recorded answers."""
@@ -48,10 +51,11 @@ class MetricAttacks(MembershipMethod[SignalScores]):
     """Correctness, confidence, loss, entropy and modified entropy, each as a score.
 
     The verdict rests on modified entropy, chosen beforehand (Song and Mittal found it the strongest of the five), so
-    that no choice is made on the data that are judged.
+    that no choice is made on the data that are judged. Where true labels are not known, entropy alone is scored.
     """
 
     name = "membership.metrics"
+    true_labels = False
     about = About(
         title="Metric-based membership inference",
         summary="Scores each sample by correctness, confidence, loss, entropy and modified entropy of the target's "
@@ -73,7 +77,7 @@ class MetricAttacks(MembershipMethod[SignalScores]):
         """
         people = self.ask(access, data, context)
         scores = {}
-        for name in USED:
+        for name in USED if people.labelled else (WITHOUT_LABELS,):
             members, non_members = (SIGNALS[name](p.answers.require_posteriors(), p.labels) for p in people.parts)
             scores[name] = (members, non_members)
         pictured = data.members is not None and not is_recorded(data.members, access)
@@ -81,29 +85,31 @@ class MetricAttacks(MembershipMethod[SignalScores]):
 
     def account(self, result: SignalScores, context: Context) -> Finding:
         people, scores, pictures = result
-        judged = scores[DECIDING]
-        aucs = [auc_metric(name, scores[name], people.note) for name in USED if name != "correctness"]
-        deciding = next(metric for metric in aucs if metric.name == f"auc_{DECIDING}")
-        figures: list[Figure] = [
-            roc_figure(scores),
-            histogram(
-                scores["confidence"],
-                np.linspace(0, 1, 41),
-                "Confidence in the true label",
-                "Where the two distributions differ, answers tell members from non-members.",
-                "Posterior of the true label",
-            ),
-        ]
+        chosen = DECIDING if people.labelled else WITHOUT_LABELS
+        judged = scores[chosen]
+        aucs = [auc_metric(name, pair, people.note) for name, pair in scores.items() if name != "correctness"]
+        deciding = next(metric for metric in aucs if metric.name == f"auc_{chosen}")
+        figures: list[Figure] = [roc_figure(scores)]
+        if people.labelled:
+            figures.append(
+                histogram(
+                    scores["confidence"],
+                    np.linspace(0, 1, 41),
+                    "Confidence in the true label",
+                    "Where the two distributions differ, answers tell members from non-members.",
+                    "Posterior of the true label",
+                )
+            )
         if pictures is not None:
             figures.append(most_exposed(pictures, people.members.rows, judged[0], context))
         return Finding(
             metrics=[
                 *aucs,
-                *gap_metrics(*people.right, people.note),
+                *(gap_metrics(*people.right, people.note) if people.labelled else []),
                 *low_rate_metrics(judged, context.seed),
                 *blind_metrics(people.blind),
             ],
             verdict=verdict(deciding, judged, people.blind),
             figures=figures,
-            samples=samples_of(people, scores, accuracies(*people.right)),
+            samples=samples_of(people, scores, accuracies(*people.right) if people.labelled else None),
         )

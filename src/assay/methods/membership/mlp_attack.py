@@ -56,11 +56,13 @@ class MlpAttack(MembershipMethod[LearnedScores]):
     membership it is told, and judged on the other. What the papers leave open is set here: batches of 256, posteriors
     standardised by the training half's mean and deviation, and the loss of each class weighted as if both were equally
     many. ``correctness`` is the bit that ML-Doctor (USENIX Security 2022) adds through a branch of its own: 1 where the
-    target's label is right. The verdict rests on the full posteriors, chosen beforehand.
+    target's label is right; without true labels it is left out. The verdict rests on the full posteriors, chosen
+    beforehand.
     """
 
     name = "membership.mlp"
     needs = "top-k"
+    true_labels = False
     about = About(
         title="Learned membership inference (MLP)",
         summary="Trains a small network to tell members from non-members by the target's sorted posteriors.",
@@ -91,7 +93,7 @@ class MlpAttack(MembershipMethod[LearnedScores]):
         people = self.ask(access, data, context)
         halves = known_and_judged(people, context, self.name)
         scores = {}
-        for name in ("mlp_full", "mlp_top_3", "mlp_full_and_correctness"):
+        for name in ("mlp_full", "mlp_top_3", *(["mlp_full_and_correctness"] if people.labelled else [])):
             inside, outside = (features(part, name) for part in people.parts)
             scores[name] = learned_scores(
                 (inside[halves[0][0]], outside[halves[1][0]]),
