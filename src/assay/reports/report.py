@@ -14,6 +14,7 @@ from assay.methods.metric import FAMILIES, OPTIONAL, Family, Metric
 from assay.reports.answers import Answer, answer
 from assay.reports.decision import DEFAULT, PROFILES, Decision, decide, profile_named
 from assay.reports.last_release import LastRelease
+from assay.reports.outdone import checked
 from assay.reports.remedies import Remedy, remedies
 from assay.reports.standing import Standing, standings
 from assay.reports.wording import summary
@@ -99,7 +100,8 @@ def assemble(
     """The report of one target; the order of the outcomes does not matter.
 
     ``changes`` is what was measured behind changes of its serving, and ``reference`` how it is named on a command
-    line, by default by its name. ``peers`` are outcomes of other targets, to compare with.
+    line, by default by its name. ``peers`` are outcomes of other targets, to compare with. A theft
+    that another outdoes calls nothing low (`assay.reports.outdone`).
 
     Raises:
         NothingAssessedError: if there is no outcome.
@@ -109,7 +111,7 @@ def assemble(
         raise NothingAssessedError("There is no outcome to report.")
     if len({outcome.target.digest for outcome in outcomes}) > 1:
         raise ValueError("a report is about one target")
-    ordered = sorted(outcomes, key=_order)
+    ordered = checked(sorted(outcomes, key=_order), peers)
     by_family = {family: [o for o in ordered if o.method.family == family] for family in FAMILIES}
     answers = [answer(family, them) for family, them in by_family.items() if them or family not in OPTIONAL]
     target = ordered[0].target

@@ -28,10 +28,11 @@ def public_networks(target: Target, most: int) -> list[Loadable]:
         and entry.input_shape == target.input_shape
         and entry.num_classes == target.num_classes
     ]
-    return sorted(fitting, key=lambda entry: (-_accuracy(entry), entry.id))[:most]
+    return sorted(fitting, key=lambda entry: (-accuracy(entry), entry.id))[:most]
 
 
-def _accuracy(entry: Loadable) -> float:
+def accuracy(entry: Loadable) -> float:
+    """An entry's accuracy in [0, 1], measured or else claimed; 0 where nobody says."""
     return entry.measured_accuracy or entry.claimed.get("accuracy", 0.0)
 
 

@@ -14,6 +14,7 @@ from assay.methods.measures import proportion
 from assay.methods.method import Context
 from assay.methods.stealing.costs import Point, Questions, budget_curve, cost_metrics, cost_table
 from assay.methods.stealing.fidelity import Fidelity, fidelity_metrics, fidelity_outcomes
+from assay.methods.stealing.public_start import Before, start_metrics, start_sentence
 from assay.methods.stealing.results import (
     Compared,
     class_table,
@@ -29,7 +30,8 @@ class Stolen(NamedTuple):
     """Copies beside their target on test images, one for each of the budgets, and what they cost.
 
     ``complete`` says that the target answers whole posteriors, ``log`` is the training of the last copy, and
-    ``validation`` (n,) is where it gives the answers that were held out, if any were.
+    ``validation`` (n,) is where it gives the answers that were held out, if any were. ``start`` is the public network
+    of the same task that the copies started from, if they did.
     """
 
     test: Subset
@@ -39,6 +41,7 @@ class Stolen(NamedTuple):
     log: Log
     validation: NDArray[np.bool_] | None
     fidelity: Fidelity | None
+    start: Before | None = None
 
     @property
     def last(self) -> Compared:
@@ -51,16 +54,22 @@ def account(stolen: Stolen, context: Context) -> Finding:
     last, spent = stolen.last, stolen.questions.spent
     metrics = stealing_metrics(last, spent, context, divergence=stolen.complete)
     metrics += cost_metrics(metrics[0], stolen.points, stolen.questions)
+    if stolen.start is not None:
+        metrics += start_metrics(stolen.start, last, context.seed)
     if stolen.validation is not None:
         metrics.append(_validation(stolen.validation))
     metrics += fidelity_metrics(stolen.fidelity) if stolen.fidelity else []
     figures: list[Figure] = [budget_curve(stolen.points)] if len(stolen.points) > 1 else []
     figures += [class_table(last, context.class_names), cost_table(stolen.questions)]
     figures += [training_curve(stolen.log)] if stolen.log else []
+    judged = verdict(metrics[0], spent)
+    if stolen.start is not None:
+        added = start_sentence(stolen.start, last, spent.images)
+        judged = judged.model_copy(update={"sentence": f"{judged.sentence} {added}"})
     gallery = differences(stolen.test, last, context)
     return Finding(
         metrics=metrics,
-        verdict=verdict(metrics[0], spent),
+        verdict=judged,
         figures=[*figures, gallery] if gallery else figures,
         samples=_samples(stolen),
     )
@@ -83,6 +92,8 @@ def _samples(stolen: Stolen) -> Samples:
         "surrogate_accuracy": (last.surrogate_labels == last.labels).astype(np.float64),
         "target_accuracy": (last.target_labels == last.labels).astype(np.float64),
     }
+    if stolen.start is not None:
+        outcomes["public_agreement"] = (stolen.start.labels == last.target_labels).astype(np.float64)
     if stolen.complete:
         outcomes["kl_divergence"] = last.divergence
     columns = {"label": test.labels, "target": last.target_labels, "surrogate": last.surrogate_labels}

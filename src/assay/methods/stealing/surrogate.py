@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,7 +25,8 @@ class Network(BaseModel):
     """A trained network: what it is, and what images go through before it sees them.
 
     ``size`` (height, width) is what images are resized to; then come ``scale``, ``mean`` and ``std``, see
-    `Preprocessing`. A mean for each of several channels says how many the network has: grey images are repeated.
+    `Preprocessing`; ``order`` is that of the channels which the network expects. A mean for each of several channels
+    says how many the network has: grey images are repeated.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,6 +38,7 @@ class Network(BaseModel):
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    order: Literal["rgb", "bgr"] = "rgb"
 
     @property
     def channels(self) -> int:
@@ -46,7 +48,8 @@ class Network(BaseModel):
     def build(self) -> Preprocessed:
         """The network with random weights, its preprocessing inside."""
         network = build(self.architecture, self.num_classes, (self.channels, *self.size))
-        return Preprocessed(network, Preprocessing(scale=self.scale, mean=self.mean, std=self.std, size=self.size))
+        seen = Preprocessing(scale=self.scale, mean=self.mean, std=self.std, size=self.size, channels=self.order)
+        return Preprocessed(network, seen)
 
 
 class Surrogate(Network):
@@ -79,7 +82,7 @@ def resizing(network: torch.nn.Module, size: tuple[int, int]) -> Preprocessed:
 def save_surrogate(module: torch.nn.Module, surrogate: Network, folder: Path) -> list[Path]:
     """Write both files into a folder, adapters merged; their paths.
 
-    Size, scale, mean and std are those of the module, whatever the description says.
+    Size, scale, mean, std and order of channels are those of the module, whatever the description says.
 
     Raises:
         TypeError: if the module is not `Preprocessed`, as `resizing` and `prepare` make it.
@@ -89,6 +92,7 @@ def save_surrogate(module: torch.nn.Module, surrogate: Network, folder: Path) ->
     paths = [folder / WEIGHTS, folder / DESCRIPTION]
     save_file({name: tensor.cpu().contiguous() for name, tensor in merged_state(module).items()}, paths[0])
     seen = module.preprocessing.model_dump(exclude_none=True)
+    seen["order"] = seen.pop("channels", "rgb")
     paths[1].write_text(surrogate.model_copy(update=seen).model_dump_json(indent=1))
     return paths
 

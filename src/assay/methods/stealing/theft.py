@@ -19,6 +19,7 @@ from assay.methods.stealing.copies import Copy, carry_out, copied, validation_hi
 from assay.methods.stealing.costs import Point, Questions
 from assay.methods.stealing.fidelity import ask_adversarial
 from assay.methods.stealing.learners import Learner, parse_learner
+from assay.methods.stealing.public_start import Start, before
 from assay.methods.stealing.results import Compared
 from assay.methods.stealing.stolen import Stolen, account
 from assay.methods.stealing.strategies import Strategy, parse_strategy
@@ -215,7 +216,7 @@ class Theft(OracleMethod[Stolen]):
         """
         if data.non_members is None:
             raise DataError("Stealing needs test images (non-members) to judge the copy by.")
-        strategy, learner = parse_strategy(self.strategy), self._learner(access)
+        strategy, learner = parse_strategy(self.strategy), self._learner(access, data.auxiliary)
         _check(strategy, learner, access, data.auxiliary)
         self._check_modality(access.modality, learner)
         budget = self._affordable(access, data.auxiliary if strategy.needs_pool else None)
@@ -226,12 +227,15 @@ class Theft(OracleMethod[Stolen]):
             held_out = min(max(least, round(self.validation_share * budget)), budget - 1)
             validation = thief.hold_out(held_out) if held_out else None
             thief.stops = tuple(stop - held_out for stop in self.checkpoints)
+            start = None if strategy.trains_itself else self._start(thief, context)
             carry_out(strategy, thief, exactly=self.budget is not None)
+        if start is not None:
+            workshop = self._from(start, access, context)
         chosen_by = validation if self.epoch == "best" else None
         copies = list(copied(strategy, thief, workshop, self.checkpoints, chosen_by))
-        stolen = self._compared(access, copies, data.non_members, thief.held_out, context)
+        stolen = self._compared(access, copies, data.non_members, thief.held_out, context, start)
         workshop.clear()
-        self._save(copies[-1], stolen, access, workshop.size, context)
+        self._save(copies[-1], stolen, access, workshop, context)
         if validation is None:
             return stolen
         return stolen._replace(validation=validation_hits(copies[-1].module, validation, context))
@@ -239,7 +243,24 @@ class Theft(OracleMethod[Stolen]):
     def account(self, result: Stolen, context: Context) -> Finding:
         return account(result, context)
 
-    def _compared(self, access: Oracle, copies: list[Copy], unseen: Images, held_out: int, context: Context) -> Stolen:
+    def _start(self, thief: Thief, context: Context) -> Start | None:
+        """The public network that copies start from, chosen by the first questions; None for ``initialisation``."""
+        return None
+
+    def _from(self, start: Start, access: Oracle, context: Context) -> Workshop:
+        """Where copies of a start are made."""
+        learner = Theft._learner(self, access, None)
+        return self._workshop(access, learner, context, start)
+
+    def _compared(
+        self,
+        access: Oracle,
+        copies: list[Copy],
+        unseen: Images,
+        held_out: int,
+        context: Context,
+        start: Start | None,
+    ) -> Stolen:
         """Copies and target on the same test images; what that asks is the evaluator's."""
         spent, evaluator = access.ledger.total(), access.evaluator()
         test = drawn(unseen, self.test_images, context.generator("stealing: test images"))
@@ -256,19 +277,20 @@ class Theft(OracleMethod[Stolen]):
         )
         module, log, _ = copies[-1]
         fidelity = None
+        downloaded = None if start is None else before(start, test, context.device)
         if self.adversarial_images:
-            before, most = points[-1].compared.target_labels, self.adversarial_images
-            fidelity = ask_adversarial(module, test, before, evaluator, most, context)
+            labels, most = points[-1].compared.target_labels, self.adversarial_images
+            fidelity = ask_adversarial(module, test, labels, evaluator, most, context)
         questions = Questions(spent, held_out, compared, evaluator.ledger.images - compared)
-        return Stolen(test, points, questions, access.complete, log, None, fidelity)
+        return Stolen(test, points, questions, access.complete, log, None, fidelity, downloaded)
 
-    def _save(self, last: Copy, stolen: Stolen, access: Oracle, size: tuple[int, int], context: Context) -> None:
+    def _save(self, last: Copy, stolen: Stolen, access: Oracle, workshop: Workshop, context: Context) -> None:
         spent = stolen.questions.spent
         surrogate = Surrogate(
-            architecture=self.architecture,
+            architecture=workshop.architecture,
             num_classes=access.num_classes,
             input_shape=access.input_shape,
-            size=size,
+            size=workshop.size,
             queries=spent.images,
             price=spent.price,
             agreement=float(stolen.last.same.mean()),
@@ -291,7 +313,7 @@ class Theft(OracleMethod[Stolen]):
         if modality == "vector" and learner.semi_supervised:
             raise UsageError(f"The learner {learner.name!r} alters images, and the target reads vectors: name another.")
 
-    def _learner(self, oracle: Oracle) -> Learner:
+    def _learner(self, oracle: Oracle, pool: Images | None) -> Learner:
         if self.learner is not None:
             return parse_learner(self.learner)
         return parse_learner("hard" if oracle.serving.output == "label" else "soft")
@@ -309,12 +331,12 @@ class Theft(OracleMethod[Stolen]):
             raise BudgetError(f"The budget is {self.budget:,} images, and the target allows {oracle.remaining:,}.")
         return self.budget
 
-    def _workshop(self, oracle: Oracle, learner: Learner, context: Context) -> Workshop:
+    def _workshop(self, oracle: Oracle, learner: Learner, context: Context, start: Start | None = None) -> Workshop:
         whole = oracle.modality != "image"
         size = oracle.input_shape[1:] if whole else reduced(oracle.input_shape, self.largest_side)
         return Workshop(
-            self.architecture,
-            self.initialisation,
+            self.architecture if start is None else start.architecture,
+            self.initialisation if start is None else start.name,
             self.adaptation,
             learner,
             Recipe(
@@ -341,6 +363,7 @@ class Theft(OracleMethod[Stolen]):
             shape=oracle.input_shape,
             size=size if self.resized_to is None else (self.resized_to, self.resized_to),
             context=context,
+            start=None if start is None else start.module,
         )
 
 

@@ -71,6 +71,10 @@ class Notes:
         """The pool row of each answer (n,), `MADE` where there is none."""
         return np.concatenate([np.empty(0, np.int64), *self._rows])
 
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each answer (n,)."""
+        return np.concatenate([np.empty(0, np.int64), *self._labels])
+
     def within(self, budget: int) -> int:
         """How many answers, from the first on, a budget would have paid for."""
         return int(np.searchsorted(np.concatenate([np.empty(0, np.int64), *self._paid]), budget, side="right"))

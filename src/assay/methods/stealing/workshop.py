@@ -11,6 +11,7 @@ from assay.base.digests import digest_arrays, digest_json
 from assay.data.images import Images, Shape
 from assay.methods.method import Context
 from assay.methods.stealing.learners import Going, Learner
+from assay.methods.stealing.public_start import trainable
 from assay.methods.stealing.surrogates.prepare import Adaptation, prepare
 from assay.methods.stealing.transfer import Transfer
 from assay.targets.module import Preprocessed
@@ -36,17 +37,24 @@ class Workshop:
         shape: Shape,
         size: tuple[int, int],
         context: Context,
+        start: Preprocessed | None = None,
     ) -> None:
-        """Set up for a target's classes and images; ``size`` (height, width) is what the copies see."""
+        """Set up for a target's classes and images; ``size`` (height, width) is what the copies see.
+
+        ``start`` is a whole network, classifier included, that copies are made of in place of what ``initialisation``
+        says, which names it then.
+        """
         self.num_classes, self.shape, self.size = num_classes, shape, size
         self.architecture, self.initialisation, self.adaptation = architecture, initialisation, adaptation
         self.learner, self.recipe = learner, recipe
-        self._context = context
+        self._context, self._start = context, start
         self._files: set[Path] = set()
         self._going = Going()
 
     def prepare(self) -> Preprocessed:
         """The surrogate as training starts from it."""
+        if self._start is not None:
+            return trainable(self._start)
         return prepare(
             self.architecture,
             self.initialisation,
