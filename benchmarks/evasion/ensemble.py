@@ -1,6 +1,6 @@
 """BASES with the public networks of CIFAR-10 in hand, on networks that are not among them.
 
-    ASSAY_DATA=... python -m benchmarks.evasion.ensemble FOLDER [--images 200] [--only TARGET] [--cap 200] [--kin]
+    ASSAY_DATA=... python -m benchmarks.evasion.ensemble FOLDER [--images 200] [--only TARGET] [--cap 1000] [--kin]
     python -m benchmarks.evasion.ensemble FOLDER --report
 
 Every cell (a target, a norm, any class or one drawn beforehand) is one JSON file in FOLDER: interrupt it at will, it
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=200, help="images that the target has right")
     parser.add_argument("--only", default="", help="targets whose name has this in it")
-    parser.add_argument("--cap", type=int, default=200, help="questions about an image at most")
+    parser.add_argument("--cap", type=int, default=1000, help="questions about an image at most")
     parser.add_argument("--kin", action="store_true", help="other networks of the target's author are in hand too")
     parser.add_argument("--report", action="store_true", help="print what the folder holds")
     options = parser.parse_args()

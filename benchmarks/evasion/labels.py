@@ -4,7 +4,7 @@
 
 foolbox runs first, so many steps of its walk, and its questions are counted from outside; the others may then ask as
 many about each image as it did in the mean. The authors' SurFree (github.com/t-maho/SurFree) runs if ASSAY_PEERS holds
-a checkout; it starts where ours does and does not round pixels.
+a checkout, and does not round pixels. All but RayS start from the nearest other image.
 Public networks that are cheap to ask, loaded from ASSAY_MIRROR. One thread.
 """
 
@@ -54,6 +54,13 @@ def first_right(target: Target, most: int) -> Subset:
     return Subset(images, np.flatnonzero(right)[:most])
 
 
+def begun(part: Subset) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images, their labels, and the nearest image of another class of each, where all walks but those of RayS begin."""
+    images = part.take(np.arange(len(part)))
+    start, _ = nearest_of_another_label(images, part.labels, part.labels)
+    return images, torch.from_numpy(part.labels), images[start]
+
+
 def foolbox(target: Target, part: Subset, norm: Norm, steps: int) -> tuple[Floats, float]:
     """Distances (n,) of foolbox's HopSkipJump, infinity where it failed, and its questions about an image."""
     library = importlib.import_module("foolbox")
@@ -61,10 +68,10 @@ def foolbox(target: Target, part: Subset, norm: Norm, steps: int) -> tuple[Float
     counted = Counted(target.module).eval()
     model = library.PyTorchModel(counted, bounds=(0, 1), device="cpu")
     attack = library.attacks.HopSkipJumpAttack(steps=steps, constraint=norm)
-    images, labels = part.take(np.arange(len(part))), torch.from_numpy(part.labels)
+    images, labels, start = begun(part)
     torch.manual_seed(0)
     np.random.seed(0)
-    _, found, _ = attack(model, images, labels, epsilons=None)
+    _, found, _ = attack(model, images, labels, epsilons=None, starting_points=start)
     asked = counted.passes / len(part)
     found = torch.as_tensor(found).clamp(0, 1)
     sizes = Ball(norm, 0.0).sizes(found - images).double().numpy()
@@ -77,12 +84,11 @@ def authors(target: Target, part: Subset, cap: int) -> tuple[Floats, float] | No
     if not (checkout / "surfree.py").exists():
         return None
     sys.path.insert(0, str(checkout))
-    images, labels = part.take(np.arange(len(part))), torch.from_numpy(part.labels)
-    start, _ = nearest_of_another_label(images, part.labels, part.labels)
+    images, labels, start = begun(part)
     torch.manual_seed(0)
     attack = importlib.import_module("surfree").SurFree(steps=10**6, max_queries=cap - 2, quantification=False)
     with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
-        found = attack(target.logits, images, labels, starting_points=images[start])
+        found = attack(target.logits, images, labels, starting_points=start)
     sizes = Ball("l2", 0.0).sizes(found - images).double().numpy()
     wrong = (target.logits(found).argmax(dim=1) != labels).numpy()
     return np.where(wrong, sizes, np.inf), float(attack._nqueries.mean())
