@@ -1,10 +1,12 @@
 """AutoAttack here and by its authors, image by image; the cheaper presets beside it.
 
-    python -m benchmarks.evasion.autoattack [--images 25] [--queries 1000] [--case NAME NORM EPSILON ...] [--json FILE]
+    python -m benchmarks.evasion.autoattack FOLDER [--images 500] [--queries 1000] [--case NAME NORM EPSILON ...]
+    python -m benchmarks.evasion.autoattack FOLDER --report
 
 Networks are public ones that were trained to withstand attacks, loaded from ASSAY_MIRROR, with images from ASSAY_DATA.
 The authors' package (github.com/fra31/auto-attack) is used if ``autoattack`` can be imported. One thread; CPU seconds;
-passes and gradients are counted from outside, alike for all.
+passes and gradients are counted from outside, alike for all. Every block of 100 images of a contestant is one JSON file
+in FOLDER: interrupt it at will, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from assay.access import WhiteBox
+from assay.base.files import write_text
 from assay.methods.evasion.autoattack import AutoAttack
 from assay.methods.evasion.ball import Ball, Norm
 from assay.targets.reference import load_target
@@ -31,12 +34,15 @@ from assay.targets.target import Target
 from benchmarks.evasion.peers import right_images
 
 CASES: list[tuple[str, Norm, float]] = [
-    ("abcrown/cifar10-cnn-a-adv", "linf", 2 / 255),
-    ("abcrown/mnist-cnn-a-adv", "linf", 0.2),
-    ("locuslab/fashion-mnist-small", "linf", 0.1),
-    ("locuslab/cifar10-l2-small", "l2", 0.25),
-    ("abcrown/cifar10-cnn-a-adv", "l2", 0.25),
+    ("abcrown/cifar10-cnn-a-adv", "linf", 8 / 255),
+    ("abcrown/mnist-cnn-a-adv", "linf", 0.3),
+    ("locuslab/cifar10-l2-small", "l2", 1.0),
+    ("locuslab/fashion-mnist-small", "linf", 0.15),
 ]
+"""Sizes at which a good part of the images falls, and not to the first step."""
+
+BLOCK = 100
+"""Images that are attacked together, and whose results are one file."""
 
 
 class Counted(torch.nn.Module):
@@ -95,45 +101,80 @@ def contestants(queries: int) -> dict[str, Attack]:
     return found
 
 
-def compare(name: str, ball: Ball, images: int, queries: int) -> list[dict[str, Any]]:
-    """One row for each contestant on one network."""
-    target = load_target(name)
-    clean, labels = right_images(target, images)
+def attacked(target: Target, ball: Ball, attack: Attack, clean: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+    """Which of the images are fooled, and what it took."""
     assert target.module is not None
-    rows, first = [], None
-    for who, attack in contestants(queries).items():
-        counted = Counted(target.module)
-        start = time.process_time()
-        found = attack(counted, clean, labels, ball).detach()
-        seconds = time.process_time() - start
-        size = ball.sizes(found - clean)
-        assert float(size.max()) <= ball.epsilon * (1 + 1e-5), who
-        fooled = target.logits(found.clamp(0, 1)).argmax(dim=1) != labels
-        first = fooled if first is None else first
-        row = {
-            "network": name, "norm": ball.norm, "epsilon": round(ball.epsilon, 5), "images": len(labels), "who": who,
-            "fooled": int(fooled.sum()), "more": int((fooled & ~first).sum()), "fewer": int((first & ~fooled).sum()),
-            "passes": counted.passes, "gradients": counted.gradients, "seconds": round(seconds, 1),
-        }  # fmt: skip
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-    return rows
+    counted = Counted(target.module)
+    start = time.process_time()
+    found = attack(counted, clean, labels, ball).detach()
+    seconds = time.process_time() - start
+    assert float(ball.sizes(found - clean).max()) <= ball.epsilon * (1 + 1e-5)
+    fooled = target.logits(found.clamp(0, 1)).argmax(dim=1) != labels
+    return {
+        "fooled": fooled.int().tolist(), "passes": counted.passes, "gradients": counted.gradients,
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def run(folder: Path, cases: list[tuple[str, Norm, float]], images: int, queries: int) -> None:
+    """Every block of every contestant that is missing, all contestants in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, norm, epsilon in cases:
+        target, ball = load_target(name), Ball(norm, float(epsilon))
+        clean, labels = right_images(target, images)
+        for start in range(0, len(labels), BLOCK):
+            part = slice(start, start + BLOCK)
+            for who, attack in contestants(queries).items():
+                about = {
+                    "network": name, "norm": norm, "epsilon": round(ball.epsilon, 5), "queries": queries,
+                    "who": who, "start": start,
+                }  # fmt: skip
+                file = folder / ("--".join(map(str, about.values())).replace("/", "_") + ".json")
+                if not file.exists():
+                    row: dict[str, Any] = about | attacked(target, ball, attack, clean[part], labels[part])
+                    write_text(file, json.dumps(row))
+                    print(file.name, sum(row["fooled"]), row["gradients"], row["seconds"], flush=True)
+
+
+def report(folder: Path) -> None:
+    """A line for each contestant on each network, over the images that all contestants attacked."""
+    cells = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    print("| network | size | images | who | fooled | unlike the authors | gradients | CPU s |\n|" + "---|" * 8)
+    for case in sorted({(cell["network"], cell["norm"], cell["epsilon"], cell["queries"]) for cell in cells}):
+        mine = [c for c in cells if (c["network"], c["norm"], c["epsilon"], c["queries"]) == case]
+        names = sorted({cell["who"] for cell in mine})
+        whole = set.intersection(*({cell["start"] for cell in mine if cell["who"] == who} for who in names))
+        rows = {who: [cell for cell in mine if cell["who"] == who and cell["start"] in whole] for who in names}
+        flags = {
+            who: {(cell["start"], n) for cell in found for n, flag in enumerate(cell["fooled"]) if flag}
+            for who, found in rows.items()
+        }
+        count = sum(len(cell["fooled"]) for cell in rows[names[0]])
+        most = sum(cell["gradients"] for cell in rows.get("authors", rows[names[0]]))
+        for who, found in rows.items():
+            theirs = flags.get("authors", flags[who])
+            more, fewer = len(flags[who] - theirs), len(theirs - flags[who])
+            gradients, seconds = (sum(cell[key] for cell in found) for key in ("gradients", "seconds"))
+            print(
+                f"| {case[0]} | {case[1]} {case[2]:g} | {count} | {who} | {len(flags[who])} "
+                f"| +{more}, -{fewer} | {gradients:,} ({gradients / max(most, 1):.1%}) | {seconds:.0f} |"
+            )
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=25, help="images that the network has right")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=500, help="images that the network has right")
     parser.add_argument("--queries", type=int, default=1000, help="questions of the Square Attack (published: 5000)")
     parser.add_argument("--case", nargs=3, action="append", metavar=("NAME", "NORM", "EPSILON"), help="instead of all")
-    parser.add_argument("--json", type=Path, help="write the rows here too")
+    parser.add_argument("--report", action="store_true", help="print what the folder holds")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
-    for name, norm, epsilon in options.case or CASES:
-        rows += compare(name, Ball(norm, float(epsilon)), options.images, options.queries)
-        if options.json:
-            options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if options.report:
+        report(options.folder)
+    else:
+        run(options.folder, options.case or CASES, options.images, options.queries)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """BASES with the public networks of CIFAR-10 in hand, on networks that are not among them.
 
-    ASSAY_DATA=... python -m benchmarks.evasion.ensemble FOLDER [--images 200] [--only TARGET] [--cap 200]
+    ASSAY_DATA=... python -m benchmarks.evasion.ensemble FOLDER [--images 200] [--only TARGET] [--cap 1000] [--kin]
     python -m benchmarks.evasion.ensemble FOLDER --report
 
 Every cell (a target, a norm, any class or one drawn beforehand) is one JSON file in FOLDER: interrupt it at will, it
-goes on where it was. ASSAY_MIRROR spares the downloads. One thread; five minutes of one core a cell.
+goes on where it was. No network of the target's own author is in hand, unless --kin says so; then all are but those
+that were made from the target. ASSAY_MIRROR spares the downloads. One thread; five minutes of one core a cell.
 """
 
 from __future__ import annotations
@@ -46,22 +47,28 @@ TWICE = (
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
-def committee(target: str, loaded: Any) -> Committee:
-    """The public networks in hand against a target."""
-    entries = [each.id for each in public_networks(loaded, 40) if each.id not in (*KIN[target], *TWICE)]
+def committee(target: str, loaded: Any, kin: bool) -> Committee:
+    """The public networks in hand against a target, with or without the others of its author."""
+    author = target.split("/")[0] + "/"
+    entries = [
+        each.id
+        for each in public_networks(loaded, 40)
+        if each.id not in (*KIN[target], *TWICE) and (kin or not each.id.startswith(author))
+    ]
     return Committee([Published(open_model(name).target) for name in entries[:20]])
 
 
-def run(folder: Path, images: int, only: str, cap: int) -> None:
+def run(folder: Path, images: int, only: str, cap: int, kin: bool) -> None:
     """Every cell that is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (name for name in KIN if only in name):
         target = load_target(name)
-        hand = committee(name, target)
+        hand = committee(name, target, kin)
         pixels, labels = right_images(target, images)
         for targeted in (False, True):
             for norm in NORMS:
-                file = folder / f"{name.replace('/', '_')}--{norm}--{'drawn' if targeted else 'any'}.json"
+                about = [name.replace("/", "_"), norm, "drawn" if targeted else "any", *(["kin"] if kin else [])]
+                file = folder / ("--".join(about) + ".json")
                 if file.exists():
                     continue
                 clock, generator = time.process_time(), torch.Generator().manual_seed(0)
@@ -70,7 +77,8 @@ def run(folder: Path, images: int, only: str, cap: int) -> None:
                 found = bases(target.logits, pixels, labels, hand, options, generator, aims)
                 cell = {
                     "target": name, "norm": norm, "epsilon": options.epsilon, "targeted": targeted, "cap": cap,
-                    "in_hand": len(hand.members), "queries": found.queries.tolist(), "success": found.success.tolist(),
+                    "kin": kin, "in_hand": len(hand.members),
+                    "queries": found.queries.tolist(), "success": found.success.tolist(),
                     "gradients": hand.ledger.gradients, "cpu_seconds": round(time.process_time() - clock, 1),
                 }  # fmt: skip
                 hand.ledger.gradients = 0
@@ -89,9 +97,10 @@ def row(cell: dict[str, Any]) -> str:
         assert metric.interval is not None
         low, high = (digits.format(bound) for bound in (metric.interval.low, metric.interval.high))
         shown.append(f"{digits.format(metric.value)} ({low} to {high})")
+    hand = f"{cell['in_hand']}{', kin' if cell['kin'] else ''}"
     aim = "a class drawn" if cell["targeted"] else "any"
     return (
-        f"| {cell['target']} | {cell['norm']} | {aim} | {cell['in_hand']} | {len(success)} | {' | '.join(shown)} "
+        f"| {cell['target']} | {cell['norm']} | {aim} | {hand} | {len(success)} | {' | '.join(shown)} "
         f"| {cell['cpu_seconds']:.0f} |"
     )
 
@@ -109,14 +118,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=200, help="images that the target has right")
     parser.add_argument("--only", default="", help="targets whose name has this in it")
-    parser.add_argument("--cap", type=int, default=200, help="questions about an image at most")
+    parser.add_argument("--cap", type=int, default=1000, help="questions about an image at most")
+    parser.add_argument("--kin", action="store_true", help="other networks of the target's author are in hand too")
     parser.add_argument("--report", action="store_true", help="print what the folder holds")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.report:
         report(options.folder)
     else:
-        run(options.folder, options.images, options.only, options.cap)
+        run(options.folder, options.images, options.only, options.cap, options.kin)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "evasion.simba": {"max_images": 10, "max_queries": 20},
     "evasion.simba_ods": ASKING,
     "evasion.square": {"max_images": 10, "max_queries": 20},
+    "evasion.surfree": {"max_images": 10, "max_queries": 40},
     "evasion.transfer": {},
     "evasion.transfer_momentum": {"max_images": 40, "steps": 3, "surrogate": {"epochs": 2}},
     "membership.augmentation": {"max_members": 100, "max_non_members": 100},

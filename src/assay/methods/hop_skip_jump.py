@@ -51,7 +51,7 @@ class Walk:
         self.spent = np.ones(len(images), dtype=np.int64)
         self._oracle, self._limit, self._step = oracle, limit, step
         self._images, self._labels = images, labels
-        start, known = _nearest_of_another_label(images, labels, predicted)
+        start, known = nearest_of_another_label(images, labels, predicted)
         wrong = predicted != labels
         self._points = images[start]
         self._points[wrong] = images[wrong]
@@ -151,7 +151,7 @@ class Walk:
         return rows[done], reached[done]
 
 
-def _nearest_of_another_label(
+def nearest_of_another_label(
     images: torch.Tensor, labels: Ints, predicted: Ints
 ) -> tuple[torch.Tensor, NDArray[np.bool_]]:
     """For each sample the nearest one whose answer is not its label, and whether there is one."""

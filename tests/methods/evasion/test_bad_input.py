@@ -20,6 +20,7 @@ from assay.methods.evasion.deepfool import DeepFool
 from assay.methods.evasion.fmn import Fmn
 from assay.methods.evasion.rays import RayS
 from assay.methods.evasion.square import Square
+from assay.methods.evasion.surfree import SurFree
 from assay.targets.target import Target
 from methods.evasion.small import CLASSES, SHAPE, context_of, network, pictures, target_of
 
@@ -35,6 +36,7 @@ ASKING = {
     "bases": Bases(max_queries=10, steps=2),
     "rays": RayS(max_queries=20),
     "square l1": Square(norm="l1", max_queries=10),
+    "surfree": SurFree(max_queries=20),
 }
 METHODS = {**WHITE, **ASKING}
 
@@ -100,6 +102,7 @@ def test_images_outside_the_range_are_refused():
     [
         (Bases, {"epsilon": 0.0}),
         (RayS, {"epsilon": 0.0}),
+        (SurFree, {"epsilon": 0.0}),
         (Square, {"epsilon": 0.0, "norm": "l1"}),
         (Apgd, {"epsilons": (0.0,), "norm": "l1"}),
         (AutoAttack, {"epsilons": (0.0,), "norm": "l1"}),

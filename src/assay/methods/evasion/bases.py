@@ -35,7 +35,7 @@ class BasesOptions(GreedyOptions):
     rate: float = Field(
         default=1.0, gt=0.0, description="By how much a weight is raised or lowered, over the mean weight."
     )
-    search: int = Field(default=20, ge=0, description="Questions about an image that the search over weights may take.")
+    search: int = Field(default=2, ge=0, description="Questions about an image that the search over weights may take.")
 
 
 def bases(
@@ -53,7 +53,8 @@ def bases(
     algorithm 1. The ensemble's adversarial image with equal weights is asked about first. Then one network's weight
     after the other is raised, and lowered if that brought nothing; each try goes on from the best point so far. Unlike
     there, a try that brings nothing is taken back. What withstands ``search`` questions is left to GFCS, from the best
-    point and with the ensemble as its surrogate.
+    point and with the ensemble as its surrogate: a try of the search costs ten gradients of every network, one of GFCS
+    a single one, and on images that withstood the first question it helped no later.
     """
     state = QueryState(ask, images, labels, options, targets)
     count = len(committee.members)
@@ -136,6 +137,7 @@ class Bases(QueryMethod, BasesOptions):
         "adversarial images on all of them together, and weights them by what the service answers.",
         atlas=("AML.T0043.001", "AML.T0043.002", "AML.T0015"),
     )
+    version = 2
     presets = {"standard": {}, "full": {"max_images": 1000}}
 
     surrogates: int = Field(default=20, ge=1, description="Public networks in hand at most, the most accurate ones.")

@@ -15,6 +15,7 @@ from assay.methods.evasion.losses import runner_up
 from assay.methods.evasion.prior import PRIOR_THREAT, PriorMethod
 from assay.methods.evasion.queries import Ask, QueryOptions, QueryResult, QueryState
 from assay.methods.evasion.query_method import QueryMethod
+from assay.methods.evasion.surrogates import Committee
 from assay.methods.method import method
 from assay.methods.stealing.basic import BasicStealing
 
@@ -159,9 +160,32 @@ def _through(
         if prior is None:
             return state.ball.steepest(torch.randn((len(rows), *state.images.shape[1:]), generator=generator))
         wanted = weights(state, rows, vain).to(prior.device)
-        return state.ball.steepest(prior.gradient(state.points[rows], lambda logits: (logits * wanted).sum(dim=1))[0])
+        slopes = _slopes(prior, state.points[rows], lambda logits: (logits * wanted).sum(dim=1), vain, generator)
+        return state.ball.steepest(state.tangent(rows, slopes))
 
     return greedy(state, options.step, directions)
+
+
+def _slopes(
+    prior: WhiteBox,
+    points: torch.Tensor,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    vain: torch.Tensor,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Gradients (m, c, h, w) of a surrogate's loss; of several surrogates all together, and after tries in vain one.
+
+    The mean gradient of many networks, weighted at random over their outputs, spans few directions; each network's own
+    lead elsewhere. Which one is drawn for each point.
+    """
+    if not isinstance(prior, Committee):
+        return prior.gradient(points, loss)[0]
+    count = len(prior.members)
+    shares = torch.full((len(points), count), 1 / count)
+    alone = torch.nonzero(vain)[:, 0]
+    drawn = torch.randint(count, (len(alone),), generator=generator)
+    shares[alone] = torch.nn.functional.one_hot(drawn, count).float()
+    return prior.weighted(points, shares, loss)[0]
 
 
 def _basis(basis: Basis, side: int) -> torch.Tensor:
@@ -191,7 +215,7 @@ class Gfcs(PriorMethod, GreedyOptions):
         "Lord et al., Attacking deep networks with surrogate-based adversarial black-box methods is easy, 2022",
         threat_model=PRIOR_THREAT,
     )
-    version = 2
+    version = 3
     presets = {
         "standard": {"surrogate": BasicStealing.presets["standard"]},
         "full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]},
@@ -220,7 +244,7 @@ class SimbaOds(PriorMethod, GreedyOptions):
         "Tashiro et al., Diversity can be transferred: output diversification for white- and black-box attacks, 2020",
         threat_model=PRIOR_THREAT,
     )
-    version = 2
+    version = 3
     presets = {"full": {"max_images": 1000, "surrogate": BasicStealing.presets["full"]}}
 
     def attack(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -25,6 +27,23 @@ from assay.methods.method import Context, OracleMethod, method
 
 DECIDING_QUERIES = 10_000
 """Questions about an image from which on finding little is worth something; the paper's figures go to 25,000."""
+
+Ask = Callable[[torch.Tensor], Labels]
+"""Images float32 (m, c, h, w) in [0, 1] to labels (m,)."""
+
+
+class SideBySide(Protocol):
+    """Walks that ask once about each image a round.
+
+    ``radius`` float64 (n,) is the distance found so far, ``spent`` int64 (n,) the questions about each image.
+    """
+
+    radius: Floats
+    spent: NDArray[np.int64]
+
+    def rounds(self) -> Iterator[int]:
+        """Go on until the end; how many questions each round took."""
+        ...
 
 
 class Walked(NamedTuple):
@@ -81,6 +100,24 @@ class LabelOnly(OracleMethod[Walked]):
         infinite, or that of the farthest image, where nothing was found.
         """
         raise NotImplementedError
+
+    def recorded(
+        self, walk: SideBySide, rows: NDArray[np.int64], count: int, context: Context
+    ) -> tuple[list[tuple[float, Floats]], NDArray[np.int64]]:
+        """What `walk` returns, of walks of ``rows`` (m,) among ``count`` images, each of which has been asked once."""
+        steps, wanted = [], iter(np.unique(np.geomspace(1, self.max_queries, 40).astype(int)))
+        mark = next(wanted)
+        distance, spent = np.full(count, np.inf), np.ones(count, np.int64)
+        with context.progress.step(self.about.title, len(rows) * (self.max_queries - 1)) as bar:
+            for number, asked in enumerate(walk.rounds(), start=1):
+                bar.advance(asked)
+                if number >= mark:
+                    mark = next(wanted, self.max_queries)
+                    distance[rows] = walk.radius
+                    steps.append((1 + float(walk.spent.mean()), distance.copy()))
+        distance[rows], spent[rows] = walk.radius, 1 + walk.spent
+        steps.append((1 + float(walk.spent.mean()) if len(rows) else 1.0, distance))
+        return steps, spent
 
     def measure(self, access: Oracle, data: Splits, context: Context) -> Walked:
         """Walk until everybody's questions are spent.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,15 +12,12 @@ from assay.access import Oracle
 from assay.base.intervals import Floats
 from assay.data.images import Subset
 from assay.methods.about import About
-from assay.methods.evasion.label_only import LabelOnly
+from assay.methods.evasion.label_only import Ask, LabelOnly
 from assay.methods.evasion.results import Labels
 from assay.methods.method import Context, method
 
 TOLERANCE = 1e-3
 """How exactly a radius is found, as an L2 length."""
-
-Ask = Callable[[torch.Tensor], Labels]
-"""Images float32 (m, c, h, w) in [0, 1] to labels (m,)."""
 
 
 class Rays:
@@ -115,16 +112,4 @@ class RayS(LabelOnly):
         walk = Rays(
             lambda points: oracle.ask(points).labels, test.take(rows), test.labels[rows], self.max_queries - 1, epsilon
         )
-        steps, wanted = [], iter(np.unique(np.geomspace(1, self.max_queries, 40).astype(int)))
-        mark = next(wanted)
-        distance, spent = np.full(len(test), np.inf), np.ones(len(test), np.int64)
-        with context.progress.step(self.about.title, len(rows) * (self.max_queries - 1)) as bar:
-            for number, asked in enumerate(walk.rounds(), start=1):
-                bar.advance(asked)
-                if number >= mark:
-                    mark = next(wanted, self.max_queries)
-                    distance[rows] = walk.radius
-                    steps.append((1 + float(walk.spent.mean()), distance.copy()))
-        distance[rows], spent[rows] = walk.radius, 1 + walk.spent
-        steps.append((1 + float(walk.spent.mean()), distance))
-        return steps, spent
+        return self.recorded(walk, rows, len(test), context)
