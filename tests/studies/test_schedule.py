@@ -189,6 +189,15 @@ def test_what_is_cheap_after_a_long_one_waits_for_it(workspace: Workspace) -> No
     assert {each.trial.key for each in second} == {required.key, builds.key}
 
 
+def test_what_builds_on_what_was_left_out_is_left_out(workspace: Workspace) -> None:
+    builds = trial(Follows())
+    assert builds.required is not None
+    groups = [expect([builds.required, builds], workspace)]
+    ran = run_expected(groups, workspace, silent(), until=time.monotonic() + 5.0)
+    assert [outcome.status for outcome in ran.outcomes] == ["skipped", "skipped"]
+    assert "the time allowed was too short" in ran.outcomes[1].reason
+
+
 def test_a_quick_audit_leaves_out_what_another_method_does(tmp_path: Path) -> None:
     def planned(**given: Any) -> set[str]:
         prepared = prepare("starter/digits-cnn", workspace=tmp_path / "w", **given)

@@ -194,13 +194,20 @@ def run_expected(
         WorkspaceError: if the workspace cannot be written; finished trials are kept.
     """
     ran, everything, pace = Ran(), [each for group in groups for each in group], Pace()
-    number, whole = 0, sum(_nominal(each) for each in everything)
+    number, whole, left_out = 0, sum(_nominal(each) for each in everything), set[str]()
     with progress.step("all methods", round(whole)) as step:
         for group in groups:
             for place, each in enumerate(group, start=1):
                 number += 1
                 label = f"[{number}/{len(everything)}] {each.trial.target.name}: {each.trial.method.name}"
-                outcome, reused = _run_one(each, workspace, progress, label, until, pace)
+                needed = each.trial.required
+                if needed is not None and needed.key in left_out and each.basis != "finished":
+                    text = f"It builds on {needed.method.about.title}, for which the time allowed was too short."
+                    outcome, reused = leave_out(each.trial, workspace, text), False
+                else:
+                    outcome, reused = _run_one(each, workspace, progress, label, until, pace)
+                if outcome.status == "skipped" and not each.trial.why_not():
+                    left_out.add(each.trial.key)
                 pace.heard(each, outcome)
                 ran.outcomes.append(outcome)
                 ran.reused += reused
