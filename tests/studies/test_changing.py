@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from assay.api import prepare
 from assay.data.images import ArrayImages, to_pixels
 from assay.data.splits import Splits
 from assay.reports.answers import answer
-from assay.studies import Workspace, run_trials
+from assay.studies import Workspace, changing, run_trials
 from assay.studies.changes import CHANGES, FOLDER, read_changes
 from assay.studies.changing import measure_changes, served_cost
+from assay.studies.schedule import Expected
 from assay.studies.trial import Trial
 from assay.targets.target import Target
 from studies.doubles import Count, target
@@ -151,3 +152,23 @@ def test_no_change_can_be_taken_back() -> None:
     for policy in policies:
         assert policy.undone(np.full((1, 3), 1 / 3, np.float32)) is None
         assert policy.imitated(7) == policy, "it has no secret to guess"
+
+
+def test_a_change_whose_attacks_do_not_all_fit_runs_none_of_them(
+    leaky: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(
+        leaky, methods=ATTACKS[:1], workspace=tmp_path, device="cpu", options={ATTACKS[0]: OPTIONS[ATTACKS[0]]}
+    )
+    audit = prepared.run()
+
+    def slow(trials: Sequence[Trial], workspace: Workspace) -> list[Expected]:
+        return [Expected(trial, None, 40.0 * number, "counted") for number, trial in enumerate(trials)]
+
+    monkeypatch.setattr(changing, "expect", slow)
+    monkeypatch.setattr(changing, "run_expected", None)  # calling it fails
+    several = [one for one in CHANGES if len(one.attacks.get("membership", ())) > 1]
+    monkeypatch.setattr(changing, "CHANGES", several)
+    measured = measure_changes(prepared.trials, audit.outcomes, prepared.workspace, seconds=30)
+    assert measured
+    assert all("were left for changes" in one.left_out for one in measured)

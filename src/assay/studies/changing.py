@@ -18,7 +18,7 @@ from assay.studies.changes import CHANGES, FOLDER, Change, MeasuredChange, keep_
 from assay.studies.outcome import Outcome
 from assay.studies.plan import make_method
 from assay.studies.promise import Bad, fell, holds
-from assay.studies.schedule import expect, run_expected
+from assay.studies.schedule import duration, expect, run_expected
 from assay.studies.trial import Trial
 from assay.studies.workspace import Workspace, reported
 
@@ -168,7 +168,11 @@ def _run(served: Sequence[Trial], aside: Workspace, progress: Progress, until: f
     """What trials find, without their pictures; or why it is not known."""
     if time.monotonic() >= until:  # before anything is calibrated
         return "The time allowed was up."
-    ran = run_expected([expect(served, aside)], aside, progress, until=until)
+    expected = expect(served, aside)
+    needed, left = sum(each.seconds or 0.0 for each in expected), until - time.monotonic()
+    if needed > left:  # one attack alone would tell nothing
+        return f"It takes about {duration(needed)}, and {duration(max(left, 0.0))} were left for changes."
+    ran = run_expected([expected], aside, progress, until=until)
     kept = [o.model_copy(update={"figures": []}) for o in ran.outcomes]
     missing = [o for o, trial in zip(kept, served, strict=True) if o.status != "done" and not trial.why_not()]
     if missing:

@@ -178,6 +178,8 @@ def find_entry(reference: str) -> Loadable:
     path = Path(reference.partition("?")[0]).expanduser()
     if path.is_file():
         format = sniff(path)
+        if path.suffix.lower() in SUFFIXES:
+            raise UsageError(f"{path.name} comes without its data here: describe it in a target file, and name that.")
         raise UsageError(
             f"{path.name} is a {format} file without an ending that says so: rename it to "
             f"{path.stem}{ENDINGS[format]}, or describe it in a target file (TOML), and name that."

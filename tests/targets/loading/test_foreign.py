@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from assay.base.errors import AssayError, UnsafeFileError
 from assay.targets.loading import load_network, sniff
-from assay.targets.reference import load_target
+from assay.targets.reference import load_target, open_model
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,9 @@ def test_a_known_file_without_its_ending_is_to_be_renamed(tmp_path: Path) -> Non
 def test_a_file_that_is_not_there_is_no_unknown_model() -> None:
     with pytest.raises(AssayError, match=r"There is no file nothing\.onnx"):
         load_target("nothing.onnx", data="digits")
+
+
+def test_a_file_of_weights_where_only_a_whole_reference_will_do(tmp_path: Path) -> None:
+    (tmp_path / "weights.tflite").write_bytes(b"\x20\0\0\0TFL3")
+    with pytest.raises(AssayError, match="describe it in a target file"):
+        open_model(str(tmp_path / "weights.tflite"))
