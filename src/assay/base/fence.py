@@ -125,8 +125,10 @@ def _work(work: Callable[[], object], writer: int, limits: Limits) -> NoReturn:
 
 def _limit(limits: Limits) -> None:
     import ctypes
+    import faulthandler
     import resource
 
+    faulthandler.disable()  # a crash is told by whoever waits
     ctypes.CDLL(None).prctl(_PARENT_DIES, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -57,6 +57,14 @@ def test_guessing_is_an_equivalence_test(metrics: tuple[Metric, ...], wanted: st
     assert decided(membership(*metrics))["11.2.5"] == wanted
 
 
+def test_the_best_of_many_attacks_may_lie_beyond_a_bound_by_chance() -> None:
+    just = auc(0.62, 0.553, 0.68)
+    others = [ratio(f"auc_{name}", "AUC", 0.505, 0.49, 0.52, "DeLong", n=50_000) for name in "abcdefg"]
+    assert decided(membership(just))["11.2.5"] == "not met"
+    assert decided(membership(just, *others))["11.2.5"] == "not evaluable"
+    assert decided(membership(auc(0.65, 0.6, 0.7), *others))["11.2.5"] == "not met"
+
+
 @pytest.mark.parametrize(("low", "wanted"), [(0.51, "not evaluable"), (0.49, "met")])
 def test_a_shift_between_the_sets_is_no_leak_and_no_proof(low: float, wanted: str) -> None:
     blind = ratio("auc_blind", "AUC without the model", 0.6, low, 0.7, "DeLong")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from statistics import NormalDist
 from typing import NamedTuple
 
 from assay.methods.metric import Level, Metric
@@ -120,7 +121,10 @@ def _limited(one: Requirement, result: Result, results: Sequence[Result]) -> Jud
 
 
 def _equivalent(one: Requirement, result: Result, results: Sequence[Result]) -> Judged:
-    """Met if all upper bounds lie within their bounds (all must: no correction is due); not met if a lower does not."""
+    """Met if all upper bounds lie within their bounds (all must: no correction is due); not met if a lower does not.
+
+    One of many lower bounds may lie beyond by chance, so that for *not met* all are made to hold together (`_low`).
+    """
     outcomes = [outcome for outcome in _done(result) if outcome.method.family in one.families]
     if not any(_clears(outcome) for outcome in outcomes):
         return _not_evaluable(f"No method that could clear a model finished for {listed(list(one.families))}.")
@@ -129,6 +133,11 @@ def _equivalent(one: Requirement, result: Result, results: Sequence[Result]) -> 
         why = "Members and non-members can be told apart without the model, so that no bound is the model's alone."
         return _not_evaluable(why, f"{BLIND} {metric_text(shifted)}")
     told, above, open_ = [], [], []
+    among = sum(
+        metric.interval is not None and any(fnmatchcase(metric.name, pattern) for pattern in one.bounds)
+        for outcome in outcomes
+        for metric in outcome.metrics
+    )
     for pattern, bound in one.bounds.items():
         metrics = [
             (f"{outcome.method.name} {metric.name}", metric)
@@ -143,7 +152,7 @@ def _equivalent(one: Requirement, result: Result, results: Sequence[Result]) -> 
             continue
         name, worst = max(known, key=lambda pair: pair[1].interval.high if pair[1].interval else 0.0)
         told.append(f"{name} {metric_text(worst)} (bound {number(bound)})")
-        above += [f"{name} is surely above {number(bound)}." for name, each in known if _low(each) > bound]
+        above += [f"{name} is surely above {number(bound)}." for name, each in known if _low(each, among) > bound]
         if worst.interval is not None and worst.interval.high > bound:
             open_.append(f"The interval of {name} reaches up to {number(worst.interval.high)}, beyond {number(bound)}.")
     measured = "; ".join(told)
@@ -157,8 +166,16 @@ def _tells_apart(metric: Metric) -> bool:
     return metric.name == BLIND and metric.interval is not None and metric.interval.low > 0.5
 
 
-def _low(metric: Metric) -> float:
-    return metric.interval.low if metric.interval is not None else float("-inf")
+def _low(metric: Metric, among: int) -> float:
+    """The lower end of a metric's 95 % interval, widened so that those of so many metrics hold together.
+
+    By Bonferroni's correction and a normal tail: the distance from the value grows as the normal quantile does.
+    """
+    if metric.interval is None or metric.value is None:
+        return float("-inf")
+    normal = NormalDist()
+    wider = normal.inv_cdf(1 - 0.025 / max(1, among)) / normal.inv_cdf(0.975)
+    return metric.value - wider * (metric.value - metric.interval.low)
 
 
 def _release(one: Requirement, result: Result, results: Sequence[Result]) -> Judged:
