@@ -101,7 +101,7 @@ def test_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "pickled" in complaint(capsys, write("objects.npz", members=np.array([{}, None], object)))
     assert "'membrs'" in complaint(capsys, write("typo.npz", without="members", membrs=answers()["members"]))
     lacks = complaint(capsys, write("lacks.npz", without="member_labels"))
-    assert "'member_labels': it takes members, member_labels, non_members, non_member_labels." in lacks
+    assert "'member_labels': it takes members, non_members, member_labels, non_member_labels." in lacks
     assert "in place of a model" in complaint(capsys, write(), "starter/digits-cnn", code=4)
     assert "in place of a model" in complaint(capsys, write(), "--data", "digits", code=4)
     assert main(["audit"]) == 4

@@ -53,7 +53,7 @@ class Trains(Costs):
         return Work(members=12, training=1000, trains="tiny-cnn", shared=True)
 
 
-COVERED = {"backdoor.channel_noise", "backdoor.strip"}
+COVERED = {"backdoor.channel_noise"}
 
 
 class Evades(Costs):
@@ -208,8 +208,7 @@ def test_a_quick_audit_leaves_out_what_another_method_does(tmp_path: Path) -> No
     } == COVERED
     assert planned() == {"backdoor.scan"}
     assert planned(preset="standard") == {"backdoor.scan", *COVERED}
-    assert planned(methods=["backdoor.strip"]) == {"backdoor.strip"}
-    assert planned(suspects="digits") == {"backdoor.scan", "backdoor.strip"}
+    assert planned(methods=["backdoor.channel_noise"]) == {"backdoor.channel_noise"}
     quick = plan_methods("quick")
     closed = replace(load_target("starter/digits-cnn"), module=None)
     assert {method.name for method in without_covered(quick, closed)} >= COVERED, "nothing else looks at a service"

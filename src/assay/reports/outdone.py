@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from assay.base.digests import canonical_json
-from assay.methods.measures import percent
 from assay.studies.outcome import Outcome
 
 MARGIN = 0.10
@@ -73,7 +72,7 @@ def _ahead_here(own: _Theft, alike: list[_Theft]) -> str:
     best = max(alike, key=lambda theft: theft.agreement)
     if best.agreement - own.agreement < MARGIN:
         return ""
-    return f"with as many questions {best.name} reached {percent(best.agreement)} on this model"
+    return f"with as many questions {best.name} reached {100 * best.agreement:.1f} % on this model"
 
 
 def _ahead_elsewhere(own: _Theft, tried: set[str], others: list[_Theft]) -> str:

@@ -57,16 +57,9 @@ def make_method(name: str, preset: Preset | None = None, options: Mapping[str, A
 
 
 def without_covered(methods: Sequence[Method], target: Target) -> list[Method]:
-    """The methods without those whose work another of them does on this target; see `Method.covered_by`.
-
-    A method stays where the target has data that it uses and need not have, such as suspicious images.
-    """
+    """The methods without those whose work another of them does on this target; see `Method.covered_by`."""
     doing = {method.name for method in methods if method.needs != "white-box" or target.module is not None}
-    return [
-        method
-        for method in methods
-        if method.covered_by not in doing or any(getattr(target.splits, part) is not None for part in method.uses)
-    ]
+    return [method for method in methods if method.covered_by not in doing]
 
 
 def plan_methods(preset: Preset | None, names: Sequence[str] = (), options: Options | None = None) -> list[Method]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assay.base.digests import blocks, digest_arrays, give_back
+from assay.base.digests import blocks, digest_arrays, digest_json, give_back
 from assay.base.errors import DataError
 from assay.data.images import Shape, check_labels
 
@@ -20,7 +20,7 @@ class PosteriorRows:
     """Recorded answers in the place of images: one row of ``classes`` pixels each, summing to 1.
 
     The posteriors may be memory-mapped. All rows are checked once, block by block; they are normalised as they are
-    read, so that only what is asked for is in memory.
+    read, so that only what is asked for is in memory. ``content`` is the SHA-256 of the posteriors alone.
     """
 
     def __init__(self, posteriors: NDArray[Any], labels: Any, name: str) -> None:
@@ -40,7 +40,8 @@ class PosteriorRows:
         self.labels = check_labels(labels, len(posteriors), name)
         self.name = name
         self.shape: Shape = (1, 1, posteriors.shape[1])
-        self.digest = digest_arrays(posteriors=posteriors, labels=self.labels)
+        self.content = digest_arrays(posteriors=posteriors)
+        self.digest = digest_json({"posteriors": self.content, "labels": digest_arrays(labels=self.labels)})
 
     def __len__(self) -> int:
         return len(self.labels)

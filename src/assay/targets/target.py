@@ -281,7 +281,7 @@ class Target:
         splits = Splits(*parts)
         target = cls(
             name=name,
-            weights_digest=digest_json({"members": parts[0].digest, "non_members": parts[1].digest}),
+            weights_digest=digest_json({"members": parts[0].content, "non_members": parts[1].content}),
             input_shape=(1, 1, classes),
             num_classes=classes,
             logits=lambda rows: torch.log(rows.reshape(len(rows), classes).clamp_min(1e-30)),

@@ -141,7 +141,7 @@ def test_the_most_accurate_networks_of_the_data_set_but_not_the_target():
     assert {entry.id for entry in found} == {
         name for name, entry in curated().items() if entry.dataset == "digits" and name != "starter/digits-cnn"
     }
-    accuracies = [surrogates._accuracy(entry) for entry in found]
+    accuracies = [surrogates.accuracy(entry) for entry in found]
     assert accuracies == sorted(accuracies, reverse=True)
     assert public_networks(target, 3) == found[:3]
     renamed = replace(target, name="mine")

@@ -52,7 +52,6 @@ class Strip(InputDetector):
         "standard": {"overlays": 64, "max_images": 2000},
         "full": {"overlays": 100, "max_images": 5000},
     }
-    covered_by = "backdoor.scan"
 
     def work(self, sizes: Sizes) -> Work | None:
         """Overlays of the images that are judged, and, without suspects, the search for a patch that acts as a trigger.
