@@ -20,13 +20,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from assay.base.errors import AssayError
 from assay.targets.architectures import build
 from assay.targets.reference import open_model
-from oracles.keras import Layer, write_sequential
+from hostile.making import DENSE, FLAT, KERNEL, dense, graph, keras
+from oracles.keras import Layer
 
 Make = Callable[[Path], Path]
 CASES: dict[str, tuple[Make, str]] = {}
@@ -199,23 +200,6 @@ def a_header_of_open_brackets(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
-def graph(folder: Path, nodes: list[Any], constants: dict[str, Any], name: str = "model.onnx") -> Path:
-    """Images (n, 1, 8, 8) through nodes to ``y`` (n, 3)."""
-    made = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
-    )
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / name)
-    return folder / name
-
-
-DENSE = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])]
-KERNEL = {"w": np.ones((64, 3), np.float32)}
-
-
 @case("takes more than")
 def a_loop_without_an_end(folder: Path) -> Path:
     body = helper.make_graph(
@@ -288,19 +272,6 @@ def varint(number: int) -> bytes:
         out.append(number & 127 | 128)
         number >>= 7
     return bytes(out) + bytes([number])
-
-
-def keras(folder: Path, *layers: Layer) -> Path:
-    write_sequential(folder / "model.h5", (8, 8, 1), list(layers))
-    return folder / "model.h5"
-
-
-FLAT = Layer("Flatten", "flatten", {})
-
-
-def dense(units: int, name: str = "last") -> Layer:
-    weights = {"kernel": np.ones((64, 3)), "bias": np.zeros(3)}
-    return Layer("Dense", name, {"units": units, "activation": "linear", "use_bias": True}, weights)
 
 
 @case("model.h5")

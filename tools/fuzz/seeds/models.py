@@ -1,25 +1,18 @@
-"""Good files, as small as they can be: what mutations start from. Each function writes into an empty folder."""
+"""Good files of models."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import pickle
-import struct
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import onnx
-import pyarrow as pa
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
-from pyarrow import parquet
 from safetensors.torch import save_file
 
 from tools.fuzz import mutations as m
@@ -254,201 +247,3 @@ def hugging_face(folder: Path) -> Path:
 def hugging_face_weights(folder: Path) -> Path:
     _hub(folder)
     return folder / "hub" / "model.safetensors"
-
-
-def npz_images(folder: Path) -> Path:
-    images = RANDOM.integers(0, 256, (6, 4, 4), dtype=np.uint8)
-    labels = np.arange(6) % 3
-    np.savez(folder / "data.npz", x_train=images, y_train=labels, x_test=images[:3], y_test=labels[:3])
-    return folder / "data.npz"
-
-
-def npz_vectors(folder: Path) -> Path:
-    np.savez(folder / "data.npz", x_train=RANDOM.normal(size=(6, 4)), y_train=np.arange(6) % 3)
-    return folder / "data.npz"
-
-
-def npz_answers(folder: Path) -> Path:
-    rows = np.full((6, 3), 1 / 3, np.float32)
-    labels = np.arange(6) % 3
-    np.savez(folder / "answers.npz", members=rows, non_members=rows, member_labels=labels, non_member_labels=labels)
-    return folder / "answers.npz"
-
-
-def _idx(array: np.ndarray[Any, Any]) -> bytes:
-    return struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
-def idx(folder: Path) -> Path:
-    (folder / "train-labels-idx1-ubyte").write_bytes(_idx(np.arange(6, dtype=np.uint8) % 3))
-    file = folder / "train-images-idx3-ubyte"
-    file.write_bytes(_idx(RANDOM.integers(0, 256, (6, 4, 4), dtype=np.uint8)))
-    return file
-
-
-def idx_gz(folder: Path) -> Path:
-    plain = idx(folder)
-    file = folder / "train-images-idx3-ubyte.gz"
-    file.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
-    plain.unlink()
-    return file
-
-
-def inside_gz(draw: m.Draw, content: bytes) -> bytes:
-    """The unpacked content changed, or made very long."""
-    plain = gzip.decompress(content)
-    return gzip.compress(draw.choice((m.of_bytes(draw, plain), plain + bytes(64 << 20))), 1, mtime=0)
-
-
-def cifar_pickle(folder: Path) -> Path:
-    rows = RANDOM.integers(0, 256, (3, 3072), dtype=np.uint8)
-    file = folder / "data_batch_1"
-    file.write_bytes(pickle.dumps({b"data": rows, b"labels": [0, 1, 2]}, protocol=2))
-    (folder / "test_batch").write_bytes(file.read_bytes())
-    return file
-
-
-def _pictures(folder: Path, suffix: str) -> Path:
-    for name in ("cat", "dog"):
-        (folder / name).mkdir()
-        Image.fromarray(RANDOM.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"one{suffix}")
-    return folder / "cat" / f"one{suffix}"
-
-
-def png(folder: Path) -> Path:
-    return _pictures(folder, ".png")
-
-
-def jpeg(folder: Path) -> Path:
-    return _pictures(folder, ".jpg")
-
-
-def webp(folder: Path) -> Path:
-    return _pictures(folder, ".webp")
-
-
-def parquet_images(folder: Path) -> Path:
-    import io
-
-    content = io.BytesIO()
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(content, "PNG")
-    images = [{"bytes": content.getvalue(), "path": None}] * 4
-    file = folder / "train.parquet"
-    parquet.write_table(pa.table({"image": images, "label": [0, 1, 0, 1]}), file)
-    return file
-
-
-def _table() -> pa.Table:
-    return pa.table({"age": [1.0, 2.0, 3.0, 4.0], "job": ["a", "b", "a", "b"], "label": ["x", "y", "x", "y"]})
-
-
-def parquet_table(folder: Path) -> Path:
-    parquet.write_table(_table(), folder / "table.parquet")
-    return folder / "table.parquet"
-
-
-def csv_table(folder: Path) -> Path:
-    (folder / "table.csv").write_text('age,job,label\n1.0,"a",x\n2.5,"b",y\n3,"a",x\n4,"b",y\n')
-    return folder / "table.csv"
-
-
-def csv_texts(folder: Path) -> Path:
-    (folder / "texts.csv").write_text('text,label\n"good, really",1\n"bad",0\n"fine",1\n"poor",0\n')
-    return folder / "texts.csv"
-
-
-def service(folder: Path) -> Path:
-    text = """input_shape = [3, 32, 32]
-class_names = ["cat", "dog"]
-
-[service]
-url = "https://api.example.com/v1/classify"
-body = { image = "{png}", options = { top = 10 } }
-answers = "$.result.scores"
-gives = "posteriors"
-labels = { "felis catus" = "cat" }
-batch = 1
-price_per_1000 = 1.5
-"""
-    (folder / "service.toml").write_text(text)
-    return folder / "service.toml"
-
-
-def study(folder: Path) -> Path:
-    text = """name = "seed"
-seeds = [0, 1]
-targets = ["starter/digits-cnn"]
-
-[[methods]]
-name = "membership.metrics"
-options = { max_members = 100 }
-
-[limits]
-seconds = 60
-memory_gb = 2
-"""
-    (folder / "study.toml").write_text(text)
-    return folder / "study.toml"
-
-
-def policy(folder: Path) -> Path:
-    text = """[[rule]]
-question = "backdoor"
-worst = "undecided"
-reason = "No release with a sign of a backdoor."
-
-[[rule]]
-method = "membership.metrics"
-metric = "auc_modified_entropy"
-max = 0.65
-max_increase = 0.05
-"""
-    (folder / "policy.toml").write_text(text)
-    return folder / "policy.toml"
-
-
-def card(folder: Path) -> Path:
-    text = 'id = "own/mine"\ndataset = "CIFAR-10"\narchitecture = "resnet18"\nparameters = 9\ntop1 = 0.9\nyear = 2024\n'
-    (folder / "card.toml").write_text(text)
-    return folder / "card.toml"
-
-
-def listing(folder: Path) -> Path:
-    entry = {"architecture": "resnet18", "dataset": "cifar10", "id": "own/mine", "input": [3, 32, 32], "top1": 0.9}
-    lines = [{"name": "own", "title": "own", "version": "1"}, entry, {**entry, "id": "own/other", "year": 2024}]
-    (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder / "records.jsonl"
-
-
-@cache
-def _outcomes() -> list[Any]:
-    import tempfile
-
-    from reports.samples import outcomes
-
-    return outcomes(Path(tempfile.mkdtemp()))
-
-
-def report(folder: Path) -> Path:
-    from assay.reports.report import assemble, write_json
-
-    write_json(assemble(_outcomes()), folder / "report.json")
-    return folder / "report.json"
-
-
-def workspace(folder: Path) -> Path:
-    from assay.methods.finding import Samples
-    from assay.studies.workspace import Workspace
-
-    kept = Workspace(folder / "workspace")
-    for outcome in _outcomes():
-        if outcome.status == "done":
-            kept.save(outcome, Samples(np.arange(0)))
-    return sorted((folder / "workspace" / "trials").glob("*.json"))[0]
-
-
-def annotations(folder: Path) -> Path:
-    (folder / "coders.txt").write_text("one\n")
-    lines = [{"record": "own/mine", "code": "year", "value": "2024"}, {"record": "a", "code": "top1", "value": "0.9"}]
-    (folder / "one.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder / "one.jsonl"
